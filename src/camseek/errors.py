@@ -1,0 +1,153 @@
+"""Every error camseek raises for what users bring: pictures, folders, models, collections.
+
+::
+
+    CamseekError
+    ├── PictureError               one picture cannot be used; batch work goes on past it
+    │   ├── UnreadableFileError      it cannot be opened or read now: what it holds is unknown
+    │   ├── NotAPictureError         its content is no picture format known here
+    │   ├── DamagedPictureError      it is a picture, but broken or cut short
+    │   └── TooLargeError            it has more pixels than the limit
+    ├── RegionError                a region is empty, reversed or outside its picture
+    ├── FeaturelessError           a query on which the network sees nothing
+    ├── ModelError                 a model's files are missing, damaged or do not fit together
+    ├── SettingsError              settings that cannot be, or do not fit the collection
+    ├── GroundTruthError           a ground-truth file that cannot be used
+    ├── SourceError                the folder or files to index cannot be used
+    ├── OutputError                a report cannot be written
+    └── CollectionError
+        ├── NoCollectionError        there is no collection there
+        ├── CollectionBusyError      another process is writing to it
+        ├── CorruptCollectionError   its file is damaged
+        ├── CollectionVersionError   a later camseek made it
+        └── StorageError             the disk is full, read-only or failing
+
+A caller's bug raises ``ValueError`` or ``TypeError`` instead.
+"""
+
+from typing import ClassVar
+
+
+class CamseekError(Exception):
+    """Something a user brought cannot be used.
+
+    Attributes:
+        code: A stable word for programs (``"busy"``).
+        message: What is wrong, and where.
+        remedy: What to do about it.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class PictureError(CamseekError):
+    """One picture cannot be used."""
+
+    code = "picture"
+
+
+class UnreadableFileError(PictureError):
+    """The file cannot be opened or read now; what it holds is unknown."""
+
+    code = "unreadable"
+
+
+class NotAPictureError(PictureError):
+    """The content is no picture format known here."""
+
+    code = "not_a_picture"
+
+
+class DamagedPictureError(PictureError):
+    """It is a picture, but broken or cut short."""
+
+    code = "damaged"
+
+
+class TooLargeError(PictureError):
+    """The picture has more pixels than the limit."""
+
+    code = "too_large"
+
+
+class RegionError(CamseekError):
+    """A region is empty, reversed or outside its picture."""
+
+    code = "region"
+
+
+class FeaturelessError(CamseekError):
+    """The network sees nothing in the query: its descriptor would be zero."""
+
+    code = "featureless"
+
+
+class ModelError(CamseekError):
+    """A model's files are missing, damaged or do not fit together."""
+
+    code = "model"
+
+
+class SettingsError(CamseekError):
+    """Settings that cannot be, or that do not fit the collection."""
+
+    code = "settings"
+
+
+class GroundTruthError(CamseekError):
+    """A ground-truth file that cannot be used."""
+
+    code = "ground_truth"
+
+
+class SourceError(CamseekError):
+    """The folder or files to index cannot be used."""
+
+    code = "source"
+
+
+class OutputError(CamseekError):
+    """A report cannot be written."""
+
+    code = "output"
+
+
+class CollectionError(CamseekError):
+    """A collection cannot be used."""
+
+    code = "collection"
+
+
+class NoCollectionError(CollectionError):
+    """There is no collection there."""
+
+    code = "no_collection"
+
+
+class CollectionBusyError(CollectionError):
+    """Another process is writing to the collection."""
+
+    code = "busy"
+
+
+class CorruptCollectionError(CollectionError):
+    """The collection's file is damaged."""
+
+    code = "corrupt"
+
+
+class CollectionVersionError(CollectionError):
+    """A later camseek made the collection."""
+
+    code = "version"
+
+
+class StorageError(CollectionError):
+    """The disk is full, read-only or failing."""
+
+    code = "storage"

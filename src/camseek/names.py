@@ -1,0 +1,17 @@
+"""Names of files: bytes on the disk, text for people, both for programs."""
+
+import base64
+from typing import Any
+
+
+def path_text(path: bytes) -> str:
+    """A name as text for people; bytes that are not UTF-8 show as U+FFFD."""
+    return path.decode("utf-8", errors="replace")
+
+
+def path_json(path: bytes) -> dict[str, Any]:
+    """A name for programs: ``path``, and ``path_bytes`` in base64 where the name is not UTF-8."""
+    try:
+        return {"path": path.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"path": path_text(path), "path_bytes": base64.b64encode(path).decode("ascii")}

@@ -1,0 +1,68 @@
+"""Arithmetic that several stages share."""
+
+import numpy as np
+from jaxtyping import Float32
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+"""An array of single precision; jaxtyping adds its axes."""
+
+
+def positive_or_one(values: Float32[F32, "*shape"]) -> Float32[F32, "*shape"]:
+    """Divisors: the values, with 1 for those that are not positive."""
+    return np.where(values > 0, values, np.float32(1))
+
+
+def l2_normalise(vectors: Float32[F32, "*shape K"]) -> Float32[F32, "*shape K"]:
+    """Scales each vector to unit Euclidean length.
+
+    Args:
+        vectors: float32 (..., K), finite.
+
+    Returns:
+        float32 (..., K), a new array: each row of norm 1; a zero row stays zero.
+    """
+    # Dividing by the largest component first keeps the squares from overflowing and from vanishing. It also
+    # makes every norm below at least 1, but for the zero vectors.
+    peak = np.maximum(vectors.max(axis=-1, keepdims=True), -vectors.min(axis=-1, keepdims=True))
+    scaled = vectors / positive_or_one(peak)
+    norm = np.sqrt(np.vecdot(scaled, scaled))[..., None]
+    scaled /= np.maximum(norm, np.float32(1))
+    return scaled
+
+
+def resize_bilinear(maps: Float32[F32, "*shape H1 W1"], size: tuple[int, int]) -> Float32[F32, "*shape H W"]:
+    """Resizes maps by bilinear interpolation: half-pixel centres, edges clamped, no antialiasing.
+
+    The convention of ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
+
+    Args:
+        maps: float32 (..., H1, W1).
+        size: Rows and columns wanted, H and W.
+
+    Returns:
+        float32 (..., H, W), within the range of ``maps``; ``maps`` itself where the size is right already.
+
+    Raises:
+        ValueError: A side of ``size`` is below 1.
+    """
+    if min(size) < 1:
+        raise ValueError(f"cannot resize to {size}: sides are at least 1")
+    rows, columns = maps.shape[-2:]
+    if (rows, columns) == size:
+        return maps
+    by_row: F32 = _interpolation(rows, size[0]) @ maps
+    return by_row @ _interpolation(columns, size[1]).T
+
+
+def _interpolation(source: int, target: int) -> Float32[F32, "target source"]:
+    """The matrix that interpolates ``source`` samples linearly at the centres of ``target`` cells."""
+    cells = np.arange(target)
+    position = np.clip((cells + 0.5) * (source / target) - 0.5, 0, source - 1)
+    low = position.astype(np.int64)
+    high = np.minimum(low + 1, source - 1)
+    share = (position - low).astype(np.float32)
+    matrix = np.zeros((target, source), np.float32)
+    matrix[cells, low] = 1 - share
+    matrix[cells, high] += share
+    return matrix

@@ -1,0 +1,251 @@
+"""What searches and index runs give back, and their JSON forms."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numpy.typing import NDArray
+
+from camseek.names import path_json
+
+Size = tuple[int, int]
+"""Width and height, in pixels."""
+
+Box = tuple[int, int, int, int]
+"""``(x1, y1, x2, y2)``, pixels of the original upright picture, half-open."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture as the network saw it, and where it looked.
+
+    Attributes:
+        pixels: (height, width, 3), uint8: the picture scaled down, upright, sRGB.
+        heat: (rows, columns), float32 in [0, 1]: one value for each cell of the feature maps.
+        stride: A cell covers ``stride`` x ``stride`` of the pixels, from the top left corner on.
+        size: Width and height of the original, pixels.
+    """
+
+    pixels: UInt8[NDArray[np.uint8], "height width 3"]
+    heat: Float32[NDArray[np.float32], "rows columns"]
+    stride: int
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """A class the network sees, with its probability in [0, 1]."""
+
+    id: int
+    name: str
+    probability: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"id": self.id, "name": self.name, "probability": round(self.probability, 6)}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What was searched for.
+
+    Attributes:
+        path: The query picture's name, or None for one that came as bytes.
+        region: The user's box, or None for the whole picture.
+        size: Width and height of the upright picture, pixels.
+        classes: The classes the network sees in it, most probable first.
+    """
+
+    path: bytes | None
+    region: Box | None
+    size: Size
+    classes: tuple[ClassScore, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **(path_json(self.path) if self.path is not None else {"path": None}),
+            "region": list(self.region) if self.region else None,
+            "size": list(self.size),
+            "classes": [item.to_json() for item in self.classes],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result of a search.
+
+    Attributes:
+        rank: From 1.
+        record: The picture's number in the collection.
+        paths: Every name of this content, sorted; copies are one hit.
+        score: Cosine with the query's descriptor, in [-1, 1].
+        size: Width and height of the upright picture, pixels.
+        box: Where the network looked for the query's classes, or None.
+        box_reason: Why there is no box, or None.
+    """
+
+    rank: int
+    record: int
+    paths: tuple[bytes, ...]
+    score: float
+    size: Size
+    box: Box | None = None
+    box_reason: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The first name, as ``open`` takes it."""
+        return os.fsdecode(self.paths[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        names = [path_json(path) for path in self.paths]
+        record: dict[str, Any] = {
+            "rank": self.rank,
+            **names[0],
+            "paths": [name["path"] for name in names],
+            "score": self.score,
+            "box": list(self.box) if self.box else None,
+            "size": list(self.size),
+        }
+        if any("path_bytes" in name for name in names):
+            record["paths_bytes"] = [name.get("path_bytes") for name in names]
+        if self.box_reason:
+            record["box_reason"] = self.box_reason
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """A search and its hits, best first.
+
+    Attributes:
+        query: What was searched for.
+        collection: The collection's address.
+        settings: What the search was made with, plain values.
+        seconds: From reading the query to the last box.
+        searched: Number of pictures compared.
+        hits: Ordered by score, then record.
+        query_view: The query picture and its heat map, where views were asked for.
+        views: For each hit its picture and heat map, or None where there is no box.
+    """
+
+    query: Query
+    collection: str
+    settings: dict[str, Any]
+    seconds: float
+    searched: int
+    hits: tuple[Hit, ...]
+    query_view: View | None = None
+    views: tuple[View | None, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "query": self.query.to_json(),
+            "collection": self.collection,
+            "settings": self.settings,
+            "seconds": round(self.seconds, 4),
+            "searched": self.searched,
+            "hits": [hit.to_json() for hit in self.hits],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that could not be used, and why."""
+
+    path: bytes
+    reason: str
+    code: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**path_json(self.path), "reason": self.reason, "code": self.code}
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What an index run did; counts are files, not contents.
+
+    Attributes:
+        collection: The collection's address.
+        added: Files that came in.
+        changed: Files whose content is another than before.
+        unchanged: Files with the content they had, touched ones included.
+        moved: Files whose content stood under a name that is gone.
+        removed: Files that left the collection.
+        encoded: Pictures that went through the network.
+        featureless: Of those, pictures on which the network sees nothing: counted, never returned.
+        ignored: Other files in the folder, no pictures.
+        skipped: Files that could not be used.
+        unknown: Folders that could not be read; what was known of them is kept.
+        warnings: What was odd about pictures that were indexed all the same.
+        seconds: Duration of the run.
+    """
+
+    collection: str
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    removed: int = 0
+    encoded: int = 0
+    featureless: int = 0
+    ignored: int = 0
+    skipped: list[Skipped] = field(default_factory=list[Skipped])
+    unknown: list[Skipped] = field(default_factory=list[Skipped])
+    warnings: list[Skipped] = field(default_factory=list[Skipped])
+    seconds: float = 0.0
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Encoded pictures a second, walking and writing included."""
+        return self.encoded / self.seconds if self.seconds > 0 else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "collection": self.collection,
+            "added": self.added,
+            "changed": self.changed,
+            "unchanged": self.unchanged,
+            "moved": self.moved,
+            "removed": self.removed,
+            "encoded": self.encoded,
+            "featureless": self.featureless,
+            "ignored": self.ignored,
+            "skipped": [item.to_json() for item in self.skipped],
+            "unknown_folders": [item.to_json() for item in self.unknown],
+            "warnings": [item.to_json() for item in self.warnings],
+            "seconds": round(self.seconds, 3),
+            "pictures_per_second": round(self.pictures_per_second, 2),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the network sees in one picture.
+
+    Attributes:
+        path: The picture's name.
+        size: Width and height of the upright picture, pixels.
+        classes: Its most probable classes, most probable first.
+        views: For each class, the picture with the class's activation map.
+    """
+
+    path: bytes
+    size: Size
+    classes: tuple[ClassScore, ...]
+    views: tuple[View, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **path_json(self.path),
+            "size": list(self.size),
+            "classes": [item.to_json() for item in self.classes],
+        }

@@ -1,0 +1,3 @@
+"""The version of this camseek."""
+
+VERSION = "0.1.0"

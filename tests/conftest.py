@@ -1,0 +1,86 @@
+"""Checks every shape annotation while testing, and makes Hypothesis repeatable."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import jaxtyping
+import pytest
+from hypothesis import settings
+
+
+def _shaped_modules() -> list[str]:
+    """The modules that annotate shapes.
+
+    Not simply all of camseek: the hook hands methods to beartype one by one, which refuses ``Self`` there.
+    """
+    spec = importlib.util.find_spec("camseek")  # finds the package without importing it
+    return [
+        ".".join(("camseek", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
+        for root in map(Path, spec.submodule_search_locations)
+        for path in sorted(root.rglob("*.py"))
+        if "from jaxtyping import" in path.read_text(encoding="utf-8")
+    ]
+
+
+# At import, so that it precedes the first import of camseek: the hook rewrites modules as they load.
+jaxtyping.install_import_hook(_shaped_modules(), "beartype.beartype")
+
+# No deadline: on a shared machine it fails at random.
+settings.register_profile("camseek", deadline=None, derandomize=True)
+settings.load_profile("camseek")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Where everything must run, a skipped test is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CAMSEEK_NO_SKIPS") and reporter and reporter.stats.get("skipped"):
+        reporter.write_line("CAMSEEK_NO_SKIPS is set and tests were skipped", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _require_root():
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("needs root: other user ids and small disks")
+
+
+@pytest.fixture
+def open_tmp_path():
+    """A temporary folder that every user may enter (pytest's own are private)."""
+    _require_root()
+    path = Path(tempfile.mkdtemp(prefix="camseek-open-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Makes a disk of some megabytes; ``remount`` in its options makes it read-only, say."""
+    _require_root()
+    mounted = []
+
+    def make(megabytes):
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "camseek-test", str(folder)]
+        subprocess.run(mount, check=True)
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of photographs with ground truth; tests that need it are marked ``shared_data``."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("CAMSEEK_TEST_DATA") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no photographs in {folder}: set CAMSEEK_TEST_DATA to the folder that has them")
+    return folder
