@@ -1,0 +1,318 @@
+"""A network in an ONNX file, run by ONNX Runtime on the processor."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from numpy.typing import NDArray
+
+from camseek.backbones.card import REPAIR, Layer, ModelCard
+from camseek.errors import ModelError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, NodeArg, SessionOptions
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+BOOL = NDArray[np.bool_]
+
+EMBEDDED = Path(__file__).parent / "data" / "efficientnet_lite0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Activations:
+    """What the network gives for a picture. B is 1.
+
+    Attributes:
+        features: Feature maps of the chosen layer, non-negative.
+        classifier_maps: Maps just before global average pooling, non-negative; the same array as
+            ``features`` where the chosen layer is the classifier's.
+        scores: Logits: classifier weights times the means of the classifier maps (padding included), plus
+            the bias.
+        mask: True for the feature maps' cells that hold a pixel of the picture, False for those wholly
+            in padding.
+        classifier_mask: The same for the classifier maps.
+    """
+
+    features: Float32[F32, "B K H W"]
+    classifier_maps: Float32[F32, "B K2 H2 W2"]
+    scores: Float32[F32, "B classes"]
+    mask: Bool[BOOL, "B H W"]
+    classifier_mask: Bool[BOOL, "B H2 W2"]
+
+
+def probabilities(scores: Float32[F32, "*batch classes"]) -> Float32[F32, "*batch classes"]:
+    """Softmax over the last axis: logits to probabilities in [0, 1] that sum to 1."""
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+class Backbone:
+    """A loaded network, from ``load_model``. Threads may share one.
+
+    Attributes:
+        card: What the model's card says.
+        class_names: The classes' names, in the order of the scores; two classes may share a name.
+        classifier_weights: The linear layer after global average pooling, (classes, K').
+        classifier_bias: Its bias, (classes,).
+        checksum: SHA-256 of the network's file, hexadecimal.
+        layer: Name of the layer that gives the feature maps.
+        stride: Pixels a cell of the feature maps.
+        channels: Channels of the feature maps, K.
+    """
+
+    card: ModelCard
+    class_names: tuple[str, ...]
+    classifier_weights: Float32[F32, "classes K2"]
+    classifier_bias: Float32[F32, "classes"]
+    checksum: str
+    layer: str
+    stride: int
+    channels: int
+
+    def __init__(
+        self,
+        card: ModelCard,
+        class_names: tuple[str, ...],
+        session: "InferenceSession",
+        layer: str,
+        folder: Path,
+    ) -> None:
+        self._folder = folder
+        self.card = card
+        self.class_names = class_names
+        self.checksum = card.model.sha256
+        self.layer = layer
+        self.stride = card.layers[layer].stride
+        self.channels = card.layers[layer].channels
+        self.classifier_weights, self.classifier_bias = _checked_classifier(session, card)
+        self._session = session
+        self._features = card.layers[layer]
+        self._classifier = card.layers[card.classifier.layer]
+        self._outputs = list(dict.fromkeys([self._features.output, self._classifier.output, card.scores]))
+        self._mean = np.array(card.input.mean, np.float32)[:, None, None]
+        self._factor = (1 / np.array(card.input.std, np.float64)).astype(np.float32)[:, None, None]
+
+    def with_threads(self, threads: int) -> "Backbone":
+        """The same network, loaded again with another number of threads for one pass.
+
+        Raises:
+            ModelError: Its files have gone or changed.
+            ValueError: ``threads`` is below 1.
+        """
+        again = load_model(self._folder, threads=threads, layer=self.layer)
+        if again.checksum != self.checksum:
+            raise ModelError(f"the model in {self._folder} has changed", remedy="load it again")
+        return again
+
+    def prepare(self, pixels: UInt8[U8, "height width 3"]) -> Float32[F32, "1 3 H W"]:
+        """The network's input: ``(x - mean) / std``, padded right and below with 0, which is the mean.
+
+        Args:
+            pixels: An upright picture, RGB, 0 to 255.
+
+        Returns:
+            H and W are height and width rounded up to the network's multiple (32).
+
+        Raises:
+            ValueError: The picture has no pixels, or is not (height, width, 3).
+        """
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+            raise ValueError(f"pixels of shape {pixels.shape}, not (height, width, 3)")
+        height, width = pixels.shape[:2]
+        multiple = self.card.input.multiple
+        padded = np.zeros((1, 3, _round_up(height, multiple), _round_up(width, multiple)), np.float32)
+        picture = padded[0, :, :height, :width]
+        picture[...] = (pixels if self.card.input.channel_order == "RGB" else pixels[..., ::-1]).transpose(
+            2, 0, 1
+        )
+        picture -= self._mean
+        picture *= self._factor
+        return padded
+
+    def run(self, pixels: UInt8[U8, "height width 3"]) -> Activations:
+        """One forward pass on one picture; several threads may call it at once.
+
+        Args:
+            pixels: An upright picture, RGB, 0 to 255, at the size it is to be encoded at.
+
+        Raises:
+            ValueError: The picture has no pixels, or is not (height, width, 3).
+        """
+        tensors = {self.card.input.name: self.prepare(pixels)}
+        found = dict(zip(self._outputs, self._session.run(self._outputs, tensors), strict=True))
+        features, classifier_maps = found[self._features.output], found[self._classifier.output]
+        return Activations(
+            features=features,
+            classifier_maps=classifier_maps,
+            scores=found[self.card.scores],
+            mask=_mask(pixels.shape, self._features.stride, features.shape),
+            classifier_mask=_mask(pixels.shape, self._classifier.stride, classifier_maps.shape),
+        )
+
+
+def load_model(
+    folder: str | os.PathLike[str] | None = None, *, threads: int | None = None, layer: str = "head"
+) -> Backbone:
+    """Loads a model and checks that its files are whole and fit together.
+
+    Args:
+        folder: Where its ``card.json`` lies; None for the embedded EfficientNet-Lite0.
+        threads: Threads of one forward pass; None for one a processor that this process may use.
+        layer: The layer of the card that gives the feature maps.
+
+    Raises:
+        ModelError: A file is missing, damaged or not what the card says, or there is no such layer.
+        ValueError: ``threads`` is below 1.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"{threads} threads")
+    place = EMBEDDED if folder is None else Path(folder)
+    card = ModelCard.read(place)
+    if layer not in card.layers:
+        raise ModelError(
+            f"model {card.name} has no layer {layer!r}", remedy=f"use one of: {', '.join(card.layers)}"
+        )
+    class_names = _class_names(place, card)
+    model = place / card.model.file
+    try:
+        with open(model, "rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"cannot read {model}: {error.strerror}", remedy=REPAIR) from error
+    _compare_checksums(model, checksum, card.model.sha256)
+    session = _session(model, _processors() if threads is None else threads)
+    _check_graph(session, card)
+    return Backbone(card, class_names, session, layer, place)
+
+
+def _session(model: Path, threads: int) -> "InferenceSession":
+    import onnxruntime  # slow to import: only where a network is run
+
+    try:
+        return onnxruntime.InferenceSession(str(model), _options(threads), ["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base below this
+        raise ModelError(f"ONNX Runtime cannot load {model}: {error}", remedy=REPAIR) from error
+
+
+def _options(threads: int) -> "SessionOptions":
+    from onnxruntime import GraphOptimizationLevel, SessionOptions
+
+    options = SessionOptions()
+    # Lower levels load 6 ms sooner, but only the last one's memory layout halves the pass.
+    options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Idle threads sleep: spinning would take the processor from decoding, and gains nothing measurable.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Sizes differ from picture to picture: plans kept for each take memory and save no time. The arena
+    # stops growing after some tens of sizes; without it a pass takes twice as long.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3  # errors, which are raised as well
+    return options
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _class_names(folder: Path, card: ModelCard) -> tuple[str, ...]:
+    path = folder / card.classes.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}", remedy=REPAIR) from error
+    _compare_checksums(path, hashlib.sha256(content).hexdigest(), card.classes.sha256)
+    try:
+        names = tuple(content.decode("utf-8").splitlines())
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path} is not UTF-8", remedy=REPAIR) from error
+    if len(names) != card.classes.count:
+        raise ModelError(f"{path} names {len(names)} classes, not {card.classes.count}", remedy=REPAIR)
+    return names
+
+
+def _compare_checksums(path: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise ModelError(f"{path} is damaged: its SHA-256 is {found}, not {expected}", remedy=REPAIR)
+
+
+def _check_graph(session: "InferenceSession", card: ModelCard) -> None:
+    """Compares the graph's inputs and outputs, as declared, with the card."""
+    outputs = {output.name: output for output in session.get_outputs()}
+    inputs = session.get_inputs()
+    if [tensor.name for tensor in inputs] != [card.input.name]:
+        raise _misfit(card, f"its inputs are {[tensor.name for tensor in inputs]}, not {card.input.name!r}")
+    _check_tensor(card, card.input.name, inputs[0], (None, 3, None, None))
+    classes, channels = card.classes.count, card.layers[card.classifier.layer].channels
+    shapes: dict[str, tuple[int | None, ...]] = {
+        **{layer.output: (None, layer.channels, None, None) for layer in card.layers.values()},
+        card.scores: (None, classes),
+        card.classifier.weights: (classes, channels),
+        card.classifier.bias: (classes,),
+    }
+    for name, shape in shapes.items():
+        _check_tensor(card, name, outputs.get(name), shape)
+
+
+def _check_tensor(
+    card: ModelCard, name: str, tensor: "NodeArg | None", shape: tuple[int | None, ...]
+) -> None:
+    """A None in the shape is a size that the picture decides."""
+    if tensor is None:
+        raise _misfit(card, f"it has no output {name!r}")
+    if tensor.type != "tensor(float)":
+        raise _misfit(card, f"{name} is a {tensor.type}, not float32")
+    found = tuple(size if isinstance(size, int) else None for size in tensor.shape)
+    if found != shape:
+        raise _misfit(card, f"{name} has the shape {tensor.shape}, not {shape} (None: any size)")
+
+
+def _checked_classifier(
+    session: "InferenceSession", card: ModelCard
+) -> tuple[Float32[F32, "classes K2"], Float32[F32, "classes"]]:
+    """Runs the graph on a small pattern and compares what comes with the card; gives weights and bias."""
+    height, width = card.input.multiple, 2 * card.input.multiple
+    pattern = np.linspace(-1, 1, 3 * height * width, dtype=np.float32).reshape(1, 3, height, width)
+    layers = list(card.layers.values())
+    names = [layer.output for layer in layers] + [card.scores, card.classifier.weights, card.classifier.bias]
+    try:
+        found = dict(zip(names, session.run(names, {card.input.name: pattern}), strict=True))
+    except Exception as error:  # its exceptions have no common base below this
+        raise _misfit(card, f"it does not run on {height} x {width} pixels: {error}") from error
+    for layer in layers:
+        _check_maps(card, layer, found[layer.output], height, width)
+    maps = found[card.layers[card.classifier.layer].output]
+    weights, bias = found[card.classifier.weights], found[card.classifier.bias]
+    scores = maps.mean(axis=(2, 3)) @ weights.T + bias
+    if not np.allclose(scores, found[card.scores], rtol=1e-3, atol=1e-3):
+        raise _misfit(card, f"{card.scores} is not the classifier's weights times its layer's means")
+    return weights, bias
+
+
+def _check_maps(card: ModelCard, layer: Layer, maps: F32, height: int, width: int) -> None:
+    expected = (height // layer.stride, width // layer.stride)
+    if maps.shape[2:] != expected:
+        raise _misfit(card, f"{layer.output} has {maps.shape[2:]} cells, not {expected}: another stride")
+    if not maps.min() >= 0:
+        raise _misfit(card, f"{layer.output} has negative values or NaN: no layer after a ReLU")
+
+
+def _misfit(card: ModelCard, what: str) -> ModelError:
+    return ModelError(f"{card.model.file} does not fit the card of {card.name}: {what}", remedy=REPAIR)
+
+
+def _mask(picture: tuple[int, ...], stride: int, maps: tuple[int, ...]) -> Bool[BOOL, "1 H W"]:
+    rows = np.arange(maps[2]) * stride < picture[0]
+    columns = np.arange(maps[3]) * stride < picture[1]
+    return (rows[:, None] & columns)[None]
+
+
+def _round_up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
