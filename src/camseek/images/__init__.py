@@ -1,0 +1,19 @@
+"""Find pictures, and read them as small upright sRGB arrays."""
+
+from camseek.images.decode import Picture, check_region, decode
+from camseek.images.files import fingerprint, open_file
+from camseek.images.formats import PICTURE_SUFFIXES, sniff
+from camseek.images.walk import FoundFile, Walk, walk
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "FoundFile",
+    "Picture",
+    "Walk",
+    "check_region",
+    "decode",
+    "fingerprint",
+    "open_file",
+    "sniff",
+    "walk",
+]

@@ -1,0 +1,212 @@
+"""Files to upright sRGB pixels."""
+
+import errno
+import threading
+import warnings
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from camseek.config import Limits
+from camseek.errors import (
+    CamseekError,
+    DamagedPictureError,
+    NotAPictureError,
+    PictureError,
+    TooLargeError,
+)
+from camseek.images import opening
+from camseek.images.colour import ProfileError, on_white, to_srgb
+from camseek.images.files import fingerprint, open_file, unreadable
+from camseek.images.formats import describe, sniff
+from camseek.images.orientation import stored_box, turned, turned_size
+from camseek.images.picture import Picture, check_region
+from camseek.images.reducing import reduced
+from camseek.results import Box
+
+__all__ = ["Picture", "check_region", "decode", "fingerprint", "open_file"]
+
+_HEAD = 4096
+_MEMORY = 1.7e9
+_BIG = 128e6
+_big_turn = threading.Lock()
+
+
+def decode(
+    file: BinaryIO,
+    *,
+    longer_side: int,
+    multiple: int = 1,
+    max_pixels: int = Limits().max_pixels,
+    region: Box | None = None,
+) -> Picture:
+    """Decodes a picture, or a region of it, small and in sRGB; the same bytes give the same pixels.
+
+    Decode (JPEG and JPEG 2000 at a reduced scale that still covers ``longer_side``), average whole
+    blocks, then Pillow's antialiased bicubic filter; colours and orientation last, on few pixels.
+
+    - Alpha and transparent palette entries are laid on white, premultiplied throughout.
+    - Grey of 16 bits: 0..65535 become 0..255 (of a TIFF's 12 bits, 0..4095). Of 32-bit integers: as 16
+      bits if all lie within 0..65535, else their minimum and maximum become 0 and 255. Floating point:
+      0..1 become 0..255 if all finite values lie within, else their minimum and maximum do; NaN and
+      infinity become 0. Minimum and maximum are those of the whole picture, region or not.
+    - An embedded ICC profile is applied (relative colorimetric, black-point compensation). Without one
+      pixels are taken as sRGB; PNG's gamma and chromaticities and HEIF's and AVIF's nclx are not read.
+
+    A picture is refused if it has more than ``max_pixels``, or if decoding it takes more than 1.7 GB (8.5
+    bytes for each of ``max_pixels``, if that is more). Bytes a pixel at the peak, measured with Pillow 13
+    and libheif 1.23: JPEG 4 (progressive 7 to 12), PNG, BMP and uncompressed TIFF 1 to 4, compressed TIFF
+    4 and its file and a strip, GIF 1, WebP 17 and twice its file (so about 95 megapixels are the limit),
+    AVIF 16 assumed for its deepest form (105), HEIC 10, with alpha 13, above 8 bits 19 and 26 (170, 130,
+    89, 65), JPEG 2000 20 at full scale and in one tile (85), 20/4^n where it can be halved n times. Above
+    128 MB one picture at a time is decoded, whatever the number of threads.
+
+    Args:
+        file: A regular file or bytes, at any position.
+        longer_side: Upper bound on the longer side of the result, pixels; nothing is enlarged.
+        multiple: Sides of four multiples or more are rounded down to a multiple, each for itself: the shape
+            changes by a fifth at most. Shorter ones keep their length.
+        max_pixels: Pictures with more pixels are refused, after reading the header.
+        region: Pixels of the upright picture, half-open; ``longer_side`` then bounds the region.
+
+    Raises:
+        NotAPictureError: The content is no picture format known here.
+        DamagedPictureError: Broken or cut short.
+        TooLargeError: Too many pixels, or too much memory.
+        UnreadableFileError: Reading the file failed.
+        RegionError: See ``check_region``.
+    """
+    if longer_side < 1 or multiple < 1:
+        raise ValueError("longer_side and multiple must be 1 or more")
+    try:
+        file.seek(0)
+        head = file.read(_HEAD)
+    except OSError as error:
+        raise unreadable(error) from error
+    format = sniff(head)
+    if format is None:
+        raise NotAPictureError(describe(head), remedy="give a picture, or leave the file out")
+    try:
+        with _quiet_pillow():
+            return _decode(file, format, (longer_side, multiple), max_pixels, region)
+    except CamseekError:
+        raise
+    except Exception as error:  # Pillow's readers raise a dozen kinds for damaged data
+        raise _failure(file, format, max_pixels, error) from error
+
+
+def _decode(
+    file: BinaryIO, format: str, wanted: tuple[int, int], max_pixels: int, region: Box | None
+) -> Picture:
+    longer_side, multiple = wanted
+    budget = max(_MEMORY, 8.5 * max_pixels)
+    if format in opening.READ_WHOLE and 4 * file.seek(0, 2) > budget:
+        raise _too_much(format, budget)
+    source = opening.open_source(file, format)
+    width, height = source.size
+    if width * height > max_pixels:
+        raise TooLargeError(
+            f"it has {width} x {height} = {width * height / 1e6:.1f} megapixels, more than the limit of "
+            f"{max_pixels / 1e6:g}",
+            remedy=f"raise the limit with --max-megapixels {-(-width * height // 1_000_000)}",
+        )
+    size = turned_size(source.size, source.orientation)
+    box = check_region(region, size) if region is not None else (0, 0, *size)
+    box = stored_box(box, source.size, source.orientation)
+    factor = min(1.0, longer_side / max(box[2] - box[0], box[3] - box[1]))
+    target = (_side((box[2] - box[0]) * factor, multiple), _side((box[3] - box[1]) * factor, multiple))
+    scale = opening.shrink(source, factor)
+    needed = opening.memory(source, scale)
+    if needed > budget:
+        raise _too_much(format, budget)
+    # The other pages of a HEIF file are known until it is loaded, those of the others afterwards too.
+    frames = opening.count_frames(source, file) if format == "HEIF" else 0
+    turn: AbstractContextManager[Any] = _big_turn if needed > _BIG else nullcontext()
+    with turn:
+        image = opening.load(source)
+        image = reduced(image, tuple(side / scale for side in box), target)  # pyright: ignore[reportArgumentType]
+    if source.inverted:
+        image = ImageChops.invert(image)
+    if image.mode in ("RGBa", "La"):
+        image = on_white(image)
+    try:
+        image = to_srgb(image, source.icc)
+    except ProfileError as error:
+        source.warnings.append(f"colour profile ignored: {error}")
+        image = to_srgb(image, None)
+    pixels = np.asarray(turned(image, source.orientation))
+    frames = frames or opening.count_frames(source, file)
+    return Picture(pixels, size, format, frames, tuple(source.warnings))
+
+
+def _side(length: float, multiple: int) -> int:
+    """A side of the result in whole pixels."""
+    whole = max(1, round(length))
+    return whole if whole < 4 * multiple else whole // multiple * multiple
+
+
+def _too_much(format: str, budget: float) -> TooLargeError:
+    return TooLargeError(
+        f"decoding it, a {format} file, takes more than {budget / 1e9:.1f} GB of memory",
+        remedy="make a smaller copy, save it as JPEG or PNG, or raise the limit with --max-megapixels",
+    )
+
+
+def _failure(file: BinaryIO, format: str, max_pixels: int, error: Exception) -> PictureError:
+    """What a failure inside Pillow means."""
+    # A failing disk shows as some decoder's error: reading tells.
+    try:
+        file.seek(0)
+        while file.read(1 << 20):
+            pass
+    except OSError as failed:
+        return unreadable(failed)
+    # Damaged offsets make Pillow seek where no file goes.
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EOVERFLOW):
+        return unreadable(error)
+    text = " ".join(str(error).split())[:120]
+    if isinstance(error, Image.DecompressionBombError) or "security limit" in text.lower():
+        return _too_much(format, max(_MEMORY, 8.5 * max_pixels))
+    detail = f": {text}" if text else ""
+    return DamagedPictureError(
+        f"the {format} file is damaged or cut short{detail}", remedy="get an intact copy, or leave it out"
+    )
+
+
+_quiet_lock = threading.Lock()
+_quiet_users = 0
+
+
+@contextmanager
+def _quiet_pillow() -> Generator[None]:
+    """Keeps Pillow's Python warnings about odd pictures from the application.
+
+    ``warnings.catch_warnings`` is not safe with threads: one thread's exit would undo another's entry.
+    So one filter, for warnings out of Pillow and pi-heif alone, stands while any thread decodes.
+    """
+    global _quiet_users
+    with _quiet_lock:
+        _quiet_users += 1
+        if _quiet_users == 1:
+            warnings.filterwarnings("ignore", module=_QUIET)
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_users -= 1
+            if _quiet_users == 0:
+                _drop_filter()
+
+
+_QUIET = r"(PIL|pi_heif)\."
+
+
+def _drop_filter() -> None:
+    filters = cast(list[tuple[Any, ...]], warnings.filters)
+    for entry in list(filters):
+        if getattr(entry[3], "pattern", None) == _QUIET:
+            with suppress(ValueError):  # an application may have removed it meanwhile
+                filters.remove(entry)
