@@ -1,0 +1,117 @@
+"""The SQLite database of a collection in a folder: making it, opening it, and its errors in users' words."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from camseek.errors import CollectionError, CorruptCollectionError, StorageError
+from camseek.store.interface import ADDED_BY_HAND, Profile
+
+FORMAT_VERSION = 1
+DATABASE = "collection.sqlite"
+STORED = np.dtype("<f2")
+"""How descriptors are stored: half the bytes; a score is off by less than 1e-4."""
+
+# Primary codes of errors that the disk is to blame for.
+DISK_ERRORS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+
+
+@contextmanager
+def translated(address: str) -> Generator[None]:
+    """SQLite's errors in the words of a user."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        # The low byte is the primary code: SQLITE_IOERR_WRITE and its kin are kinds of SQLITE_IOERR.
+        if error.sqlite_errorcode & 0xFF in DISK_ERRORS:
+            raise StorageError(
+                f"{address}: {error}",
+                remedy="free space on its disk and check that it is writable; what was done before is kept",
+            ) from error
+        raise corrupt(address, error) from error
+    except sqlite3.DatabaseError as error:
+        raise corrupt(address, error) from error
+
+
+def corrupt(address: str, error: Exception) -> CorruptCollectionError:
+    """The error for a collection whose file is damaged."""
+    return CorruptCollectionError(
+        f"{address} is damaged: {error}",
+        remedy="restore it from a copy, or index the pictures into a new collection",
+    )
+
+
+def open_database(path: Path, options: str) -> sqlite3.Connection:
+    """Opens a database with the options of an SQLite address, such as ``mode=ro``."""
+    # The name may hold ? % # and bytes that are no text: quoted, it is a URI all the same.
+    uri = f"file:{quote(os.fsencode(path))}?{options}"
+    database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
+    try:
+        database.execute("PRAGMA foreign_keys = 1")
+        database.execute("PRAGMA synchronous = NORMAL")
+        # The first read of the file: it fails here, not later, where it cannot be read.
+        database.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def create_database(folder: Path, profile: Profile) -> None:
+    """Writes an empty database beside its place and moves it there whole."""
+    path = folder / f"{DATABASE}.new"
+    path.unlink(missing_ok=True)
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        # Six descriptors of 1,280 dimensions a page; the default page would hold one and waste a third.
+        database.execute("PRAGMA page_size = 16384")
+        database.execute("PRAGMA journal_mode = MEMORY")
+        database.execute("BEGIN")
+        schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+        for statement in schema.split(";\n"):
+            database.execute(statement)
+        meta: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": profile.model,
+            "model_checksum": profile.model_checksum,
+            "settings": json.dumps(profile.settings.to_json()),
+            "dimensions": profile.dimensions,
+        }
+        if profile.whitening is not None:
+            meta["whitening"] = profile.whitening
+        database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        database.execute("INSERT INTO roots VALUES (?, ?)", (ADDED_BY_HAND, b""))
+        database.execute("COMMIT")
+        # Only now: what a log holds is moved into the file on closing, and a failure there goes untold.
+        database.execute("PRAGMA journal_mode = WAL")
+    finally:
+        database.close()
+    os.replace(path, folder / DATABASE)
+
+
+def require_free(folder: Path) -> None:
+    """A new collection takes an empty place, never a folder of somebody's files."""
+    try:
+        names = {entry.name for entry in folder.iterdir()} if folder.exists() else set[str]()
+    except NotADirectoryError:
+        raise CollectionError(f"{folder} is a file", remedy="name a folder") from None
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {folder}: {error.strerror}", remedy="check its permissions"
+        ) from error
+    # What a creation that was interrupted may have left, or one that goes on in another process.
+    strangers = [name for name in names if not name.startswith((DATABASE, "writer."))]
+    if DATABASE not in names and strangers:
+        raise CollectionError(
+            f"{folder} is not a collection and not empty",
+            remedy="name a folder that is empty or does not exist yet",
+        )

@@ -1,0 +1,381 @@
+"""A collection in a folder: one SQLite database, the source of truth for everything in it."""
+
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+import zlib
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy.typing import NDArray
+
+from camseek.config import Settings
+from camseek.errors import CamseekError, CollectionVersionError, NoCollectionError, StorageError
+from camseek.results import Skipped
+from camseek.store.database import (
+    DATABASE,
+    DISK_ERRORS,
+    FORMAT_VERSION,
+    STORED,
+    corrupt,
+    create_database,
+    open_database,
+    require_free,
+    translated,
+)
+from camseek.store.interface import ADDED_BY_HAND, CollectionInfo, Profile, StoredPicture
+from camseek.store.lock import WriterLock
+from camseek.store.writer import FolderWriter
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+# Faults that no foreign key can name.
+_ORPHANS = {
+    "pictures without a file": ("SELECT count(*) FROM pictures WHERE id NOT IN (SELECT picture FROM files)"),
+    "files that no root claims": "SELECT count(*) FROM files WHERE path NOT IN (SELECT path FROM claims)",
+    "pictures whose content is not a SHA-256": "SELECT count(*) FROM pictures WHERE length(content) <> 32",
+}
+
+
+class FolderCollection:
+    """A collection in a folder on this machine (the ``Collection`` interface).
+
+    Readers see one moment and are never blocked by the writer (SQLite's write-ahead log). A collection on a
+    read-only disk can be read. An instance may be used from several threads, one at a time.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Opens an existing collection.
+
+        Raises:
+            NoCollectionError: There is none.
+            CollectionVersionError: A later camseek made it.
+            CorruptCollectionError: Its file is damaged.
+            StorageError: It cannot be read.
+        """
+        self._folder = Path(os.path.abspath(path))
+        self._lock = threading.RLock()
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._require_database()
+        try:
+            with translated(self.address):
+                self._database = self._connect()
+                try:
+                    self._meta = dict(self._database.execute("SELECT key, value FROM meta"))
+                except BaseException:
+                    self._database.close()
+                    raise
+            self._profile = self._read_profile()
+        except BaseException:
+            self._drop_copy()
+            raise
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], profile: Profile) -> "FolderCollection":
+        """Makes an empty collection and opens it.
+
+        Raises:
+            CollectionError: Something else is there already.
+            CollectionBusyError: Another process is making it.
+            StorageError: The disk is full or read-only.
+        """
+        folder = Path(os.path.abspath(path))
+        require_free(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"cannot make {folder}: {error.strerror}", remedy="choose a folder that you may write to"
+            ) from error
+        lock = WriterLock(os.fsencode(folder), "create")
+        try:
+            if not (folder / DATABASE).exists():
+                with translated(str(folder)):
+                    create_database(folder, profile)
+        finally:
+            lock.release()
+        return cls(folder)
+
+    @property
+    def address(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    @property
+    def profile(self) -> Profile:
+        """What the descriptors were made with."""
+        return self._profile
+
+    def __enter__(self) -> "FolderCollection":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the collection."""
+        with self._lock:
+            self._database.close()
+            self._drop_copy()
+
+    # -- opening ------------------------------------------------------------------------------------------
+
+    def _require_database(self) -> None:
+        try:
+            found = (self._folder / DATABASE).is_file()
+            exists = self._folder.exists()
+        except OSError as error:
+            raise StorageError(
+                f"cannot read {self.address}: {error.strerror}", remedy="check that you may read it"
+            ) from error
+        if not found:
+            what = "is not a collection" if exists else "does not exist"
+            raise NoCollectionError(
+                f"{self.address} {what}", remedy="make one with: camseek index PHOTOS --collection COLLECTION"
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        """Opens for reading, by the gentlest way that works.
+
+        A connection that may write tidies up after a killed writer; one that may not needs the log's index,
+        and where nobody can make that (a full disk, too), the log is either empty (the file alone is the
+        truth) or read from a private copy.
+        """
+        path = self._folder / DATABASE
+        log = self._folder / f"{DATABASE}-wal"
+        writable = os.access(path, os.W_OK) and os.access(self._folder, os.W_OK)
+        for mode in ("rw", "ro") if writable else ("ro",):
+            try:
+                database = open_database(path, f"mode={mode}")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in DISK_ERRORS or not os.access(path, os.R_OK):
+                    raise
+            else:
+                database.execute("PRAGMA query_only = 1")
+                return database
+        if log.exists() and log.stat().st_size > 0:
+            try:
+                self._copy = tempfile.TemporaryDirectory(prefix="camseek-")
+                for part in (path, log):
+                    shutil.copy(part, self._copy.name)
+            except OSError as error:
+                raise StorageError(
+                    f"cannot copy the log of {self.address}: {error.strerror}",
+                    remedy="free space, or let a user who may write there open it once",
+                ) from error
+            return open_database(Path(self._copy.name) / DATABASE, "mode=rw")
+        return open_database(path, "mode=ro&immutable=1")
+
+    def _drop_copy(self) -> None:
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+    def _read_profile(self) -> Profile:
+        try:
+            version = int(self._meta["format_version"])
+            if version > FORMAT_VERSION:
+                raise CollectionVersionError(
+                    f"{self.address} has format {version}; this camseek knows up to {FORMAT_VERSION}",
+                    remedy="upgrade camseek",
+                )
+            return Profile(
+                model=self._meta["model"],
+                model_checksum=self._meta["model_checksum"],
+                settings=Settings.from_json(json.loads(self._meta["settings"])),
+                dimensions=int(self._meta["dimensions"]),
+                whitening=self._meta.get("whitening"),
+            )
+        except (KeyError, ValueError, TypeError, CamseekError) as error:
+            self._database.close()
+            if isinstance(error, CamseekError):
+                raise
+            raise corrupt(self.address, error) from error
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    def _query(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock, translated(self.address):
+            return self._database.execute(sql, values).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        """What is read inside belongs to one moment."""
+        with self._lock:
+            if self._database.in_transaction:
+                yield
+                return
+            self._query("BEGIN")
+            try:
+                yield
+            finally:
+                self._query("COMMIT")
+
+    def version(self) -> object:
+        """A token that is another whenever the content is."""
+        return (self._query("PRAGMA data_version")[0][0], self._database.total_changes)
+
+    def descriptors(
+        self, *, after: int = 0, block: int = 4096
+    ) -> Iterator[tuple[Int64[I64, " N"], Float32[F32, "N D"]]]:
+        """Record numbers above ``after`` and their descriptors, in blocks, ascending."""
+        sql = "SELECT picture, vector FROM descriptors WHERE picture > ? ORDER BY picture LIMIT ?"
+        while rows := self._query(sql, (after, block)):
+            after = rows[-1][0]
+            records, vectors = zip(*rows, strict=True)
+            yield np.array(records, np.int64), self._unpack(vectors)
+
+    def descriptors_of(self, records: Int64[I64, " N"]) -> Float32[F32, "N D"]:
+        """The descriptors of these records, in their order.
+
+        Raises:
+            KeyError: A record has none.
+        """
+        found: dict[int, bytes] = {}
+        for some in _chunks([int(record) for record in records]):
+            marks = ",".join("?" * len(some))
+            found.update(
+                self._query(f"SELECT picture, vector FROM descriptors WHERE picture IN ({marks})", some)  # noqa: S608  # only question marks are put in
+            )
+        return self._unpack([found[int(record)] for record in records])
+
+    def _unpack(self, vectors: Sequence[bytes]) -> Float32[F32, "N D"]:
+        try:
+            packed = np.frombuffer(b"".join(vectors), STORED).reshape(len(vectors), self._profile.dimensions)
+        except ValueError as error:
+            raise corrupt(self.address, error) from error
+        return packed.astype(np.float32)
+
+    def record_numbers(self) -> Int64[I64, " N"]:
+        """The records that have descriptors, ascending."""
+        rows = self._query("SELECT picture FROM descriptors ORDER BY picture")
+        return np.array([row[0] for row in rows], np.int64)
+
+    def pictures(self, records: Sequence[int]) -> dict[int, StoredPicture]:
+        """The pictures of these records; one that has gone is left out."""
+        found: dict[int, StoredPicture] = {}
+        for some in _chunks(records):
+            marks = ",".join("?" * len(some))
+            names: dict[int, list[bytes]] = {}
+            for record, path in self._query(
+                f"SELECT picture, path FROM files WHERE picture IN ({marks}) ORDER BY path",  # noqa: S608  # as above
+                some,
+            ):
+                names.setdefault(record, []).append(path)
+            for record, content, width, height in self._query(
+                f"SELECT id, content, width, height FROM pictures WHERE id IN ({marks})",  # noqa: S608  # as above
+                some,
+            ):
+                found[record] = StoredPicture(record, content, (width, height), tuple(names.get(record, ())))
+        return found
+
+    def find(self, content: bytes) -> int | None:
+        """The record of a content, or None."""
+        rows = self._query("SELECT id FROM pictures WHERE content = ?", (content,))
+        return rows[0][0] if rows else None
+
+    def info(self) -> CollectionInfo:
+        """Counts, sizes and settings."""
+        with self.snapshot():
+
+            def count(table: str) -> int:
+                return self._query(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608  # names from below
+
+            pictures = count("pictures")
+            claims = dict(self._query("SELECT root, count(*) FROM claims GROUP BY root"))
+            return CollectionInfo(
+                address=self.address,
+                profile=self._profile,
+                format_version=FORMAT_VERSION,
+                created=self._meta["created"],
+                pictures=pictures,
+                files=count("files"),
+                featureless=pictures - count("descriptors"),
+                skipped=[
+                    Skipped(*row)
+                    for row in self._query("SELECT DISTINCT path, reason, code FROM skipped ORDER BY path")
+                ],
+                roots={
+                    path: claims.get(root, 0)
+                    for root, path in self._query("SELECT id, path FROM roots ORDER BY path")
+                    if root != ADDED_BY_HAND
+                },
+                added_by_hand=claims.get(ADDED_BY_HAND, 0),
+                bytes=sum(
+                    part.stat().st_size for part in self._folder.glob(f"{DATABASE}*") if part.is_file()
+                ),
+            )
+
+    def check(self) -> list[str]:
+        """Reads everything; each fault in a sentence, none when the collection is sound."""
+        with self.snapshot():
+            faults = [
+                f"the database: {row[0]}"
+                for row in self._query("PRAGMA integrity_check(20)")
+                if row[0] != "ok"
+            ]
+            if faults:
+                return faults
+            for table, _, parent, _ in self._query("PRAGMA foreign_key_check"):
+                faults.append(f"a row of {table} points to a row of {parent} that is not there")
+            for kind, sql in _ORPHANS.items():
+                if number := self._query(sql)[0][0]:
+                    faults.append(f"{number} {kind}")
+            return faults + list(self._faulty_descriptors())
+
+    def _faulty_descriptors(self) -> Iterator[str]:
+        length = self._profile.dimensions * STORED.itemsize
+        after = 0
+        sql = "SELECT picture, vector, crc FROM descriptors WHERE picture > ? ORDER BY picture LIMIT 4096"
+        while rows := self._query(sql, (after,)):
+            after = rows[-1][0]
+            for record, vector, crc in rows:
+                if len(vector) != length:
+                    yield f"the descriptor of record {record} has {len(vector)} bytes, not {length}"
+                elif zlib.crc32(vector) != crc:
+                    yield f"the descriptor of record {record} has another checksum than when it was written"
+                elif not abs(float(np.linalg.norm(np.frombuffer(vector, STORED).astype(float))) - 1) < 0.01:
+                    yield f"the descriptor of record {record} is not of unit length"
+
+    # -- writing ------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def write(self, command: str) -> Generator[FolderWriter]:
+        """Becomes the one writer; what was done is kept on leaving, also when an error leaves.
+
+        Raises:
+            CollectionBusyError: Another process is; the message names it.
+            StorageError: The disk is full or read-only.
+        """
+        lock = WriterLock(os.fsencode(self._folder), command)
+        try:
+            with translated(self.address):
+                database = open_database(self._folder / DATABASE, "mode=rw")
+            try:
+                writer = FolderWriter(database, self.address)
+                try:
+                    yield writer
+                except StorageError:
+                    writer.abandon()
+                    raise
+                except BaseException:
+                    writer.commit()
+                    raise
+                writer.commit()
+            finally:
+                database.close()
+        finally:
+            lock.release()
+
+
+def _chunks(records: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
+    for start in range(0, len(records), size):
+        yield records[start : start + size]

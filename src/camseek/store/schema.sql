@@ -1,0 +1,58 @@
+-- Format version 1. Names of files are bytes: a disk holds names that are no text.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- One row for each content, whatever its names. Numbers are never used twice.
+CREATE TABLE pictures (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    content BLOB NOT NULL UNIQUE,      -- SHA-256 of the whole file
+    width   INTEGER NOT NULL,          -- of the upright picture, pixels
+    height  INTEGER NOT NULL,
+    format  TEXT NOT NULL,
+    frames  INTEGER NOT NULL
+);
+
+-- A picture without a row here is featureless: counted, never returned.
+CREATE TABLE descriptors (
+    picture INTEGER PRIMARY KEY REFERENCES pictures (id) ON DELETE CASCADE,
+    vector  BLOB NOT NULL,             -- little-endian float16
+    crc     INTEGER NOT NULL           -- CRC-32 of the vector
+);
+-- Counts and lists records without walking through the vectors.
+CREATE INDEX descriptors_by_picture ON descriptors (picture);
+
+CREATE TABLE files (
+    path     BLOB PRIMARY KEY,
+    picture  INTEGER NOT NULL REFERENCES pictures (id),
+    size     INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL          -- -1: written too recently to trust
+) WITHOUT ROWID;
+CREATE INDEX files_by_picture ON files (picture);
+
+CREATE TABLE roots (
+    id   INTEGER PRIMARY KEY,          -- 0: what was added by hand
+    path BLOB NOT NULL UNIQUE
+);
+
+-- Which roots brought a file; it leaves with its last claim.
+CREATE TABLE claims (
+    path BLOB NOT NULL REFERENCES files (path) ON DELETE CASCADE,
+    root INTEGER NOT NULL REFERENCES roots (id),
+    PRIMARY KEY (path, root)
+) WITHOUT ROWID;
+
+CREATE TABLE skipped (
+    path       BLOB NOT NULL,
+    root       INTEGER NOT NULL REFERENCES roots (id),
+    size       INTEGER NOT NULL,
+    mtime_ns   INTEGER NOT NULL,
+    ctime_ns   INTEGER NOT NULL,
+    code       TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    tried_with TEXT NOT NULL,
+    PRIMARY KEY (path, root)
+) WITHOUT ROWID;

@@ -1,0 +1,411 @@
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from camseek.config import Encoding, Settings
+from camseek.errors import (
+    CollectionError,
+    CollectionVersionError,
+    CorruptCollectionError,
+    NoCollectionError,
+    SettingsError,
+    StorageError,
+)
+from camseek.results import Skipped
+from camseek.store import (
+    ADDED_BY_HAND,
+    Signature,
+    SkippedEntry,
+    create_collection,
+    open_collection,
+)
+
+SIGNATURE = Signature(1, 2, 3)
+
+
+def database(collection):
+    return os.path.join(collection.address, "collection.sqlite")
+
+
+def alter(collection, sql, values=()):
+    with sqlite3.connect(database(collection)) as connection:
+        connection.execute(sql, values)
+    connection.close()
+
+
+def test_what_was_written_is_read_again(collection, fill, unit):
+    fill(collection, range(5))
+    with open_collection(collection.address) as again:
+        assert again.profile == collection.profile
+        assert again.record_numbers().tolist() == [1, 2, 3, 4, 5]
+        [(records, vectors)] = again.descriptors()
+        assert records.tolist() == [1, 2, 3, 4, 5]
+        # float16 holds 11 bits.
+        np.testing.assert_allclose(vectors, [unit(i) for i in range(5)], atol=2**-11)
+        np.testing.assert_array_equal(again.descriptors_of(np.array([4, 2])), vectors[[3, 1]])
+        assert again.pictures([3, 99]).keys() == {3}
+        assert again.pictures([3])[3].paths == (b"/photos/2.jpg",)
+        assert again.find((2).to_bytes(32, "big")) == 3
+        assert again.find(bytes(32 * [7])) is None
+
+
+def test_blocks_cover_everything_once_in_order(collection, fill):
+    fill(collection, range(10))
+    blocks = [records.tolist() for records, _ in collection.descriptors(after=2, block=3)]
+    assert blocks == [[3, 4, 5], [6, 7, 8], [9, 10]]
+
+
+def test_a_missing_descriptor_is_a_key_error(collection, fill):
+    fill(collection, range(2))
+    with pytest.raises(KeyError):
+        collection.descriptors_of(np.array([1, 7]))
+
+
+def test_copies_are_one_picture_with_several_names(collection, picture):
+    with collection.write("test") as writer:
+        root = writer.root(b"/r")
+        first, second = writer.insert(picture(1)), writer.insert(picture(1))
+        assert first == second
+        writer.point(b"/r/b", first, SIGNATURE, root)
+        writer.point(b"/r/a", first, SIGNATURE, root)
+    assert collection.pictures([first])[first].paths == (b"/r/a", b"/r/b")
+    assert (collection.info().pictures, collection.info().files) == (1, 2)
+
+
+def test_a_picture_leaves_with_its_last_file(collection, picture):
+    with collection.write("test") as writer:
+        root = writer.root(b"/r")
+        record = writer.insert(picture(1))
+        writer.point(b"/r/a", record, SIGNATURE, root)
+        writer.point(b"/r/b", record, SIGNATURE, root)
+    with collection.write("test") as writer:
+        assert writer.release([b"/r/a"], root) == [b"/r/a"]
+    assert collection.find((1).to_bytes(32, "big")) == record
+    with collection.write("test") as writer:
+        writer.release([b"/r/b"], root)
+    assert collection.find((1).to_bytes(32, "big")) is None
+    assert collection.record_numbers().tolist() == []
+    assert collection.check() == []
+
+
+def test_record_numbers_are_never_used_twice(collection, fill):
+    fill(collection, [1])
+    with collection.write("test") as writer:
+        writer.release([b"/photos/1.jpg"], None)
+    fill(collection, [2])
+    assert collection.record_numbers().tolist() == [2]
+
+
+def test_a_file_stays_while_any_root_claims_it(collection, picture):
+    with collection.write("test") as writer:
+        outer, inner = writer.root(b"/r"), writer.root(b"/r/s")
+        writer.point(b"/r/s/a", writer.insert(picture(1)), SIGNATURE, outer)
+        writer.claim(b"/r/s/a", inner)
+        writer.claim(b"/r/s/a", ADDED_BY_HAND)
+        assert writer.release([b"/r/s/a"], outer) == []
+        assert writer.release([b"/r/s/a"], inner) == []
+        assert writer.release([b"/r/s/a"], ADDED_BY_HAND) == [b"/r/s/a"]
+
+
+def test_a_file_that_changes_keeps_the_claims_of_other_roots(collection, picture):
+    with collection.write("test") as writer:
+        one, two = writer.root(b"/1"), writer.root(b"/2")
+        writer.point(b"/x", writer.insert(picture(1)), SIGNATURE, one)
+        writer.claim(b"/x", two)
+        writer.point(b"/x", writer.insert(picture(2)), SIGNATURE, one)
+        assert writer.claimed(two) == {b"/x"}
+    assert collection.info().pictures == 1
+
+
+def test_skipped_files_are_remembered_and_forgotten(collection, picture):
+    entry = SkippedEntry(Signature(5, -6, 2**60), Skipped(b"/r/\xff\n", "broken", "damaged"), "0/1")
+    with collection.write("test") as writer:
+        root = writer.root(b"/r")
+        writer.point(b"/r/\xff\n", writer.insert(picture(1)), SIGNATURE, root)
+        writer.skip(entry, root)
+        assert writer.skipped(root) == {b"/r/\xff\n": entry}
+    assert collection.info().pictures == 0
+    assert list(collection.info().skipped) == [entry.skipped]
+    with collection.write("test") as writer:
+        writer.forget_skipped([b"/r/\xff\n"], root)
+        assert writer.skipped(root) == {}
+
+
+@pytest.mark.parametrize("bad", [np.zeros(16, np.float32), np.full(16, np.nan, np.float32)])
+def test_a_zero_or_nan_descriptor_never_enters(collection, picture, bad):
+    with collection.write("test") as writer, pytest.raises(ValueError, match="norm"), writer.unit():
+        writer.insert(picture(1, bad))
+    assert collection.info().pictures == 0
+
+
+def test_a_featureless_picture_is_counted_and_has_no_descriptor(collection, picture):
+    with collection.write("test") as writer:
+        writer.point(b"/a", writer.insert(picture(1, None)), SIGNATURE, writer.root(b"/"))
+    info = collection.info()
+    assert (info.pictures, info.featureless) == (1, 1)
+    assert list(collection.descriptors()) == []
+    assert collection.check() == []
+
+
+def test_a_unit_that_is_interrupted_leaves_nothing(collection, picture):
+    with pytest.raises(KeyboardInterrupt), collection.write("test") as writer:
+        root = writer.root(b"/r")
+        with writer.unit():
+            writer.point(b"/r/a", writer.insert(picture(1)), SIGNATURE, root)
+        with writer.unit():
+            writer.insert(picture(2))
+            raise KeyboardInterrupt
+    # The first one is kept, the second has left no trace.
+    assert collection.info().pictures == 1
+    assert collection.check() == []
+
+
+def test_readers_see_one_moment_and_never_wait(collection, fill, picture):
+    fill(collection, range(3))
+    with open_collection(collection.address) as reader, reader.snapshot():
+        assert len(reader.record_numbers()) == 3
+        with collection.write("test") as writer:
+            writer.point(b"/n", writer.insert(picture(9)), SIGNATURE, writer.root(b"/"))
+            writer.commit()
+            assert len(reader.record_numbers()) == 3
+    assert len(collection.record_numbers()) == 4
+
+
+def test_the_version_changes_with_the_content(collection, fill):
+    before = collection.version()
+    assert collection.version() == before
+    fill(collection, [1])
+    assert collection.version() != before
+
+
+def test_info_counts_bytes_and_roots(collection, fill):
+    fill(collection, range(3), b"/one")
+    fill(collection, range(4, 6), b"/two")
+    info = collection.info()
+    assert dict(info.roots) == {b"/one": 3, b"/two": 2}
+    assert info.bytes >= os.path.getsize(database(collection))
+    data = info.to_json()
+    assert data["bytes_per_picture"] == round(info.bytes / 5)
+    assert data["settings"]["encoding"] == str(Settings().encoding)
+
+
+class TestOpening:
+    def test_no_folder(self, tmp_path):
+        with pytest.raises(NoCollectionError, match="does not exist"):
+            open_collection(str(tmp_path / "none"))
+
+    def test_a_folder_that_is_none(self, tmp_path):
+        with pytest.raises(NoCollectionError, match="is not a collection"):
+            open_collection(str(tmp_path))
+
+    def test_an_address_of_a_server(self):
+        with pytest.raises(NoCollectionError, match="folders only"):
+            open_collection("milvus://host/name")
+
+    def test_creating_over_files_is_refused(self, tmp_path, profile):
+        (tmp_path / "photo.jpg").write_bytes(b"x")
+        with pytest.raises(CollectionError, match="not empty"):
+            create_collection(str(tmp_path), profile)
+        assert os.listdir(tmp_path) == ["photo.jpg"]
+
+    def test_creating_on_a_file_is_refused(self, tmp_path, profile):
+        (tmp_path / "file").touch()
+        with pytest.raises(CollectionError, match="is a file"):
+            create_collection(str(tmp_path / "file"), profile)
+
+    def test_creating_twice_keeps_the_first(self, collection, fill, profile):
+        fill(collection, [1])
+        with create_collection(collection.address, profile) as again:
+            assert again.info().pictures == 1
+
+    def test_an_interrupted_creation_is_finished(self, tmp_path, profile):
+        (tmp_path / "collection.sqlite.new").write_bytes(b"half")
+        with create_collection(str(tmp_path), profile) as made:
+            assert made.info().pictures == 0
+
+    def test_a_later_version(self, collection):
+        alter(collection, "UPDATE meta SET value = 99 WHERE key = 'format_version'")
+        with pytest.raises(CollectionVersionError, match="format 99"):
+            open_collection(collection.address)
+
+    def test_settings_of_a_later_version(self, collection):
+        alter(collection, "UPDATE meta SET value = '{\"new\": 1}' WHERE key = 'settings'")
+        with pytest.raises(SettingsError, match="unknown or missing keys"):
+            open_collection(collection.address)
+
+    @pytest.mark.parametrize("content", [b"", b"no database at all" * 1000])
+    def test_a_file_that_is_no_database(self, collection, content):
+        with open(database(collection), "wb") as file:
+            file.write(content)
+        with pytest.raises(CorruptCollectionError):
+            open_collection(collection.address)
+
+    def test_names_with_signs_that_mean_something_in_an_address(self, tmp_path, profile):
+        path = tmp_path / "50% off? #1 &mode=memory"
+        create_collection(str(path), profile).close()
+        with open_collection(str(path)) as opened:
+            assert opened.address == str(path)
+
+    def test_whitening_and_settings_come_back(self, tmp_path, profile):
+        wanted = replace(
+            profile, whitening=b"\x00matrix", settings=Settings(encoding=Encoding.parse("gem:power=4"))
+        )
+        with create_collection(str(tmp_path / "c"), wanted) as made:
+            assert made.profile == wanted
+
+    def test_a_closed_collection_leaves_no_log(self, collection, fill):
+        fill(collection, [1])
+        collection.close()
+        assert sorted(os.listdir(collection.address)) == ["collection.sqlite", "writer.json", "writer.lock"]
+
+
+class TestCheck:
+    def test_a_flipped_bit_in_a_descriptor(self, collection, fill):
+        fill(collection, range(3))
+        alter(collection, "UPDATE descriptors SET vector = zeroblob(32) WHERE picture = 2")
+        [fault] = collection.check()
+        assert "record 2" in fault
+        assert "checksum" in fault
+
+    def test_a_descriptor_of_wrong_length(self, collection, fill):
+        fill(collection, range(3))
+        alter(collection, "UPDATE descriptors SET vector = x'00' WHERE picture = 2")
+        assert collection.check() == ["the descriptor of record 2 has 1 bytes, not 32"]
+        with pytest.raises(CorruptCollectionError):
+            list(collection.descriptors())
+
+    def test_a_picture_without_a_file(self, collection, fill):
+        fill(collection, range(3))
+        alter(collection, "DELETE FROM files WHERE path = ?", (b"/photos/1.jpg",))
+        faults = collection.check()
+        assert "1 pictures without a file" in faults
+
+    def test_a_broken_page(self, collection, fill):
+        fill(collection, range(900))
+        collection.close()
+        with open(database(collection), "r+b") as file:
+            file.seek(5 * 16384)
+            file.write(b"\xff" * 16384)
+        with open_collection(collection.address) as opened:
+            try:
+                faults = opened.check()
+            except CorruptCollectionError as error:
+                faults = [error.message]
+        assert faults
+
+    def test_a_file_cut_short(self, collection, fill):
+        fill(collection, range(900))
+        collection.close()
+        os.truncate(database(collection), 3 * 16384 + 100)
+        with pytest.raises(CorruptCollectionError), open_collection(collection.address) as opened:
+            assert opened.check()
+            raise CorruptCollectionError("told by check", remedy="")
+
+
+@pytest.mark.needs_root
+class TestOtherUsers:
+    """What a user sees who may only read."""
+
+    CODE = (
+        "import sys; from camseek.store import open_collection\n"
+        "with open_collection(sys.argv[1]) as c:\n"
+        "    print(len(c.record_numbers()), c.check())"
+    )
+
+    def read(self, folder):
+        command = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            sys.executable,
+            "-c",
+            self.CODE,
+        ]
+        return subprocess.run([*command, folder], capture_output=True, text=True, check=False, cwd="/")
+
+    @pytest.fixture
+    def folder(self, collection, fill, open_tmp_path):
+        fill(collection, range(3))
+        collection.close()
+        target = open_tmp_path / "c"
+        shutil.copytree(collection.address, target)
+        return str(target)
+
+    def test_a_collection_of_somebody_else(self, folder):
+        assert self.read(folder).stdout == "3 []\n"
+
+    def test_a_killed_writer_on_a_read_only_disk(self, collection, fill, open_tmp_path):
+        # The log of a killed writer holds what the main file does not.
+        fill(collection, range(3))
+        with collection.write("test") as writer, writer.unit():
+            pass
+        keeper = open_collection(collection.address)
+        fill(collection, range(3, 5))
+        target = open_tmp_path / "c"
+        target.mkdir()
+        for name in ("collection.sqlite", "collection.sqlite-wal"):
+            shutil.copy(os.path.join(collection.address, name), target)
+        keeper.close()
+        assert (target / "collection.sqlite-wal").stat().st_size > 0
+        result = self.read(str(target))
+        assert result.stdout == "5 []\n", result.stderr
+
+    def test_a_collection_one_may_not_read(self, folder):
+        os.chmod(os.path.join(folder, "collection.sqlite"), 0o600)
+        result = self.read(folder)
+        assert "StorageError" in result.stderr
+
+    def test_writing_where_one_may_not(self, folder):
+        code = (
+            "import sys; from camseek.store import open_collection\n"
+            "with open_collection(sys.argv[1]) as c, c.write('x'): pass"
+        )
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", code]
+        result = subprocess.run([*command, folder], capture_output=True, text=True, check=False, cwd="/")
+        assert "StorageError: cannot write to" in result.stderr
+
+
+@pytest.mark.needs_root
+def test_a_full_disk_loses_only_what_was_not_committed(small_disk, profile, picture):
+    folder = small_disk(4)
+    with create_collection(str(folder / "c"), replace(profile, dimensions=16)) as made:
+        kept = 0
+        with pytest.raises(StorageError, match="full"), made.write("test") as writer:
+            root = writer.root(b"/" + b"r" * 1000)
+            for number in range(2000):
+                with writer.unit():
+                    path = b"/%d" % number + b"x" * 4000
+                    writer.point(path, writer.insert(picture(number)), SIGNATURE, root)
+                writer.commit()
+                kept = number + 1
+        assert kept > 10
+        assert made.check() == []
+        assert made.info().pictures == kept
+
+
+def test_one_collection_from_several_threads(collection, fill):
+    fill(collection, range(50))
+    faults = []
+
+    def read():
+        try:
+            for _ in range(50):
+                with collection.snapshot():
+                    assert len(collection.record_numbers()) == 50
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []

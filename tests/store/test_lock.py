@@ -1,0 +1,64 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from camseek.errors import CollectionBusyError, StorageError
+from camseek.store import open_collection
+from camseek.store.lock import WriterLock
+
+HOLD = """
+import sys, time
+from camseek.store import open_collection
+with open_collection(sys.argv[1]) as c, c.write("camseek index"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_ends_at_once_and_names_the_holder(collection):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, collection.address], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(CollectionBusyError) as caught, collection.write("test"):
+            pass
+        assert f"process {holder.pid} on " in caught.value.message
+        assert "camseek index" in caught.value.message
+        # Readers are not held up.
+        with open_collection(collection.address) as reader:
+            assert reader.info().pictures == 0
+        holder.kill()
+    # A killed holder lets go.
+    with collection.write("test"):
+        pass
+
+
+def test_two_writers_in_one_process(collection):
+    with collection.write("one"):
+        with pytest.raises(CollectionBusyError), collection.write("two"):
+            pass
+        with (
+            open_collection(collection.address) as other,
+            pytest.raises(CollectionBusyError),
+            other.write("x"),
+        ):
+            pass
+    with collection.write("three"):
+        pass
+
+
+def test_a_holder_that_has_not_signed_yet(tmp_path):
+    folder = os.fsencode(tmp_path)
+    lock = WriterLock(folder, "first")
+    (tmp_path / "writer.json").write_text("")
+    with pytest.raises(CollectionBusyError, match="another process"):
+        WriterLock(folder, "second")
+    lock.release()
+
+
+def test_a_folder_that_has_gone(tmp_path):
+    with pytest.raises(StorageError, match="cannot write"):
+        WriterLock(os.fsencode(tmp_path / "gone"), "x")
