@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -139,14 +141,23 @@ class TestArrays:
         assert np.shares_memory(crop(maps, (1, 3, 2, 5)), maps)
         np.testing.assert_array_equal(crop(maps[0, 0], (0, 1, 0, 1)), [[0]])
 
-    def test_heat_map_is_the_mean(self):
-        heat = heat_map(f32([[[0, 1]], [[1, 0.5]]]))
+    def test_equal_shares_give_the_mean(self):
+        heat = heat_map(f32([[[0, 1]], [[1, 0.5]]]), f32([0.6, 0.6]))
         np.testing.assert_array_equal(heat, f32([[0.5, 0.75]]))
         assert heat.dtype == np.float32
 
+    def test_shares_weight_the_maps(self):
+        heat = heat_map(f32([[[0, 1]], [[1, 0.5]]]), f32([3, 1]))
+        np.testing.assert_allclose(heat, f32([[0.25, 0.875]]), atol=1e-7)
+
+    @pytest.mark.parametrize("share", [0, -1, math.nan])
+    def test_shares_are_above_zero(self, share):
+        with pytest.raises(ValueError, match="above 0"):
+            heat_map(f32([[[0, 1]], [[1, 0.5]]]), f32([1, share]))
+
     def test_no_map_is_refused(self):
         with pytest.raises(ValueError, match="at least one"):
-            heat_map(np.zeros((0, 2, 2), np.float32))
+            heat_map(np.zeros((0, 2, 2), np.float32), np.zeros(0, np.float32))
 
 
 def scipy_largest(binary):

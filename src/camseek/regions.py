@@ -107,23 +107,27 @@ def crop(array: NDArray[Any], cells: Cells) -> NDArray[Any]:
     return array[..., row1:row2, column1:column2]
 
 
-def heat_map(maps: Float32[F32, "C H W"]) -> Float32[F32, "H W"]:
-    """Averages class activation maps.
+def heat_map(maps: Float32[F32, "C H W"], shares: Float32[F32, " C"]) -> Float32[F32, "H W"]:
+    """Averages class activation maps, each class counting by its share: Σ_c share_c · CAM_c / Σ_c share_c.
 
-    Jimenez et al. 2017.
+    Jimenez et al. 2017 at equal shares of two classes.
 
     Args:
         maps: float32 (C, H, W) in [0, 1], at least one.
+        shares: float32 (C,), above 0: the classes' probabilities, say.
 
     Returns:
         float32 (H, W) in [0, 1].
 
     Raises:
-        ValueError: There is no map.
+        ValueError: There is no map, or a share is not above 0.
     """
     if not len(maps):
         raise ValueError("a heat map needs at least one map")
-    return maps.mean(axis=0)
+    if not (shares > 0).all():
+        raise ValueError("shares must be above 0")
+    channels, rows, columns = maps.shape
+    return ((shares / shares.sum()) @ maps.reshape(channels, rows * columns)).reshape(rows, columns)
 
 
 def attention_box(

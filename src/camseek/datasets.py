@@ -1,0 +1,272 @@
+"""Ground truth: which pictures of a folder show the same thing as a query.
+
+A ground-truth file is JSON. ``database`` is a folder, relative to the file, and every picture in it is
+searched. Each of ``queries`` has
+
+- ``id``: its name, of its own;
+- ``image``: the query picture, relative to the file;
+- ``region``: ``[x1, y1, x2, y2]``, pixels of the upright picture, half-open, or null for the whole picture;
+- ``good`` and ``ok``: files of the database, relative to it, that show the same thing (the positives);
+- ``junk``: files of the database that count neither way;
+- ``boxes``, where known: for a positive's name where the thing is in it, ``[x1, y1, x2, y2]``;
+- ``absent``, where known: how many of the things in the query picture are in no picture of the database.
+
+All paths lie in the file's own folder, or beneath it, so that a set can be moved as a whole.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from camseek.errors import GroundTruthError
+from camseek.names import path_text
+from camseek.results import Box
+
+_FILE_KEYS = frozenset({"database", "queries"})
+_QUERY_KEYS = frozenset({"id", "image", "region", "good", "ok", "junk"})
+_OPTIONAL_KEYS = frozenset({"boxes", "absent"})
+# So many offending names are told.
+_TOLD_NAMES = 3
+_REMEDY = "correct the file; its form is described in camseek.datasets"
+
+
+@dataclass(frozen=True, slots=True)
+class TruthQuery:
+    """One query and what is known of it.
+
+    Attributes:
+        id: Its name.
+        image: The query picture, an absolute path.
+        region: The box of the thing in it, or None for the whole picture.
+        good: Names, relative to the database, of pictures that show the thing well.
+        ok: Names of pictures that show it less well; positives too.
+        junk: Names of pictures that count neither way.
+        boxes: Where the thing is in a positive, pixels of its upright picture.
+        absent: How many of the things in the query picture are in no database picture, where known.
+    """
+
+    id: str
+    image: bytes
+    region: Box | None
+    good: frozenset[bytes]
+    ok: frozenset[bytes] = frozenset()
+    junk: frozenset[bytes] = frozenset()
+    boxes: dict[bytes, Box] = field(default_factory=dict[bytes, Box])
+    absent: int | None = None
+
+    @property
+    def positives(self) -> frozenset[bytes]:
+        """Every picture that shows the thing: good and ok."""
+        return self.good | self.ok
+
+
+@dataclass(frozen=True, slots=True)
+class GroundTruth:
+    """A folder of pictures and queries whose answers are known.
+
+    Attributes:
+        path: The file it was read from, absolute.
+        database: The folder that is searched, absolute.
+        queries: In the file's order.
+    """
+
+    path: bytes
+    database: bytes
+    queries: tuple[TruthQuery, ...]
+
+
+def read_ground_truth(path: str | bytes | os.PathLike[str]) -> GroundTruth:
+    """Reads a ground-truth file and makes sure that it can be used.
+
+    Args:
+        path: The file.
+
+    Raises:
+        GroundTruthError: It cannot be read, is no JSON, or says what cannot be: the message names the query
+            and the key.
+    """
+    name = os.path.abspath(os.fsencode(path))
+    data = _load(name)
+    folder = os.path.dirname(name)
+    top = _Place(name, "")
+    _check_keys(data, top, _FILE_KEYS)
+    database = _inner_path(data["database"], folder, top.key("database"))
+    if not os.path.isdir(database):
+        raise top.key("database").error(f"there is no folder {path_text(database)}")
+    entries = data["queries"]
+    if not isinstance(entries, list) or not entries:
+        raise top.key("queries").error("it is not a list of one query or more")
+    queries: dict[str, TruthQuery] = {}
+    for number, entry in enumerate(cast(list[Any], entries), 1):
+        query = _query(entry, number, name, folder=folder, database=database)
+        if query.id in queries:
+            raise _Place(name, f"query {query.id!r}").key("id").error("an earlier query has the same id")
+        queries[query.id] = query
+    return GroundTruth(name, database, tuple(queries.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a file something stands, for messages."""
+
+    file: bytes
+    query: str
+    name: str = ""
+
+    def key(self, name: str) -> "_Place":
+        return _Place(self.file, self.query, name)
+
+    def error(self, what: str) -> GroundTruthError:
+        where = [path_text(self.file), self.query, self.name]
+        return GroundTruthError(f"{', '.join(filter(None, where))}: {what}", remedy=_REMEDY)
+
+
+def _load(path: bytes) -> dict[str, Any]:
+    place = _Place(path, "")
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise GroundTruthError(
+            f"{path_text(path)} cannot be read: {error.strerror}", remedy="name a ground-truth file"
+        ) from error
+
+    def object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # The last of two equal keys would win in silence.
+        if twice := _repeated(key for key, _ in pairs):
+            raise place.error(f"the key {twice[0]!r} stands twice in one object")
+        return dict(pairs)
+
+    try:
+        data = json.loads(content, object_pairs_hook=object_once)
+    except (ValueError, RecursionError) as error:
+        raise place.error(f"it is not JSON ({error})") from error
+    return _object(data, place)
+
+
+def _query(entry: Any, number: int, file: bytes, *, folder: bytes, database: bytes) -> TruthQuery:
+    """Reads and checks one query."""
+    place = _Place(file, f"query number {number}")
+    data = _object(entry, place)
+    if not isinstance(data.get("id"), str) or not data["id"]:
+        raise place.key("id").error("it is missing, empty or no text")
+    place = _Place(file, f"query {data['id']!r}")
+    _check_keys(data, place, _QUERY_KEYS, _OPTIONAL_KEYS)
+    image = _inner_path(data["image"], folder, place.key("image"))
+    if not os.path.isfile(image):
+        raise place.key("image").error(f"there is no picture {path_text(image)}")
+    names = {key: _names(data[key], place.key(key)) for key in ("good", "ok", "junk")}
+    _check_once(names, place)
+    query = TruthQuery(
+        id=data["id"],
+        image=image,
+        region=None if data["region"] is None else _box(data["region"], place.key("region")),
+        good=frozenset(names["good"]),
+        ok=frozenset(names["ok"]),
+        junk=frozenset(names["junk"]),
+        boxes=_boxes(data.get("boxes", {}), place.key("boxes")),
+        absent=_count(data["absent"], place.key("absent")) if "absent" in data else None,
+    )
+    for key, listed in names.items():
+        missing = [item for item in listed if not os.path.isfile(os.path.join(database, item))]
+        if missing:
+            raise place.key(key).error(f"not in the database folder: {_told(missing)}")
+    if others := [item for item in query.boxes if item not in query.positives]:
+        raise place.key("boxes").error(f"neither good nor ok: {_told(others)}")
+    return query
+
+
+def _object(value: Any, place: _Place) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise place.error("it is not a JSON object")
+    return cast(dict[str, Any], value)
+
+
+def _check_keys(
+    data: dict[str, Any], place: _Place, required: frozenset[str], optional: frozenset[str] = frozenset()
+) -> None:
+    if missing := sorted(required - set(data)):
+        raise place.error(f"missing: {', '.join(missing)}")
+    if unknown := sorted(set(data) - required - optional):
+        raise place.error(f"unknown keys: {', '.join(map(repr, unknown[:_TOLD_NAMES]))}")
+
+
+def _check_once(names: dict[str, list[bytes]], place: _Place) -> None:
+    """A picture is good, ok or junk, and said to be so once."""
+    seen: dict[bytes, str] = {}
+    for key, listed in names.items():
+        for item in listed:
+            if item in seen:
+                also = "twice" if seen[item] == key else f"and in {seen[item]}"
+                raise place.key(key).error(f"{path_text(item)} is in {key} {also}")
+            seen[item] = key
+
+
+def _path(value: Any, place: _Place) -> bytes:
+    """A relative path as bytes, without detours."""
+    if not isinstance(value, str) or not value:
+        raise place.error(f"a path must be a text that is not empty, not {value!r}")
+    if "\0" in value:
+        raise place.error("a path holds a zero character")
+    try:
+        name = os.path.normpath(os.fsencode(value))
+    except UnicodeEncodeError as error:
+        raise place.error(f"{value!r} cannot be a path") from error
+    if os.path.isabs(name):
+        raise place.error(f"{value!r} is absolute, but paths are relative")
+    if name.split(os.fsencode(os.sep), 1)[0] == b"..":
+        raise place.error(f"{value!r} leaves its folder")
+    return name
+
+
+def _inner_path(value: Any, folder: bytes, place: _Place) -> bytes:
+    return os.path.normpath(os.path.join(folder, _path(value, place)))
+
+
+def _names(value: Any, place: _Place) -> list[bytes]:
+    if not isinstance(value, list):
+        raise place.error("it is not a list of file names")
+    return [_path(item, place) for item in cast(list[Any], value)]
+
+
+def _box(value: Any, place: _Place) -> Box:
+    numbers = cast(list[Any], value) if isinstance(value, list) else []
+    # True and False are ints to Python.
+    if len(numbers) != 4 or any(type(number) is not int for number in numbers):
+        raise place.error("a box is four whole numbers, [x1, y1, x2, y2]")
+    x1, y1, x2, y2 = cast(list[int], numbers)
+    if x1 < 0 or y1 < 0:
+        raise place.error(f"the box {numbers} begins outside the picture")
+    if x1 >= x2 or y1 >= y2:
+        raise place.error(f"the box {numbers} is empty or reversed")
+    return x1, y1, x2, y2
+
+
+def _boxes(value: Any, place: _Place) -> dict[bytes, Box]:
+    if not isinstance(value, dict):
+        raise place.error("it is not an object of names and boxes")
+    found: dict[bytes, Box] = {}
+    for key, box in cast(dict[str, Any], value).items():
+        name = _path(key, place)
+        if name in found:
+            raise place.error(f"{path_text(name)} has two boxes")
+        found[name] = _box(box, place.key(f"boxes, {key!r}"))
+    return found
+
+
+def _count(value: Any, place: _Place) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise place.error("it is neither a whole number of 0 or more nor null")
+    return value
+
+
+def _repeated(items: Iterable[str]) -> list[str]:
+    seen: set[str] = set()
+    return [item for item in items if item in seen or seen.add(item)]
+
+
+def _told(names: list[bytes]) -> str:
+    more = f" and {len(names) - _TOLD_NAMES} more" if len(names) > _TOLD_NAMES else ""
+    return ", ".join(path_text(name) for name in names[:_TOLD_NAMES]) + more
