@@ -1,0 +1,5 @@
+"""``python -m camseek``."""
+
+from camseek.cli import main
+
+main()

@@ -1,0 +1,80 @@
+"""The command line: verbs, exit codes and errors."""
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from camseek.cli.evaluate import evaluate_command
+from camseek.cli.indexing import add, index, remove
+from camseek.cli.keeping import check, info
+from camseek.cli.output import ReaderGoneError, emit, note, printable, speak_utf8
+from camseek.cli.searching import explain, search
+from camseek.errors import CamseekError, OutputError
+from camseek.version import VERSION
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="camseek")
+def camseek() -> None:
+    """Visual instance search: find every picture that shows the same thing.
+
+    Index a folder once, then search it with a picture or a region of one.
+    """
+
+
+for command in (index, add, remove, search, explain, evaluate_command, info, check):
+    camseek.add_command(command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit code: 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
+    as_json = "--json" in arguments
+    try:
+        code: Any = camseek.main(args=list(arguments), prog_name="camseek", standalone_mode=False)
+        return code if isinstance(code, int) else DONE
+    except click.exceptions.NoArgsIsHelpError as error:
+        note(error.format_message())  # the whole help, and no error for somebody who only looks around
+        return WRONG_USAGE
+    except click.UsageError as error:
+        hint = f"see: {error.ctx.command_path} --help" if error.ctx else "see: camseek --help"
+        return _fail("usage", error.format_message(), hint, as_json=as_json, exit_code=WRONG_USAGE)
+    except CamseekError as error:
+        return _fail(error.code, error.message, error.remedy, as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail(
+            "interrupted",
+            "interrupted",
+            "what was done is kept; run it again to go on",
+            as_json=as_json,
+            exit_code=INTERRUPTED,
+        )
+    except ReaderGoneError:
+        return DONE
+    except MemoryError:
+        return _fail("memory", "out of memory", "use a smaller --max-megapixels", as_json=as_json)
+    except Exception as error:  # the last place before the user: a fault of ours, told as such
+        if not as_json:
+            traceback.print_exc()
+        message = f"internal error: {type(error).__name__}: {error}"
+        return _fail("internal", message, "this is a fault in camseek; please report it", as_json=as_json)
+
+
+def main() -> None:
+    """The ``camseek`` command."""
+    speak_utf8()
+    sys.exit(run(sys.argv[1:]))
+
+
+def _fail(code: str, message: str, remedy: str, *, as_json: bool, exit_code: int = FAILED) -> int:
+    if as_json:
+        # Where stdout is what failed, the line on stderr and the exit code must do.
+        with contextlib.suppress(ReaderGoneError, OutputError):
+            emit({"error": {"code": code, "message": message, "remedy": remedy}})
+    note(f"camseek: {printable(message)}; {printable(remedy)}")
+    return exit_code

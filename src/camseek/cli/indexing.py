@@ -1,0 +1,157 @@
+"""``index``, ``add`` and ``remove``."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from camseek.cli.options import (
+    absolute,
+    collection_option,
+    encoding_option,
+    json_option,
+    layer_option,
+    longer_side_option,
+    max_megapixels_option,
+    model_option,
+    open_engine,
+)
+from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.progress import progress
+from camseek.names import path_json
+
+if TYPE_CHECKING:
+    from camseek.results import IndexReport
+
+
+@click.command()
+@click.argument("photos", metavar="PHOTOS")
+@collection_option()
+@click.option("--include", multiple=True, metavar="PATTERN", help="Take only files that match (repeatable).")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files and folders that match.")
+@click.option("--allow-removal", is_flag=True, help="Let a missing or empty PHOTOS take its pictures along.")
+@encoding_option
+@longer_side_option
+@layer_option
+@model_option
+@max_megapixels_option
+@json_option
+def index(
+    photos: str,
+    collection: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    allow_removal: bool,
+    encoding: Any,
+    longer_side: int | None,
+    layer: str | None,
+    model: str | None,
+    max_megapixels: float,
+    as_json: bool,
+) -> None:
+    """Make COLLECTION hold what the folder PHOTOS holds.
+
+    New and changed pictures are encoded, moved ones keep what they have, gone ones leave. Hidden files and
+    thumbnail folders are left out; links to files are followed, links to folders are not. A run that was
+    stopped goes on where it ended.
+    """
+    from camseek.engine import find_pictures
+    from camseek.errors import NoCollectionError
+    from camseek.store import open_collection
+
+    try:
+        open_collection(collection).close()
+    except NoCollectionError:
+        # A wrong name must not leave an empty collection behind.
+        find_pictures(absolute(photos), include=include, exclude=exclude)
+    options = {"encoding": encoding, "longer_side": longer_side, "layer": layer}
+    with (
+        open_engine(
+            collection, model=model, max_megapixels=max_megapixels, options=options, create=True
+        ) as engine,
+        progress() as shown_progress,
+    ):
+        report = engine.index(
+            photos,
+            include=include,
+            exclude=exclude,
+            allow_removal=allow_removal,
+            progress=shown_progress,
+        )
+    _tell(report, as_json=as_json)
+
+
+@click.command()
+@click.argument("files", metavar="FILES...", nargs=-1, required=True)
+@collection_option()
+@model_option
+@max_megapixels_option
+@json_option
+def add(
+    files: tuple[str, ...], collection: str, model: str | None, max_megapixels: float, as_json: bool
+) -> None:
+    """Bring single pictures into COLLECTION; they stay until they are removed."""
+    from camseek.engine import find_files
+
+    # As above: a folder by mistake must not leave an empty collection behind.
+    find_files(absolute(path) for path in files)
+    with (
+        open_engine(collection, model=model, max_megapixels=max_megapixels, create=True) as engine,
+        progress() as shown_progress,
+    ):
+        report = engine.add(files, progress=shown_progress)
+    _tell(report, as_json=as_json)
+
+
+@click.command()
+@click.argument("files", metavar="FILES...", nargs=-1, required=True)
+@collection_option()
+@json_option
+def remove(files: tuple[str, ...], collection: str, as_json: bool) -> None:
+    """Take pictures, or all under a folder, out of COLLECTION. The files themselves stay.
+
+    What still lies in an indexed folder comes back with its next index run.
+    """
+    from camseek.errors import SourceError
+
+    with open_engine(collection) as engine:
+        removed, unknown = engine.remove(files)
+    if not removed:
+        raise SourceError(
+            f"nothing of that is in {collection}: {', '.join(shown(path) for path in unknown)}",
+            remedy="give names as camseek search prints them",
+        )
+    if as_json:
+        emit({"collection": collection, "removed": removed, "unknown": [path_json(path) for path in unknown]})
+        return
+    for path in unknown:
+        note(f"not in the collection: {shown(path)}")
+    say(f"{removed} removed")
+
+
+def _tell(report: "IndexReport", *, as_json: bool) -> None:
+    if as_json:
+        emit(report.to_json())
+        return
+    for title, items in (
+        ("odd", report.warnings),
+        ("folder not read, what was known of it is kept", report.unknown),
+        ("skipped", report.skipped),
+    ):
+        for item in items:
+            note(f"{title}: {shown(item.path)}: {printable(item.reason)}")
+    counts = {
+        "added": report.added,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "moved": report.moved,
+        "removed": report.removed,
+        "skipped": len(report.skipped),
+    }
+    say(", ".join(f"{count} {name}" for name, count in counts.items()))
+    if report.featureless:
+        say(f"{report.featureless} featureless: the network sees nothing in them, no search finds them")
+    if report.encoded:
+        say(
+            f"{report.encoded} pictures encoded in {report.seconds:.1f} s, "
+            f"{report.pictures_per_second:.1f} a second"
+        )

@@ -1,0 +1,55 @@
+"""``info`` and ``check``."""
+
+import click
+
+from camseek.cli.options import collection_option, json_option
+from camseek.cli.output import emit, printable, say, shown
+from camseek.errors import CorruptCollectionError
+
+
+@click.command()
+@collection_option()
+@json_option
+def info(collection: str, as_json: bool) -> None:
+    """Say what COLLECTION holds and what it was made with."""
+    from camseek.store import open_collection
+
+    with open_collection(collection) as opened:
+        told = opened.info()
+    if as_json:
+        emit(told.to_json())
+        return
+    settings = told.profile.settings
+    say(f"collection   {printable(told.address)} (format {told.format_version}, made {told.created})")
+    say(f"model        {told.profile.model}, checksum {told.profile.model_checksum[:12]}")
+    say(f"encoding     {settings.encoding}, layer {settings.layer}, longer side {settings.longer_side}")
+    say(f"pictures     {told.pictures} ({told.featureless} featureless), {told.files} files")
+    per_picture = f", {told.bytes / told.pictures:.0f} a picture" if told.pictures else ""
+    say(f"bytes        {told.bytes}{per_picture}")
+    for path, files in told.roots.items():
+        say(f"root         {shown(path)}: {files} files")
+    if told.added_by_hand:
+        say(f"added        {told.added_by_hand} files by hand")
+    for item in told.skipped:
+        say(f"skipped      {shown(item.path)}: {printable(item.reason)}")
+
+
+@click.command()
+@collection_option()
+@json_option
+def check(collection: str, as_json: bool) -> None:
+    """Read the whole of COLLECTION and say whether it is sound."""
+    from camseek.store import open_collection
+
+    with open_collection(collection) as opened:
+        faults = opened.check()
+        pictures = opened.info().pictures if not faults else 0
+    if faults:
+        raise CorruptCollectionError(
+            f"{collection} is not sound: {'; '.join(faults)}",
+            remedy="restore it from a copy, or index the pictures into a new collection",
+        )
+    if as_json:
+        emit({"collection": collection, "sound": True, "pictures": pictures})
+        return
+    say(f"sound: {pictures} pictures")

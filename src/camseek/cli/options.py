@@ -1,0 +1,171 @@
+"""Options that several verbs share."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    # Loaded only where a verb runs: --help must answer at once.
+    from camseek.backbones import Backbone
+    from camseek.config import Limits, Settings
+    from camseek.engine import Engine
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class RegionType(click.ParamType[tuple[int, int, int, int]]):
+    """``x1,y1,x2,y2`` in whole pixels."""
+
+    name = "x1,y1,x2,y2"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        """Reads four whole numbers."""
+        if isinstance(value, tuple):
+            return value  # pyright: ignore[reportUnknownVariableType]  # a default, given as it should be
+        try:
+            x1, y1, x2, y2 = (int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not four whole numbers such as 10,20,300,400", param, ctx)
+        return x1, y1, x2, y2
+
+
+class EncodingType(click.ParamType[Any]):
+    """An encoding's name and options."""
+
+    name = "encoding"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Reads ``NAME`` or ``NAME:option=value,...``."""
+        from camseek.config import Encoding
+        from camseek.errors import SettingsError
+
+        if isinstance(value, Encoding):
+            return value
+        try:
+            return Encoding.parse(str(value))
+        except SettingsError as error:
+            self.fail(f"{error.message}; {error.remedy}", param, ctx)
+
+
+def collection_option(*, required: bool = True) -> Callable[[Function], Function]:
+    """``--collection``."""
+    return click.option(
+        "--collection",
+        metavar="FOLDER",
+        required=required,
+        envvar="CAMSEEK_COLLECTION",
+        show_envvar=True,
+        help="The collection's folder.",
+    )
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, errors too.")
+model_option = click.option(
+    "--model",
+    metavar="FOLDER",
+    help="A prepared model to use instead of the embedded one.",
+)
+max_megapixels_option = click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True, max=2000),
+    default=200,
+    show_default=True,
+    help="Refuse pictures with more million pixels.",
+)
+encoding_option = click.option(
+    "--encoding",
+    type=EncodingType(),
+    help="How a new collection describes pictures: sum, spoc, ucrow, crow, gem[:power=3,prior=none|centre] "
+    "or cam[:classes=64,power=1,maps=clipped|minmax]. [default: gem:prior=centre]",
+)
+longer_side_option = click.option(
+    "--longer-side",
+    type=click.IntRange(32, 4096),
+    help="Scale pictures down to this longer side, pixels (a new collection; default 640).",
+)
+layer_option = click.option(
+    "--layer", help="The model's layer for the feature maps (a new collection; default head)."
+)
+region_option = click.option(
+    "--region",
+    type=RegionType(),
+    help="The box of the thing, in pixels of the upright picture, half-open.",
+)
+
+
+def limits(max_megapixels: float) -> "Limits":
+    """What one picture may cost."""
+    from camseek.config import Limits
+
+    return Limits(max_pixels=round(max_megapixels * 1e6))
+
+
+def settings(
+    *, encoding: Any, longer_side: int | None, layer: str | None, existing: "Settings | None" = None
+) -> "Settings":
+    """The settings that options ask for, on top of those that are there."""
+    from dataclasses import replace
+
+    from camseek.config import Settings
+
+    given = {"encoding": encoding, "longer_side": longer_side, "layer": layer}
+    return replace(
+        existing or Settings(), **{key: value for key, value in given.items() if value is not None}
+    )
+
+
+def load(model: str | None, layer: str) -> "Backbone | None":
+    """The model an option names; None for the embedded one, loaded when it is needed."""
+    from camseek.backbones import load_model
+
+    return None if model is None else load_model(model, layer=layer)
+
+
+def open_engine(
+    collection: str,
+    *,
+    model: str | None = None,
+    max_megapixels: float = 200,
+    options: dict[str, Any] | None = None,
+    create: bool = False,
+) -> "Engine":
+    """Opens a collection with what the options say.
+
+    Args:
+        collection: Its folder.
+        model: A model's folder.
+        max_megapixels: Limit of a picture.
+        options: ``encoding``, ``longer_side`` and ``layer`` as given; an existing collection must have them.
+        create: Make it if there is none.
+    """
+    from camseek.engine import Engine
+    from camseek.errors import NoCollectionError
+    from camseek.store import open_collection
+
+    given = options or {"encoding": None, "longer_side": None, "layer": None}
+    try:
+        with open_collection(collection) as existing:
+            wanted = settings(**given, existing=existing.profile.settings)
+            layer = existing.profile.settings.layer
+    except NoCollectionError:
+        if not create:
+            raise
+        wanted = settings(**given)
+        layer = wanted.layer
+    return Engine.open(
+        collection,
+        model=load(model, layer),
+        settings=wanted,
+        create=create,
+        limits=limits(max_megapixels),
+        keep_descriptors=False,
+    )
+
+
+def absolute(path: str) -> bytes:
+    """A name from the command line as bytes."""
+    return os.fsencode(os.path.abspath(path))

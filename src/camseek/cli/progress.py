@@ -1,0 +1,84 @@
+"""Progress on stderr: a bar where there is a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from camseek.cli.output import note
+
+# So often a plain line is printed.
+_SECONDS = 10.0
+
+
+class _Bar:
+    """A bar with rate and time left."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._started = time.monotonic()
+
+    def start(self, total: int) -> None:
+        if total:
+            self._started = time.monotonic()
+            self._bar = click.progressbar(
+                length=total,
+                label="pictures",
+                file=sys.stderr,
+                show_pos=True,
+                show_eta=True,
+                item_show_func=self._rate,
+            )
+            self._bar.render_progress()
+
+    def _rate(self, _: object) -> str:
+        seconds = time.monotonic() - self._started
+        return f"{self._bar.pos / seconds:.1f} a second" if self._bar and seconds > 0 else ""
+
+    def step(self) -> None:
+        self._bar.update(1)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.render_finish()
+
+
+class _Lines:
+    """A line now and then."""
+
+    def __init__(self) -> None:
+        self._total = self._done = 0
+        self._started = self._told = time.monotonic()
+
+    def start(self, total: int) -> None:
+        self._total = total
+        self._started = self._told = time.monotonic()
+        if total:
+            note(f"{total} pictures to read")
+
+    def step(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told >= _SECONDS:
+            self._told = now
+            rate = self._done / (now - self._started)
+            left = (self._total - self._done) / rate
+            note(f"{self._done} of {self._total} pictures, {rate:.1f} a second, {left:.0f} s left")
+
+    def close(self) -> None:
+        if self._done:
+            seconds = max(time.monotonic() - self._started, 1e-9)
+            note(f"{self._done} of {self._total} pictures, {self._done / seconds:.1f} a second")
+
+
+@contextmanager
+def progress() -> Generator[_Bar | _Lines]:
+    """Shows how far a run is until it leaves."""
+    shown = _Bar() if sys.stderr.isatty() else _Lines()
+    try:
+        yield shown
+    finally:
+        shown.close()

@@ -1,0 +1,156 @@
+"""``search`` and ``explain``."""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from camseek.cli.options import (
+    collection_option,
+    json_option,
+    limits,
+    max_megapixels_option,
+    model_option,
+    open_engine,
+    region_option,
+)
+from camseek.cli.output import emit, note, printable, say, shown, write_output
+
+if TYPE_CHECKING:
+    from camseek.results import Box, Explanation, SearchResult
+
+
+@click.command()
+@click.argument("query", metavar="QUERY")
+@collection_option()
+@region_option
+@click.option(
+    "--region-reading",
+    type=click.Choice(["crop", "cells"]),
+    default="crop",
+    show_default=True,
+    help="Encode the region's pixels alone, or crop the maps of the whole picture.",
+)
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="How many hits.")
+@click.option("--no-boxes", is_flag=True, help="Do not look where the match is; reads no file of a hit.")
+@click.option("--without-self", is_flag=True, help="Leave out the query's own picture, known by its content.")
+@click.option(
+    "--report", metavar="OUT.html", help="Write a page with the query, the hits and their heat maps."
+)
+@model_option
+@max_megapixels_option
+@json_option
+def search(
+    query: str,
+    collection: str,
+    region: "Box | None",
+    region_reading: str,
+    top: int,
+    no_boxes: bool,
+    without_self: bool,
+    report: str | None,
+    model: str | None,
+    max_megapixels: float,
+    as_json: bool,
+) -> None:
+    """Find the pictures of COLLECTION that show the same thing as QUERY.
+
+    A box is where the network looked for the query's classes: a guide to the eye, not an outline.
+    """
+    if report and no_boxes:
+        raise click.UsageError("--report shows boxes and heat maps; leave --no-boxes out")
+    with open_engine(collection, model=model, max_megapixels=max_megapixels) as engine:
+        result = engine.search(
+            query,
+            region=region,
+            reading="cells" if region_reading == "cells" else "crop",
+            top=top,
+            boxes=not no_boxes,
+            without_self=without_self,
+            views=report is not None,
+        )
+    if report:
+        from camseek.report import search_page
+
+        write_output(report, search_page(result))
+    if as_json:
+        emit(result.to_json() | ({"report": os.path.abspath(report)} if report else {}))
+        return
+    _tell(result)
+    if report:
+        note(f"report: {printable(os.path.abspath(report))}")
+
+
+def _tell(result: "SearchResult") -> None:
+    if not result.searched:
+        note("nothing to find: the collection holds no other pictures")
+    for hit in result.hits:
+        box = ",".join(map(str, hit.box)) if hit.box else "-"
+        say(f"{hit.rank:4d}  {hit.score:6.3f}  {box:>20}  {shown(hit.paths[0])}")
+        if hit.box_reason:
+            note(f"      no box: {printable(hit.box_reason)}")
+    seen = ", ".join(f"{item.name} {item.probability:.0%}" for item in result.query.classes[:3])
+    note(f"{result.searched} pictures searched in {result.seconds:.2f} s; the network saw {seen}")
+
+
+@click.command()
+@click.argument("picture", metavar="PICTURE")
+@collection_option(required=False)
+@click.option("--top", type=click.IntRange(1, 50), default=5, show_default=True, help="How many classes.")
+@click.option(
+    "--report",
+    "reports",
+    metavar="OUT",
+    multiple=True,
+    help="Where to write, .html or .png (repeatable). "
+    "[default: PICTURE's name with .explained.html and .explained.png, in this folder]",
+)
+@model_option
+@max_megapixels_option
+@json_option
+def explain(
+    picture: str,
+    collection: str | None,
+    top: int,
+    reports: tuple[str, ...],
+    model: str | None,
+    max_megapixels: float,
+    as_json: bool,
+) -> None:
+    """Show PICTURE's most probable classes and where the network sees them.
+
+    With --collection, the model and the size of that collection are used.
+    """
+    from camseek.backbones import load_model
+    from camseek.config import Settings
+    from camseek.engine import explain as explain_picture
+
+    for path in reports:
+        if not path.lower().endswith((".html", ".png")):
+            raise click.UsageError(f"--report {path}: name it .html or .png")
+    if collection is None:
+        settings, loaded = Settings(), load_model(model)
+    else:
+        with open_engine(collection, model=model) as engine:
+            settings, loaded = engine.settings, engine.model
+    explanation = explain_picture(
+        loaded, picture, top=top, longer_side=settings.longer_side, limits=limits(max_megapixels)
+    )
+    stem = os.path.splitext(os.path.basename(picture))[0]
+    written = reports or (f"{stem}.explained.html", f"{stem}.explained.png")
+    _write(explanation, written)
+    if as_json:
+        emit(explanation.to_json() | {"reports": [os.path.abspath(path) for path in written]})
+        return
+    for item in explanation.classes:
+        say(f"{item.probability:6.1%}  {item.name}")
+    for path in written:
+        note(f"report: {printable(os.path.abspath(path))}")
+
+
+def _write(explanation: "Explanation", paths: tuple[str, ...]) -> None:
+    from camseek.report import explanation_page, explanation_picture
+
+    for path in paths:
+        page = path.lower().endswith(".html")
+        write_output(path, explanation_page(explanation) if page else explanation_picture(explanation))

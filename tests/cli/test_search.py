@@ -1,0 +1,387 @@
+"""Searches keep their word."""
+
+import itertools
+import os
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+
+@pytest.fixture
+def indexed(photos, index):
+    folder = photos(6)
+    index(folder)
+    return folder
+
+
+@pytest.fixture
+def search(camseek, collection):
+    return lambda query, *options: camseek("search", query, "--collection", collection, *options)
+
+
+@pytest.fixture
+def refused(failing, collection):
+    return lambda query, *options: failing("search", query, "--collection", collection, *options)
+
+
+def names(found):
+    return [os.path.basename(hit["path"]) for hit in found["hits"]]
+
+
+class TestRegions:
+    @pytest.mark.parametrize("reading", ["crop", "cells"])
+    @pytest.mark.parametrize(
+        ("region", "says"),
+        [
+            ("-1,0,10,10", "reaches outside"),
+            ("0,-5,10,10", "reaches outside"),
+            ("0,0,65,48", "reaches outside"),
+            ("0,0,64,49", "reaches outside"),
+            ("100,100,200,200", "reaches outside"),
+            ("10,10,10,20", "is empty"),
+            ("10,10,20,10", "is empty"),
+            ("20,10,10,20", "is reversed"),
+            ("10,20,20,10", "is reversed"),
+            ("0,0,99999999999999999999,1", "reaches outside"),
+        ],
+    )
+    def test_regions_that_cannot_be(self, indexed, refused, region, says, reading):
+        error = refused(indexed / "0.jpg", "--region", region, "--region-reading", reading)
+        assert error["code"] == "region"
+        assert says in error["message"]
+        assert "64 x 48" in error["message"]
+        assert "0 <= x1 < x2 <= 64" in error["remedy"]
+
+    @pytest.mark.parametrize("reading", ["crop", "cells"])
+    def test_both_readings_of_a_region(self, photos, encoded, camseek, collection, reading):
+        folder = photos(2)
+        (folder / "wide.png").write_bytes(encoded(8, (320, 96), "PNG"))
+        camseek("index", folder, "--collection", collection)
+        found = camseek(
+            *("search", folder / "wide.png", "--collection", collection),
+            *("--region", "64,0,192,96", "--region-reading", reading),
+        )
+        assert found["query"]["region"] == [64, 0, 192, 96]
+        assert found["query"]["size"] == [320, 96]
+        assert found["settings"]["region_reading"] == reading
+        assert len(found["hits"]) == 3
+        assert found["hits"][0]["score"] < 0.999
+
+    def test_the_readings_differ(self, photos, encoded, camseek, collection):
+        folder = photos(2)
+        (folder / "wide.png").write_bytes(encoded(8, (320, 96), "PNG"))
+        camseek("index", folder, "--collection", collection)
+        arguments = ("search", folder / "wide.png", "--collection", collection, "--region", "64,0,192,96")
+        crop, cells, default = (
+            [hit["score"] for hit in camseek(*arguments, *options, "--no-boxes")["hits"]]
+            for options in (["--region-reading", "crop"], ["--region-reading", "cells"], [])
+        )
+        assert crop != cells
+        assert default == crop
+
+    @pytest.mark.parametrize("reading", ["crop", "cells"])
+    def test_the_whole_picture_as_a_region(self, indexed, search, reading):
+        whole = search(indexed / "2.jpg", "--no-boxes")
+        region = search(indexed / "2.jpg", "--no-boxes", "--region", "0,0,64,48", "--region-reading", reading)
+        assert names(region) == names(whole)
+        for one, two in zip(region["hits"], whole["hits"], strict=True):
+            assert one["score"] == pytest.approx(two["score"], abs=1e-5)
+
+    def test_a_region_of_a_turned_picture_counts_upright_pixels(self, photos, image, camseek, collection):
+        folder = photos(1)
+        exif = image(0).getexif()
+        exif[0x0112] = 6
+        image(9, (64, 48)).save(folder / "turned.jpg", exif=exif)
+        camseek("index", folder, "--collection", collection)
+        arguments = ("search", folder / "turned.jpg", "--collection", collection, "--region")
+        found = camseek(*arguments, "0,0,48,64")
+        assert found["query"]["size"] == [48, 64]
+        assert found["hits"][0]["size"] == [48, 64]
+
+
+class TestQueries:
+    def test_one_that_is_not_there(self, indexed, refused):
+        error = refused(indexed / "none.jpg")
+        assert error["code"] == "unreadable"
+        assert error["message"] == f"{indexed / 'none.jpg'}: there is no such file"
+
+    def test_a_folder(self, indexed, refused):
+        error = refused(indexed)
+        assert error["code"] == "unreadable"
+        assert error["message"] == f"{indexed}: it is a folder, not a file"
+
+    @pytest.mark.timeout(20)
+    def test_a_pipe(self, indexed, refused):
+        os.mkfifo(indexed / "pipe.jpg")
+        error = refused(indexed / "pipe.jpg")
+        assert error["code"] == "unreadable"
+        assert "named pipe" in error["message"]
+
+    def test_a_loop(self, indexed, refused):
+        (indexed / "loop.jpg").symlink_to("loop.jpg")
+        assert refused(indexed / "loop.jpg")["code"] == "unreadable"
+
+    def test_no_picture(self, indexed, refused):
+        (indexed / "text.jpg").write_text("hello")
+        error = refused(indexed / "text.jpg")
+        assert error["code"] == "not_a_picture"
+        assert error["message"] == f"{indexed / 'text.jpg'}: it is text"
+
+    def test_relative_names(self, indexed, search, monkeypatch):
+        monkeypatch.chdir(indexed.parent)
+        assert search("photos/0.jpg")["query"]["path"] == str(indexed / "0.jpg")
+
+
+class TestRanking:
+    def test_more_asked_than_there_are(self, indexed, search):
+        found = search(indexed / "0.jpg", "--top", "1000000", "--no-boxes")
+        assert len(found["hits"]) == found["searched"] == 6
+        assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3, 4, 5, 6]
+        scores = [hit["score"] for hit in found["hits"]]
+        assert scores == sorted(scores, reverse=True)
+        assert all(-1 <= score <= 1 for score in scores)
+
+    def test_the_top_k_are_a_prefix(self, indexed, search):
+        lists = [search(indexed / "3.jpg", "--top", str(top), "--no-boxes")["hits"] for top in range(1, 8)]
+        for fewer, more in itertools.pairwise(lists):
+            assert more[: len(fewer)] == fewer
+        assert len(lists[-1]) == 6
+
+    def test_equal_pictures_keep_the_order_of_their_records(self, photos, encoded, index, search):
+        # The same pixels in other files: equal descriptors.
+        folder = photos(2)
+        for number in (5, 3, 4):
+            (folder / f"same{number}.jpg").write_bytes(encoded(0) + b"%d" % number)
+            index(folder)
+        lists = [search(folder / "1.jpg", "--top", str(top), "--no-boxes") for top in (2, 3, 4, 5)]
+        assert names(lists[-1]) == ["1.jpg", "0.jpg", "same5.jpg", "same3.jpg", "same4.jpg"]
+        assert len({hit["score"] for hit in lists[-1]["hits"][1:]}) == 1
+        for found in lists:
+            assert names(found) == names(lists[-1])[: len(found["hits"])]
+
+    def test_itself_comes_first(self, indexed, search):
+        for number in range(6):
+            hit = search(indexed / f"{number}.jpg", "--top", "1", "--no-boxes")["hits"][0]
+            assert hit["path"] == str(indexed / f"{number}.jpg")
+            assert hit["score"] == pytest.approx(1, abs=1e-3)
+
+    def test_without_self_knows_it_by_its_content(self, indexed, search, tmp_path):
+        other = tmp_path / "another name.png"
+        shutil.copy(indexed / "2.jpg", other)
+        found = search(other, "--without-self", "--no-boxes")
+        assert sorted(names(found)) == ["0.jpg", "1.jpg", "3.jpg", "4.jpg", "5.jpg"]
+        assert found["searched"] == 5
+        assert found["settings"]["without_self"] is True
+        assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3, 4, 5]
+        assert "2.jpg" in names(search(other, "--no-boxes"))
+
+    def test_without_self_never_takes_the_first_for_it(self, indexed, encoded, search, tmp_path):
+        # The same pixels and another content: it is another picture, and as like as can be.
+        (tmp_path / "other.jpg").write_bytes(encoded(2) + b"more")
+        found = search(tmp_path / "other.jpg", "--without-self", "--no-boxes")
+        assert names(found)[0] == "2.jpg"
+        assert len(found["hits"]) == 6
+
+    def test_without_self_leaves_copies_out_too(self, indexed, search, index):
+        shutil.copy(indexed / "2.jpg", indexed / "copy.jpg")
+        index(indexed)
+        assert len(search(indexed / "2.jpg", "--without-self", "--no-boxes")["hits"]) == 5
+
+    def test_an_empty_collection(self, indexed, search, camseek, collection, text):
+        camseek("remove", indexed, "--collection", collection)
+        found = search(indexed / "0.jpg")
+        assert (found["hits"], found["searched"]) == ([], 0)
+        assert "nothing to find" in text("search", indexed / "0.jpg", "--collection", collection).err
+
+    def test_nothing_left_without_self(self, photos, index, search):
+        folder = photos(1)
+        index(folder)
+        assert search(folder / "0.jpg", "--without-self")["hits"] == []
+
+    def test_a_large_query_is_not_changed_by_its_neighbours(self, photos, encoded, index, search):
+        folder = photos(3)
+        (folder / "large.jpg").write_bytes(encoded(7, (1000, 750)))
+        index(folder)
+        assert search(folder / "large.jpg")["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
+
+
+class TestFeatureless:
+    def test_they_are_counted_and_never_returned(self, photos, encoded, index, search, camseek, collection):
+        folder = photos(2)
+        (folder / "one.png").write_bytes(encoded(3, (1, 1), "PNG"))
+        assert index(folder) == {"added": 3, "encoded": 3, "featureless": 1}
+        told = camseek("info", "--collection", collection)
+        assert (told["pictures"], told["featureless"]) == (3, 1)
+        found = search(folder / "0.jpg", "--top", "99")
+        assert (len(found["hits"]), found["searched"]) == (2, 2)
+        assert camseek("check", "--collection", collection)["sound"]
+        # Known as it is: not tried again, and found by its content.
+        assert index(folder) == {"unchanged": 3}
+
+    def test_a_query_says_so(self, indexed, encoded, refused, tmp_path):
+        (tmp_path / "one.png").write_bytes(encoded(3, (1, 1), "PNG"))
+        error = refused(tmp_path / "one.png")
+        assert error["code"] == "featureless"
+        assert "sees nothing" in error["message"]
+
+    @pytest.mark.parametrize("reading", ["crop", "cells"])
+    def test_a_region_says_so(self, indexed, encoded, refused, tmp_path, reading):
+        (tmp_path / "tiny.png").write_bytes(encoded(3, (2, 2), "PNG"))
+        options = ("--region", "1,0,2,2", "--region-reading", reading)
+        assert refused(tmp_path / "tiny.png", *options)["code"] == "featureless"
+
+    @pytest.mark.parametrize("colour", ["black", "white", "grey"])
+    def test_a_picture_of_one_colour_breaks_nothing(self, photos, index, search, colour, collection):
+        from PIL import Image
+
+        folder = photos(2)
+        Image.new("RGB", (256, 200), colour).save(folder / "flat.png")
+        index(folder)
+        found = search(folder / "0.jpg")
+        assert all(-1 <= hit["score"] <= 1 for hit in found["hits"])
+
+
+class TestBoxes:
+    def test_no_boxes_reads_no_file_of_a_hit(self, indexed, search, monkeypatch):
+        def forbidden(path):
+            raise AssertionError(path)
+
+        monkeypatch.setattr("camseek.engine.viewing.open_file", forbidden)
+        found = search(indexed / "0.jpg", "--no-boxes")
+        assert len(found["hits"]) == 6
+        for hit in found["hits"]:
+            assert hit["box"] is None
+            assert "box_reason" not in hit
+
+    def test_hits_whose_files_have_gone_or_changed_keep_their_places(
+        self, indexed, encoded, search, tmp_path, index
+    ):
+        query = tmp_path / "query.jpg"
+        query.write_bytes(encoded(0))
+        before = search(query)
+        (indexed / "1.jpg").unlink()
+        (indexed / "2.jpg").write_bytes(encoded(20))
+        (indexed / "3.jpg").unlink()
+        (indexed / "3.jpg").mkdir()
+        (indexed / "4.jpg").unlink()
+        os.mkfifo(indexed / "4.jpg")
+        after = search(query)
+        assert names(after) == names(before)
+        for one, two in zip(before["hits"], after["hits"], strict=True):
+            assert one["score"] == two["score"]
+            assert one["box"]
+            name = os.path.basename(two["path"])
+            if name in ("0.jpg", "5.jpg"):
+                assert one == two
+            else:
+                assert two["box"] is None
+                assert (
+                    two["box_reason"]
+                    == {
+                        "1.jpg": "there is no such file",
+                        "2.jpg": "its file has changed since it was indexed",
+                        "3.jpg": "it is a folder, not a file",
+                        "4.jpg": "it is a named pipe, not a file",
+                    }[name]
+                )
+
+    def test_any_copy_serves(self, indexed, search, index):
+        shutil.copy(indexed / "1.jpg", indexed / "copy.jpg")
+        index(indexed)
+        box = search(indexed / "1.jpg", "--top", "1")["hits"][0]["box"]
+        (indexed / "1.jpg").unlink()
+        [hit] = search(indexed / "copy.jpg", "--top", "1")["hits"]
+        assert hit["box"] == box
+        assert len(hit["paths"]) == 2
+
+    def test_they_are_pixels_of_the_original(self, photos, encoded, index, search):
+        folder = photos(1)
+        (folder / "large.jpg").write_bytes(encoded(7, (1500, 1000)))
+        index(folder)
+        [hit] = search(folder / "large.jpg", "--top", "1")["hits"]
+        assert hit["size"] == [1500, 1000]
+        x1, y1, x2, y2 = hit["box"]
+        assert 0 <= x1 < x2 <= 1500
+        assert 0 <= y1 < y2 <= 1000
+        assert x2 > 640 or y2 > 480
+
+
+class Page(HTMLParser):
+    """Whatever a page names outside of itself."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.outside = []
+        self.pictures = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.pictures += tag == "img"
+        for name, value in attrs:
+            if name in ("src", "href", "srcset") and not (value or "").startswith(("data:", "#")):
+                self.outside.append((tag, name, value))
+
+
+class TestReports:
+    def test_one_self_contained_page(self, indexed, search, tmp_path):
+        (indexed / "1.jpg").unlink()
+        page = tmp_path / "found.html"
+        found = search(indexed / "0.jpg", "--region", "0,0,50,40", "--report", page)
+        assert found["report"] == str(page)
+        html = page.read_text(encoding="utf-8")
+        read = Page(html)
+        assert read.outside == []
+        assert read.pictures >= 6
+        assert "http:" not in html.replace("http://www.w3.org", "")
+        assert "there is no such file" in html
+        for name in names(found):
+            assert name in html
+        # The hits are the same with and without a page.
+        assert search(indexed / "0.jpg", "--region", "0,0,50,40")["hits"] == found["hits"]
+
+    def test_for_people(self, indexed, text, collection, tmp_path):
+        page = tmp_path / "found.html"
+        told = text("search", indexed / "0.jpg", "--collection", collection, "--report", page)
+        assert f"report: {page}" in told.err
+        assert page.exists()
+
+    def test_names_in_it_are_only_names(self, photos, index, search, tmp_path):
+        folder = photos(["<script>alert(1)<", "b.jpg"])
+        index(folder)
+        search(folder / "b.jpg", "--report", tmp_path / "found.html")
+        html = (tmp_path / "found.html").read_text(encoding="utf-8")
+        assert "<script>alert" not in html
+        assert "&lt;script&gt;alert(1)" in html
+
+    @pytest.mark.parametrize("place", ["none/found.html", "photos", "photos/0.jpg/found.html"])
+    def test_a_place_that_cannot_be_written(self, indexed, refused, tmp_path, place):
+        error = refused(indexed / "0.jpg", "--top", "1", "--report", tmp_path / place)
+        assert error["code"] == "output"
+        assert str(tmp_path / place) in error["message"]
+        assert sorted(os.listdir(indexed)) == [f"{number}.jpg" for number in range(6)]
+
+    def test_an_older_page_gives_way(self, indexed, search, tmp_path):
+        place, link = tmp_path / "found.html", tmp_path / "link.html"
+        place.write_text("old")
+        link.symlink_to(place)
+        search(indexed / "0.jpg", "--top", "1", "--report", link)
+        assert link.is_symlink()
+        assert place.read_text(encoding="utf-8").startswith("<!doctype html>")
+        assert sorted(path.name for path in tmp_path.glob("*html*")) == ["found.html", "link.html"]
+
+    @pytest.mark.needs_root
+    def test_a_full_disk(self, indexed, refused, failing, small_disk):
+        disk = small_disk(1)
+        (disk / "found.html").write_text("a page of yesterday")
+        (disk / "ballast").write_bytes(bytes(1024 * 1024 - 8192))
+        error = refused(indexed / "0.jpg", "--report", disk / "found.html")
+        assert error["code"] == "output"
+        assert "No space left" in error["message"]
+        assert (disk / "found.html").read_text() == "a page of yesterday"
+        assert sorted(os.listdir(disk)) == ["ballast", "found.html"]
+        assert failing("explain", indexed / "0.jpg", "--report", disk / "seen.png")["code"] == "output"
+
+    def test_explaining_into_a_place_that_cannot_be_written(self, indexed, failing, tmp_path):
+        error = failing("explain", indexed / "0.jpg", "--report", tmp_path / "none" / "seen.html")
+        assert error["code"] == "output"

@@ -1,0 +1,375 @@
+"""Every verb: its forms, its exit codes, its errors, and what it prints for people."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import camseek as package
+from camseek import Settings
+
+VERBS = ("index", "add", "remove", "search", "explain", "evaluate", "info", "check")
+
+
+@pytest.fixture
+def indexed(photos, collection, camseek):
+    folder = photos(3)
+    camseek("index", folder, "--collection", collection)
+    return folder
+
+
+class TestJson:
+    def test_index(self, photos, collection, camseek):
+        folder = photos(3)
+        (folder / "bad.jpg").write_text("no picture")
+        told = camseek("index", folder, "--collection", collection)
+        assert {key: told[key] for key in ("added", "changed", "unchanged", "moved", "removed")} == {
+            "added": 3,
+            "changed": 0,
+            "unchanged": 0,
+            "moved": 0,
+            "removed": 0,
+        }
+        assert told["skipped"] == [
+            {"path": str(folder / "bad.jpg"), "reason": "it is text", "code": "not_a_picture"}
+        ]
+        assert told["collection"] == str(collection)
+        assert told["seconds"] > 0
+        assert told["pictures_per_second"] == pytest.approx(3 / told["seconds"], rel=0.05)
+        assert (told["encoded"], told["unknown_folders"], told["warnings"]) == (3, [], [])
+
+    def test_add_and_remove(self, photos, collection, camseek):
+        folder = photos(2)
+        told = camseek("add", folder / "0.jpg", folder / "none.jpg", "--collection", collection)
+        assert told["added"] == 1
+        assert [item["code"] for item in told["skipped"]] == ["unreadable"]
+        told = camseek("remove", folder / "0.jpg", folder / "1.jpg", "--collection", collection)
+        assert told == {
+            "collection": str(collection),
+            "removed": 1,
+            "unknown": [{"path": str(folder / "1.jpg")}],
+        }
+
+    @pytest.mark.parametrize("region", [None, [8, 0, 40, 48]])
+    def test_search(self, indexed, collection, camseek, region):
+        options = ["--region", ",".join(map(str, region))] if region else []
+        told = camseek("search", indexed / "1.jpg", "--collection", collection, "--top", "2", *options)
+        assert told["query"]["path"] == str(indexed / "1.jpg")
+        assert told["query"]["region"] == region
+        assert told["query"]["size"] == [64, 48]
+        assert told["query"]["classes"][0].keys() == {"id", "name", "probability"}
+        assert told["collection"] == str(collection)
+        assert told["seconds"] > 0
+        assert told["searched"] == 3
+        settings = told["settings"]
+        assert settings.items() >= Settings().to_json().items()
+        assert settings["region_reading"] == ("crop" if region else None)
+        assert [hit["rank"] for hit in told["hits"]] == [1, 2]
+        for hit in told["hits"]:
+            assert hit["paths"] == [hit["path"]]
+            assert hit["size"] == [64, 48]
+            assert -1 <= hit["score"] <= 1
+            x1, y1, x2, y2 = hit["box"]
+            assert 0 <= x1 < x2 <= 64
+            assert 0 <= y1 < y2 <= 48
+
+    def test_explain(self, photos, tmp_path, camseek):
+        page, picture = tmp_path / "seen.html", tmp_path / "seen.png"
+        options = ["--top", "3", "--report", page, "--report", picture]
+        told = camseek("explain", photos(1) / "0.jpg", *options)
+        assert told["path"] == str(tmp_path / "photos" / "0.jpg")
+        assert told["size"] == [64, 48]
+        probabilities = [item["probability"] for item in told["classes"]]
+        assert len(probabilities) == 3
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert told["reports"] == [str(page), str(picture)]
+        assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+    def test_explain_with_a_collections_settings(self, photos, tmp_path, collection, camseek):
+        folder = photos(1)
+        camseek("index", folder, "--collection", collection, "--longer-side", "32")
+        options = ["--collection", collection, "--report", tmp_path / "seen.png"]
+        small = camseek("explain", folder / "0.jpg", *options)
+        large = camseek("explain", folder / "0.jpg", "--report", tmp_path / "seen.png")
+        assert small["classes"] != large["classes"]
+
+    def test_evaluate(self, photos, tmp_path, camseek):
+        photos(["a.jpg", "b.jpg", "c.jpg"], "database")
+        photos(["a.jpg"], "queries")
+        query = {"image": "queries/a.jpg", "region": None, "ok": [], "junk": []}
+        truth = {
+            "database": "database",
+            "queries": [
+                query | {"id": "one", "good": ["a.jpg"]},
+                query | {"id": "none", "good": []},
+            ],
+        }
+        (tmp_path / "truth.json").write_text(json.dumps(truth))
+        told = camseek("evaluate", tmp_path / "truth.json", "--encoding", "sum", "--encoding", "gem")
+        assert list(told["encodings"]) == ["sum", "gem"]
+        for item in told["encodings"].values():
+            assert item["mAP"] == 1
+            assert item["ap_form"].startswith("mean")
+            assert item["recall"] == {"1": 1, "10": 1, "100": 1}
+            assert (item["queries"], item["left_out"]) == (1, 1)
+
+    def test_info(self, indexed, collection, camseek):
+        told = camseek("info", "--collection", collection)
+        assert told["collection"] == str(collection)
+        assert (told["pictures"], told["files"], told["featureless"], told["added_by_hand"]) == (3, 3, 0, 0)
+        assert told["format_version"] == 1
+        assert told["settings"] == Settings().to_json()
+        assert re.fullmatch("[0-9a-f]{64}", told["model_checksum"])
+        assert told["roots"] == [{"path": str(indexed), "files": 3}]
+        assert told["bytes_per_picture"] == round(told["bytes"] / 3)
+        assert told["skipped"] == []
+
+    def test_check(self, indexed, collection, camseek):
+        told = camseek("check", "--collection", collection)
+        assert told == {"collection": str(collection), "sound": True, "pictures": 3}
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("search", "photos/0.jpg"),
+            ("remove", "photos/0.jpg"),
+            ("info",),
+            ("check",),
+            ("explain", "photos/0.jpg"),
+        ],
+    )
+    def test_an_error(self, photos, tmp_path, monkeypatch, failing, arguments):
+        photos(1)
+        monkeypatch.chdir(tmp_path)
+        error = failing(*arguments, "--collection", "none")
+        assert error["code"] == "no_collection"
+        assert "none does not exist" in error["message"]
+        assert "camseek index" in error["remedy"]
+
+    def test_an_evaluation_without_a_file(self, failing, tmp_path):
+        assert failing("evaluate", tmp_path / "none.json")["code"] == "ground_truth"
+
+
+class TestExitCodes:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("nonsense",),
+            ("index",),
+            ("index", "photos"),
+            ("index", "photos", "more", "--collection", "c"),
+            ("index", "photos", "--collection", "c", "--encoding", "best"),
+            ("index", "photos", "--collection", "c", "--encoding", "gem:size=3"),
+            ("index", "photos", "--collection", "c", "--longer-side", "5"),
+            ("index", "photos", "--collection", "c", "--max-megapixels", "0"),
+            ("add", "--collection", "c"),
+            ("remove", "--collection", "c"),
+            ("search", "--collection", "c"),
+            ("search", "a.jpg"),
+            ("search", "a.jpg", "--collection", "c", "--top", "0"),
+            ("search", "a.jpg", "--collection", "c", "--top", "many"),
+            ("search", "a.jpg", "--collection", "c", "--region", "1,2,3"),
+            ("search", "a.jpg", "--collection", "c", "--region", "1,2,3,4,5"),
+            ("search", "a.jpg", "--collection", "c", "--region", "a,b,c,d"),
+            ("search", "a.jpg", "--collection", "c", "--region", "1.5,2,3,4"),
+            ("search", "a.jpg", "--collection", "c", "--region", ""),
+            ("search", "a.jpg", "--collection", "c", "--region", "nan,0,1,1"),
+            ("search", "a.jpg", "--collection", "c", "--region-reading", "pixels"),
+            ("search", "a.jpg", "--collection", "c", "--no-boxes", "--report", "r.html"),
+            ("explain", "a.jpg", "--report", "r.pdf"),
+            ("evaluate", "t.json", "--ap", "oxford"),
+            ("info",),
+            ("check",),
+        ],
+    )
+    def test_wrong_usage_is_2_and_touches_nothing(self, tmp_path, monkeypatch, failing, text, arguments):
+        monkeypatch.chdir(tmp_path)
+        assert failing(*arguments, code=2)["code"] == "usage"
+        told = text(*arguments, code=2)
+        assert told.out == ""
+        assert len(told.err.splitlines()) == 1
+        assert os.listdir(tmp_path) == []
+
+    def test_nothing_asked_shows_the_help(self, text):
+        told = text(code=2)
+        assert told.out == ""
+        for verb in VERBS:
+            assert re.search(rf"^  {verb} ", told.err, re.MULTILINE)
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_help(self, text, verb):
+        told = text(verb, "--help")
+        assert told.out.startswith("Usage: camseek")
+        assert "--json" in told.out
+        assert "--collection" in told.out
+        assert told.err == ""
+
+    def test_the_version(self, text, process):
+        assert text("--version").out == f"camseek, version {package.__version__}\n"
+        assert process("--version", json=False).out == f"camseek, version {package.__version__}\n"
+
+    def test_a_failure_is_1(self, tmp_path, text):
+        told = text("info", "--collection", tmp_path / "none", code=1)
+        assert told.out == ""
+        assert told.err.startswith("camseek: ")
+        assert len(told.err.splitlines()) == 1
+
+    def test_a_fault_of_ours_is_told_as_one(self, tmp_path, monkeypatch, collection, indexed, text, failing):
+        def broken(self):
+            raise ZeroDivisionError("by zero")
+
+        monkeypatch.setattr("camseek.store.FolderCollection.info", broken)
+        error = failing("info", "--collection", collection)
+        assert error["code"] == "internal"
+        assert "ZeroDivisionError" in error["message"]
+        told = text("info", "--collection", collection, code=1)
+        assert "Traceback" in told.err
+
+    def test_out_of_memory(self, monkeypatch, collection, indexed, failing):
+        def greedy(*args, **options):
+            raise MemoryError
+
+        monkeypatch.setattr("camseek.engine.reading.decode", greedy)
+        (indexed / "new.jpg").write_bytes((indexed / "0.jpg").read_bytes() + b"more")
+        assert failing("index", indexed, "--collection", collection)["code"] == "memory"
+
+    def test_an_interrupt_is_130(self, monkeypatch, collection, indexed, failing):
+        def interrupted(self):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("camseek.store.FolderCollection.info", interrupted)
+        error = failing("info", "--collection", collection, code=130)
+        assert error["code"] == "interrupted"
+
+    def test_the_collection_may_come_from_the_environment(self, monkeypatch, collection, indexed, camseek):
+        monkeypatch.setenv("CAMSEEK_COLLECTION", str(collection))
+        assert camseek("info")["pictures"] == 3
+
+
+class TestForPeople:
+    def test_index(self, photos, encoded, collection, text):
+        folder = photos(2)
+        (folder / "bad.jpg").write_text("no picture")
+        (folder / "1x1.png").write_bytes(encoded(9, (1, 1), "PNG"))
+        told = text("index", folder, "--collection", collection)
+        counts, featureless, rate = told.out.splitlines()
+        assert counts == "3 added, 0 changed, 0 unchanged, 0 moved, 0 removed, 1 skipped"
+        assert featureless.startswith("1 featureless: ")
+        assert re.fullmatch(r"3 pictures encoded in [\d.]+ s, [\d.]+ a second", rate)
+        assert f"skipped: {folder / 'bad.jpg'}: it is text" in told.err.splitlines()
+
+    def test_search(self, indexed, collection, text):
+        told = text("search", indexed / "1.jpg", "--collection", collection)
+        lines = [line.split() for line in told.out.splitlines()]
+        assert [line[0] for line in lines] == ["1", "2", "3"]
+        assert lines[0][1] == "1.000"
+        assert lines[0][3] == str(indexed / "1.jpg")
+        assert re.fullmatch(r"\d+,\d+,\d+,\d+", lines[0][2])
+        assert re.fullmatch(r"3 pictures searched in [\d.]+ s; the network saw .*%", told.err.strip())
+
+    def test_search_without_boxes(self, indexed, collection, text):
+        told = text("search", indexed / "1.jpg", "--collection", collection, "--no-boxes")
+        assert [line.split()[2] for line in told.out.splitlines()] == ["-", "-", "-"]
+
+    def test_a_hit_without_a_box_says_why(self, indexed, collection, text):
+        os.unlink(indexed / "0.jpg")
+        told = text("search", indexed / "1.jpg", "--collection", collection)
+        assert len(told.out.splitlines()) == 3
+        assert "no box: there is no such file" in told.err
+
+    def test_remove(self, indexed, collection, text):
+        told = text("remove", indexed / "1.jpg", indexed / "none.jpg", "--collection", collection)
+        assert told.out == "1 removed\n"
+        assert told.err == f"not in the collection: {indexed / 'none.jpg'}\n"
+
+    def test_info(self, indexed, collection, text, camseek):
+        (indexed / "bad.jpg").write_text("no picture")
+        camseek("index", indexed, "--collection", collection)
+        camseek("add", indexed / "0.jpg", "--collection", collection)
+        told = dict(
+            line.split(maxsplit=1) for line in text("info", "--collection", collection).out.splitlines()
+        )
+        assert told["collection"].startswith(f"{collection} (format 1, made ")
+        assert told["model"].startswith("efficientnet-lite0, checksum ")
+        assert told["encoding"] == f"{Settings().encoding}, layer head, longer side 640"
+        assert told["pictures"] == "3 (0 featureless), 3 files"
+        assert re.fullmatch(r"\d+, \d+ a picture", told["bytes"])
+        assert told["root"] == f"{indexed}: 3 files"
+        assert told["added"] == "1 files by hand"
+        assert told["skipped"] == f"{indexed / 'bad.jpg'}: it is text"
+
+    def test_check(self, indexed, collection, text):
+        assert text("check", "--collection", collection).out == "sound: 3 pictures\n"
+
+    def test_explain(self, indexed, tmp_path, monkeypatch, text):
+        monkeypatch.chdir(tmp_path)
+        told = text("explain", indexed / "0.jpg", "--top", "2")
+        assert len(told.out.splitlines()) == 2
+        assert sorted(path.name for path in tmp_path.glob("0.explained.*")) == [
+            "0.explained.html",
+            "0.explained.png",
+        ]
+        assert told.err.count("report: ") == 2
+
+    def test_names_cannot_give_orders_to_a_terminal(self, photos, tmp_path, text):
+        evil = "a\x1b[2J\nskipped: b\r\u202e.jpg"
+        folder = photos(["ok.jpg", evil])
+        collection = tmp_path / "c\x1b\n"
+        (folder / f"bad{evil}").write_text("no picture")
+        shown = "a\\x1b[2J\\nskipped: b\\r\\u202e.jpg"
+        told = text("index", folder, "--collection", collection)
+        assert f"skipped: {folder}/bad{shown}: it is text" in told.err.splitlines()
+        found = text("search", folder / "ok.jpg", "--collection", collection)
+        assert f"{folder}/{shown}" in found.out
+        info = text("info", "--collection", collection)
+        missing = text("search", folder / f"none{evil}", "--collection", collection, code=1)
+        gone = text("remove", folder / f"none{evil}", "--collection", collection, code=1)
+        for one in (told, found, info, missing, gone):
+            for line in (one.out + one.err).split("\n"):
+                assert line.isprintable(), line
+
+
+class TestOutput:
+    """What becomes of a command whose output goes nowhere."""
+
+    def run(self, collection, *arguments, **options):
+        command = [sys.executable, "-m", "camseek", "info", "--collection", str(collection), *arguments]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": "/"} | options
+        return subprocess.run(command, check=False, text=True, timeout=60, **options)
+
+    @pytest.mark.parametrize("form", [[], ["--json"]])
+    def test_a_reader_that_has_gone(self, indexed, collection, form):
+        read, write = os.pipe()
+        os.close(read)
+        done = self.run(collection, *form, stdout=write)
+        os.close(write)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    @pytest.mark.parametrize("form", [[], ["--json"]])
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+    def test_a_full_disk(self, indexed, collection, form):
+        with open("/dev/full", "w") as full:
+            done = self.run(collection, *form, stdout=full)
+        assert done.returncode == 1
+        assert done.stderr.startswith("camseek: cannot write the output: ")
+        assert len(done.stderr.splitlines()) == 1
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+    def test_remarks_that_cannot_be_written_end_nothing(self, photos, collection):
+        command = [sys.executable, "-m", "camseek", "index", str(photos(2)), "--collection", str(collection)]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, check=False, text=True)
+        assert done.returncode == 0
+        assert done.stdout.startswith("2 added")
+
+    def test_names_of_any_language_in_a_plain_locale(self, photos, collection, camseek, process):
+        name = "Ελλάς 日本.jpg"
+        folder = photos([name])
+        camseek("index", folder, "--collection", collection)
+        environment = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+        search = ("search", folder / name, "--collection", collection, "--no-boxes")
+        assert name in process(*search, json=False, env=environment).out
