@@ -379,7 +379,7 @@ class TestPatterns:
 
 
 class TestByHand:
-    def test_it_stays_until_it_is_removed(self, photos, index, camseek, collection, names, tmp_path):
+    def test_it_stays_until_it_is_removed(self, photos, index, camseek, collection, failing, names, tmp_path):
         folder, other = photos(2), photos(["x.jpg"], "other")
         (other / "x.jpg").write_bytes((other / "x.jpg").read_bytes() + b"another")
         index(folder)
@@ -396,8 +396,7 @@ class TestByHand:
         gone = [hit for hit in told["hits"] if hit["path"] != kept[0]]
         assert [(hit["box"], hit["box_reason"]) for hit in gone] == [(None, "there is no such file")] * 2
         # Not brought again by a file that is not there.
-        told = camseek("add", other / "x.jpg", "--collection", collection)
-        assert [item["code"] for item in told["skipped"]] == ["unreadable"]
+        assert failing("add", other / "x.jpg", "--collection", collection)["code"] == "source"
         told = camseek("remove", folder / "1.jpg", other / "x.jpg", "--collection", collection)
         assert (told["removed"], told["unknown"]) == (2, [])
         assert names(folder / "0.jpg") == [kept[:1]]
@@ -438,6 +437,18 @@ class TestByHand:
         assert error["message"] == f"{folder} is a folder"
         assert "camseek index" in error["remedy"]
         assert not collection.exists()
+
+    def test_names_of_nothing_leave_no_collection(self, tmp_path, collection, failing):
+        error = failing("add", tmp_path / "none.jpg", "--collection", collection)
+        assert error["code"] == "source"
+        assert "none.jpg: it cannot be opened" in error["message"]
+        assert not os.path.exists(collection)
+
+    def test_frames_left_out_are_told(self, photos, image, camseek, collection):
+        folder = photos(0)
+        image(1).save(folder / "a.gif", save_all=True, append_images=[image(2), image(3)])
+        [odd] = camseek("add", folder / "a.gif", "--collection", collection)["warnings"]
+        assert odd["reason"] == "it has 3 frames; the first one is indexed"
 
     def test_what_is_no_picture_is_skipped(self, photos, camseek, collection):
         folder = photos(1)

@@ -345,7 +345,7 @@ class TestDescriptors:
             (place / f"{number}.jpg").write_bytes(encoded(number, size))
         return place
 
-    @pytest.mark.parametrize("encoding", ["cam", "crow", "gem"])
+    @pytest.mark.parametrize("encoding", ["cam", "gem:prior=centre"])
     def test_whatever_is_indexed_beside_it(self, folder, tmp_path, described, encoding):
         settings = Settings(encoding=Encoding.parse(encoding))
         runs = []

@@ -17,7 +17,7 @@ from camseek.cli.options import (
 )
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
-from camseek.names import path_json
+from camseek.names import path_json, path_text
 
 if TYPE_CHECKING:
     from camseek.results import IndexReport
@@ -91,9 +91,13 @@ def add(
 ) -> None:
     """Bring single pictures into COLLECTION; they stay until they are removed."""
     from camseek.engine import find_files
+    from camseek.errors import SourceError
 
-    # As above: a folder by mistake must not leave an empty collection behind.
-    find_files(absolute(path) for path in files)
+    # As above: a wrong name must not leave an empty collection behind.
+    found, skipped = find_files(absolute(path) for path in files)
+    if not found:
+        reasons = "; ".join(f"{path_text(item.path)}: {item.reason}" for item in skipped)
+        raise SourceError(f"there is nothing to add: {reasons}", remedy="check the names")
     with (
         open_engine(collection, model=model, max_megapixels=max_megapixels, create=True) as engine,
         progress() as shown_progress,

@@ -187,7 +187,10 @@ class IndexRun:
             frames=picture.frames,
             descriptor=descriptor if descriptor.any() else None,
         )
-        return _Read(found, signature, content, record, picture.warnings)
+        warnings = picture.warnings
+        if picture.frames > 1:
+            warnings += (f"it has {picture.frames} frames; the first one is indexed",)
+        return _Read(found, signature, content, record, warnings)
 
     def _settle(self, read: _Read) -> None:
         """Writes down what became of one file."""

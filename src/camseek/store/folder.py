@@ -367,7 +367,8 @@ class FolderCollection:
                     writer.abandon()
                     raise
                 except BaseException:
-                    writer.commit()
+                    # Torn where a second interrupt came while the first one's unit was being undone.
+                    writer.abandon() if writer.torn else writer.commit()
                     raise
                 writer.commit()
             finally:

@@ -168,8 +168,12 @@ class Writer(Protocol):
         """A known file belongs to this root too."""
         ...
 
-    def skip(self, entry: SkippedEntry, root: int) -> None:
-        """Remembers a file that cannot be used and drops what it held."""
+    def skip(self, entry: SkippedEntry, root: int) -> bool:
+        """Remembers a file that cannot be used and drops what it held, unless it was added by hand.
+
+        Returns:
+            Whether something was dropped.
+        """
         ...
 
     def release(self, paths: Sequence[bytes], root: int | None) -> list[bytes]:

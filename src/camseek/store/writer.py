@@ -11,7 +11,7 @@ import numpy as np
 
 from camseek.results import Skipped
 from camseek.store.database import STORED, translated
-from camseek.store.interface import FileEntry, PictureRecord, Signature, SkippedEntry
+from camseek.store.interface import ADDED_BY_HAND, FileEntry, PictureRecord, Signature, SkippedEntry
 
 
 class FolderWriter:
@@ -24,6 +24,8 @@ class FolderWriter:
         self._lock = threading.Lock()
         # Records that lost a file since the last commit.
         self._bereft: set[int] = set()
+        # True from a unit's beginning to its end, whole or undone: what is there must not become permanent.
+        self.torn = False
 
     def _do(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, translated(self._address):
@@ -35,6 +37,7 @@ class FolderWriter:
     def unit(self) -> Generator[None]:
         """What is done inside is done whole or not at all, whatever interrupts it."""
         self._do("SAVEPOINT unit")
+        self.torn = True
         try:
             yield
         except BaseException:
@@ -42,8 +45,10 @@ class FolderWriter:
             if self._database.in_transaction:
                 self._do("ROLLBACK TO unit")
                 self._do("RELEASE unit")
+            self.torn = False
             raise
         self._do("RELEASE unit")
+        self.torn = False
 
     def commit(self) -> None:
         """Removes pictures that no file holds any more, then makes what was done so far permanent."""
@@ -138,10 +143,18 @@ class FolderWriter:
         """A known file belongs to this root too."""
         self._do("INSERT OR IGNORE INTO claims VALUES (?, ?)", (path, root))
 
-    def skip(self, entry: SkippedEntry, root: int) -> None:
-        """Remembers a file that cannot be used and drops what it held."""
+    def skip(self, entry: SkippedEntry, root: int) -> bool:
+        """Remembers a file that cannot be used and drops what it held, unless it was added by hand.
+
+        Returns:
+            Whether something was dropped.
+        """
         signature, skipped = entry.signature, entry.skipped
-        gone = self._do("DELETE FROM files WHERE path = ? RETURNING picture", (skipped.path,))
+        gone = self._do(
+            "DELETE FROM files WHERE path = ? AND NOT EXISTS "
+            "(SELECT 1 FROM claims WHERE claims.path = files.path AND root = ?) RETURNING picture",
+            (skipped.path, ADDED_BY_HAND),
+        )
         self._bereft.update(row[0] for row in gone)
         self._do(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -156,6 +169,7 @@ class FolderWriter:
                 entry.tried_with,
             ),
         )
+        return bool(gone)
 
     def release(self, paths: Sequence[bytes], root: int | None) -> list[bytes]:
         """These files no longer belong to a root (None: to any); returns those that left with that."""
