@@ -55,17 +55,26 @@ def test_what_cannot_be_is_told(text, complaint):
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"name": "vlad"}, {"name": "cam", "maps": "x"}, {"name": "sum", "prior": 1}]
+)
+def test_values_are_checked_however_it_is_made(wrong):
+    with pytest.raises(SettingsError, match="cannot be"):
+        Encoding(**wrong)
+
+
 @given(
     st.builds(
         Encoding,
         name=st.just("cam"),
-        power=st.sampled_from([1.0, 2.0, 3.5]),
+        power=st.floats(1, 16),
         classes=st.integers(1, 1000),
         maps=st.sampled_from(["clipped", "minmax"]),
     ),
     st.integers(32, 4096),
 )
 def test_settings_survive_json(encoding, longer_side):
+    assert Encoding.parse(str(encoding)) == encoding
     settings = Settings(encoding=encoding, longer_side=longer_side)
     assert Settings.from_json(settings.to_json()) == settings
 

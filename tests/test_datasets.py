@@ -96,6 +96,25 @@ def test_the_database_may_be_the_file_s_own_folder(folder: Path) -> None:
     assert truth.queries[0].good == {b"photos/a.jpg"}
 
 
+def test_the_database_and_the_queries_may_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    data = {
+        "database": "../photos",
+        "queries": [{"id": "one", "image": str(folder / "queries/one.jpg"), "good": ["a.jpg"]}],
+    }
+    truth = read_ground_truth(written(home, data))
+    assert truth.database == os.fsencode(folder / "photos")
+    [query] = truth.queries
+    assert query.image == os.fsencode(folder / "queries/one.jpg")
+    assert (query.region, query.ok, query.junk) == (None, frozenset(), frozenset())
+
+
+def test_further_keys_are_notes(folder: Path) -> None:
+    data = changed("queries", 0, "hard", to=[]) | {"source": "my shelf"}
+    assert read_ground_truth(written(folder, data)) == read_ground_truth(written(folder, TRUTH))
+
+
 def test_names_lose_their_detours(folder: Path) -> None:
     data = changed("queries", 0, "good", to=["./sub/..//a.jpg"])
     assert read_ground_truth(written(folder, data)).queries[0].good == {b"a.jpg"}
@@ -122,13 +141,10 @@ def test_absent_may_be_null(folder: Path) -> None:
         ([], "it is not a JSON object"),
         (changed("database", to=...), "missing: database"),
         (changed("queries", to=...), "missing: queries"),
-        (changed("extra", to=1), "unknown keys: 'extra'"),
         (changed("database", to=3), "database: a path must be a text"),
         (changed("database", to=""), "database: a path must be a text"),
         (changed("database", to="nowhere"), "database: there is no folder"),
         (changed("database", to="queries/one.jpg"), "database: there is no folder"),
-        (changed("database", to="../photos"), "database: '../photos' leaves its folder"),
-        (changed("database", to="/photos"), "database: '/photos' is absolute"),
         (changed("queries", to={}), "queries: it is not a list"),
         (changed("queries", to=[]), "queries: it is not a list of one"),
         (changed("queries", 1, to="two"), "query number 2: it is not a JSON object"),
@@ -137,15 +153,10 @@ def test_absent_may_be_null(folder: Path) -> None:
         (changed("queries", 1, "id", to=7), "query number 2, id: it is missing, empty or no text"),
         (changed("queries", 1, "id", to="one"), "query 'one', id: an earlier query has the same id"),
         (changed("queries", 0, "image", to=...), "query 'one': missing: image"),
-        (changed("queries", 0, "region", to=...), "query 'one': missing: region"),
         (changed("queries", 0, "good", to=...), "query 'one': missing: good"),
-        (changed("queries", 0, "ok", to=...), "query 'one': missing: ok"),
-        (changed("queries", 0, "junk", to=...), "query 'one': missing: junk"),
-        (changed("queries", 0, "hard", to=[]), "query 'one': unknown keys: 'hard'"),
         (changed("queries", 0, "image", to=None), "query 'one', image: a path must be a text"),
         (changed("queries", 0, "image", to="no.jpg"), "query 'one', image: there is no picture"),
         (changed("queries", 0, "image", to="photos"), "query 'one', image: there is no picture"),
-        (changed("queries", 0, "image", to="photos/../../a.jpg"), "query 'one', image: .* leaves its folder"),
         (changed("queries", 0, "image", to="a\0b"), "query 'one', image: a path holds a zero"),
         (changed("queries", 0, "image", to="\ud800"), "query 'one', image: .* cannot be a path"),
         (changed("queries", 0, "region", to="1,2,3,4"), "query 'one', region: a box is four whole numbers"),

@@ -230,7 +230,7 @@ def evaluation(*, boxes: bool) -> Evaluation:
         database=3,
         queries=3,
         left_out=1,
-        encodings=(EncodingScores("gem", first), EncodingScores("cam", second)),
+        encodings=(EncodingScores("gem", "gem", first), EncodingScores("cam", "cam", second)),
         overlaps=(overlap("p", b"a", (0, 0, 5, 10), (0, 0, 5, 10), (10, 10)),) if boxes else (),
         skipped=(Skipped(b"/b.jpg", "it is damaged", "damaged"),),
         seconds=1.5,

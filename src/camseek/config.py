@@ -18,12 +18,17 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "gem": {"power": 3.0, "prior": "none"},
     "cam": {"classes": 64, "power": 1.0, "maps": "clipped"},
 }
+_CHOICES = {
+    "name": get_args(EncodingName),
+    "prior": ("none", "centre"),
+    "maps": get_args(MapNormalisation),
+}
 _ALIASES = {"spoc": "sum:prior=centre"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """How feature maps become a descriptor.
+    """How feature maps become a descriptor; ``parse`` makes one, with the defaults of its name.
 
     Written ``NAME`` or ``NAME:option=value,...``:
 
@@ -51,6 +56,11 @@ class Encoding:
     maps: MapNormalisation = "clipped"
 
     def __post_init__(self) -> None:
+        for key, choices in _CHOICES.items():
+            if getattr(self, key) not in choices:
+                raise SettingsError(
+                    f"{key} cannot be {getattr(self, key)!r}", remedy=f"use {' or '.join(choices)}"
+                )
         if not 1.0 <= self.power <= 16.0:
             raise SettingsError(f"power {self.power} is outside 1 to 16", remedy="use a power from 1 to 16")
         if self.classes < 1:
@@ -81,14 +91,12 @@ class Encoding:
     def __str__(self) -> str:
         """The canonical form: options at their defaults are left out."""
         given = [
-            f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+            # A whole power without its ".0", any other to its last digit: parse gives the same again.
+            f"{key}={int(value) if isinstance(value, float) and value.is_integer() else value!s}"
             for key, default in _OPTIONS[self.name].items()
             if (value := getattr(self, key)) != default
         ]
         return f"{self.name}:{','.join(given)}" if given else self.name
-
-
-_CHOICES = {"prior": ("none", "centre"), "maps": get_args(MapNormalisation)}
 
 
 def _parse_value(key: str, value: str) -> str | int | float:

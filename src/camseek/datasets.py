@@ -11,7 +11,8 @@ searched. Each of ``queries`` has
 - ``boxes``, where known: for a positive's name where the thing is in it, ``[x1, y1, x2, y2]``;
 - ``absent``, where known: how many of the things in the query picture are in no picture of the database.
 
-All paths lie in the file's own folder, or beneath it, so that a set can be moved as a whole.
+``database`` and ``image`` may be absolute, too. Missing ``region``, ``ok`` and ``junk`` are none; further
+keys are notes, and not read.
 """
 
 import json
@@ -25,8 +26,7 @@ from camseek.names import path_text
 from camseek.results import Box
 
 _FILE_KEYS = frozenset({"database", "queries"})
-_QUERY_KEYS = frozenset({"id", "image", "region", "good", "ok", "junk"})
-_OPTIONAL_KEYS = frozenset({"boxes", "absent"})
+_QUERY_KEYS = frozenset({"id", "image", "good"})
 # So many offending names are told.
 _TOLD_NAMES = 3
 _REMEDY = "correct the file; its form is described in camseek.datasets"
@@ -92,7 +92,7 @@ def read_ground_truth(path: str | bytes | os.PathLike[str]) -> GroundTruth:
     folder = os.path.dirname(name)
     top = _Place(name, "")
     _check_keys(data, top, _FILE_KEYS)
-    database = _inner_path(data["database"], folder, top.key("database"))
+    database = _any_path(data["database"], folder, top.key("database"))
     if not os.path.isdir(database):
         raise top.key("database").error(f"there is no folder {path_text(database)}")
     entries = data["queries"]
@@ -153,16 +153,16 @@ def _query(entry: Any, number: int, file: bytes, *, folder: bytes, database: byt
     if not isinstance(data.get("id"), str) or not data["id"]:
         raise place.key("id").error("it is missing, empty or no text")
     place = _Place(file, f"query {data['id']!r}")
-    _check_keys(data, place, _QUERY_KEYS, _OPTIONAL_KEYS)
-    image = _inner_path(data["image"], folder, place.key("image"))
+    _check_keys(data, place, _QUERY_KEYS)
+    image = _any_path(data["image"], folder, place.key("image"))
     if not os.path.isfile(image):
         raise place.key("image").error(f"there is no picture {path_text(image)}")
-    names = {key: _names(data[key], place.key(key)) for key in ("good", "ok", "junk")}
+    names = {key: _names(data.get(key, []), place.key(key)) for key in ("good", "ok", "junk")}
     _check_once(names, place)
     query = TruthQuery(
         id=data["id"],
         image=image,
-        region=None if data["region"] is None else _box(data["region"], place.key("region")),
+        region=None if data.get("region") is None else _box(data["region"], place.key("region")),
         good=frozenset(names["good"]),
         ok=frozenset(names["ok"]),
         junk=frozenset(names["junk"]),
@@ -184,13 +184,10 @@ def _object(value: Any, place: _Place) -> dict[str, Any]:
     return cast(dict[str, Any], value)
 
 
-def _check_keys(
-    data: dict[str, Any], place: _Place, required: frozenset[str], optional: frozenset[str] = frozenset()
-) -> None:
+def _check_keys(data: dict[str, Any], place: _Place, required: frozenset[str]) -> None:
+    # Further keys are notes of whoever made the file.
     if missing := sorted(required - set(data)):
         raise place.error(f"missing: {', '.join(missing)}")
-    if unknown := sorted(set(data) - required - optional):
-        raise place.error(f"unknown keys: {', '.join(map(repr, unknown[:_TOLD_NAMES]))}")
 
 
 def _check_once(names: dict[str, list[bytes]], place: _Place) -> None:
@@ -204,25 +201,31 @@ def _check_once(names: dict[str, list[bytes]], place: _Place) -> None:
             seen[item] = key
 
 
-def _path(value: Any, place: _Place) -> bytes:
-    """A relative path as bytes, without detours."""
+def _plain_path(value: Any, place: _Place) -> bytes:
+    """A path as bytes, without detours."""
     if not isinstance(value, str) or not value:
         raise place.error(f"a path must be a text that is not empty, not {value!r}")
     if "\0" in value:
         raise place.error("a path holds a zero character")
     try:
-        name = os.path.normpath(os.fsencode(value))
+        return os.path.normpath(os.fsencode(value))
     except UnicodeEncodeError as error:
         raise place.error(f"{value!r} cannot be a path") from error
+
+
+def _path(value: Any, place: _Place) -> bytes:
+    """The name of a picture in the database folder, relative to it."""
+    name = _plain_path(value, place)
     if os.path.isabs(name):
-        raise place.error(f"{value!r} is absolute, but paths are relative")
+        raise place.error(f"{value!r} is absolute, but names are relative to the database")
     if name.split(os.fsencode(os.sep), 1)[0] == b"..":
         raise place.error(f"{value!r} leaves its folder")
     return name
 
 
-def _inner_path(value: Any, folder: bytes, place: _Place) -> bytes:
-    return os.path.normpath(os.path.join(folder, _path(value, place)))
+def _any_path(value: Any, folder: bytes, place: _Place) -> bytes:
+    """A path relative to the file's folder, or absolute."""
+    return os.path.normpath(os.path.join(folder, _plain_path(value, place)))
 
 
 def _names(value: Any, place: _Place) -> list[bytes]:

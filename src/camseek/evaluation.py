@@ -249,11 +249,13 @@ class EncodingScores:
     """What one encoding reached.
 
     Attributes:
-        name: The encoding.
+        name: What the encoding was called when it was asked for.
+        canonical: Its canonical form.
         queries: Its scores, query by query, in the ground truth's order; at least one.
     """
 
     name: str
+    canonical: str
     queries: tuple[QueryScore, ...]
 
     @property
@@ -407,6 +409,7 @@ class Evaluation:
 
     def _encoding_json(self, item: EncodingScores) -> dict[str, Any]:
         scores: dict[str, Any] = {
+            "canonical": item.canonical,
             "mAP": _rounded(item.mean_average_precision),
             "mAP_interval": [_rounded(end) for end in item.interval],
             "ap_form": self.form,

@@ -1,7 +1,15 @@
 """Names of files: bytes on the disk, text for people, both for programs."""
 
 import base64
+import os
 from typing import Any
+
+
+def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
+    """The absolute form of a name, by which a collection knows a file; links are not followed."""
+    name = os.path.abspath(os.fsencode(path))
+    # Two slashes in front are kept by the system's rules, and mean the same as one.
+    return b"/" + name.lstrip(b"/") if name.startswith(b"//") else name
 
 
 def path_text(path: bytes) -> str:

@@ -13,6 +13,11 @@ def positive_or_one(values: Float32[F32, "*shape"]) -> Float32[F32, "*shape"]:
     return np.where(values > 0, values, np.float32(1))
 
 
+def is_usable(vector: Float32[F32, " D"]) -> bool:
+    """Whether a descriptor says anything: not zero (featureless), and no NaN or infinity in it."""
+    return bool(np.isfinite(vector).all() and vector.any())
+
+
 def l2_normalise(vectors: Float32[F32, "*shape K"]) -> Float32[F32, "*shape K"]:
     """Scales each vector to unit Euclidean length.
 

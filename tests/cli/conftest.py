@@ -101,7 +101,7 @@ class _Told:
         error = self.json["error"]
         assert sorted(error) == ["code", "message", "remedy"]
         assert all(isinstance(text, str) and text for text in error.values())
-        lines = [line for line in self.err.splitlines() if line.startswith("camseek: ")]
+        lines = [line for line in self.err.splitlines() if not line or line.startswith("camseek: ")]
         assert len(lines) == 1, self.err
         assert "Traceback" not in self.err
         return error

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import time
 
+import numpy as np
 import pytest
 
 
@@ -367,3 +368,29 @@ class TestFullDisk:
             for path in collection.iterdir():
                 path.unlink()
         assert outcomes == {0, 1}
+
+
+def test_whatever_byte_is_flipped_the_error_is_a_users(photos, camseek, collection, text, tmp_path):
+    """Sound by luck, or told as damaged (or another version, a lock): never as a fault of camseek."""
+    folder = photos(3)
+    (folder / "bad.jpg").write_text("text")
+    camseek("index", folder, "--collection", collection)
+    whole = (collection / "collection.sqlite").read_bytes()
+    used = [place for place in range(len(whole)) if whole[place]]
+    rng = np.random.default_rng(7)
+    for place in rng.choice(used, 60, replace=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        (collection / "collection.sqlite").write_bytes(damaged)
+        for arguments in (
+            ("info",),
+            ("check",),
+            ("search", folder / "0.jpg", "--no-boxes"),
+            ("remove", folder / "0.jpg"),
+        ):
+            told = text(*arguments, "--collection", collection, "--json", code=None)
+            assert told.code in (0, 1)
+            assert '"code": "internal"' not in told.out
+            for leftover in collection.glob("collection.sqlite-*"):
+                leftover.unlink()
+            (collection / "collection.sqlite").write_bytes(damaged)

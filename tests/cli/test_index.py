@@ -275,6 +275,17 @@ class TestRoots:
         away.rename(folder)
         assert index(folder) == {"added": 3, "encoded": 3}
 
+    def test_one_that_holds_nothing_but_a_text(self, photos, index, collection, failing, files):
+        folder = photos(3)
+        index(folder)
+        for path in folder.iterdir():
+            path.unlink()
+        (folder / "note.jpg").write_text("out of order")
+        error = failing("index", folder, "--collection", collection)
+        assert error["code"] == "source"
+        assert "3 files of it are in the collection" in error["message"]
+        assert index(folder, "--allow-removal") == {"removed": 3, "skipped": {"note.jpg": "not_a_picture"}}
+
     def test_one_that_holds_only_broken_links(self, photos, index, collection, failing, files):
         folder = photos(["deep/0.jpg"])
         (folder / "link.jpg").symlink_to("deep/0.jpg")
@@ -466,6 +477,19 @@ class TestByHand:
 
 
 class TestRemove:
+    def test_a_folder_goes_with_its_root_and_what_was_skipped(self, photos, index, camseek, collection):
+        folder = photos(2)
+        (folder / "empty.jpg").touch()
+        (folder / "text.jpg").write_text("text")
+        index(folder)
+        told = camseek("info", "--collection", collection)
+        assert [os.path.basename(item["path"]) for item in told["skipped"]] == ["empty.jpg", "text.jpg"]
+        told = camseek("remove", folder / "text.jpg", "--collection", collection)
+        assert (told["removed"], told["unknown"]) == (0, [])
+        camseek("remove", folder, "--collection", collection)
+        told = camseek("info", "--collection", collection)
+        assert (told["pictures"], told["roots"], told["skipped"]) == (0, [], [])
+
     def test_files_and_folders(self, photos, index, camseek, collection, names):
         folder = photos(["a.jpg", "a_b/c.jpg", "a_b/d/e.jpg", "axb/f.jpg", "a%/g.jpg", "a_bc.jpg"])
         index(folder)

@@ -227,9 +227,10 @@ class TestWhileIndexing:
         assert told["added"] == 0
         assert told["skipped"][0]["code"] == "unreadable"
         assert told["skipped"][0]["reason"] == "it was being written while it was read"
-        assert camseek("info", "--collection", collection)["skipped"] == []
+        assert camseek("info", "--collection", collection)["skipped"] == told["skipped"]
         monkeypatch.undo()
         assert index(folder) == {"added": 1, "encoded": 1}
+        assert camseek("info", "--collection", collection)["skipped"] == []
 
     def test_a_known_one_is_being_written(self, photos, encoded, index, names, while_reading, monkeypatch):
         folder = photos(2)
@@ -297,7 +298,9 @@ class TestOtherUsers:
         for name in ("a.jpg", "b.jpg"):
             (folder / name).unlink()
         os.chmod(folder / "closed", 0o700)
-        told = index(folder).json
+        # Nothing tells this from a disk that is not there.
+        assert index(folder, "--json", code=1).error["code"] == "source"
+        told = index(folder, "--allow-removal").json
         assert (told["removed"], len(told["unknown_folders"])) == (2, 1)
 
     def test_a_file_that_cannot_be_read_keeps_its_record(self, folder, index, names, encoded):

@@ -354,12 +354,20 @@ class TestReports:
         assert "<script>alert" not in html
         assert "&lt;script&gt;alert(1)" in html
 
-    @pytest.mark.parametrize("place", ["none/found.html", "photos", "photos/0.jpg/found.html"])
+    @pytest.mark.parametrize("place", ["none/found.html", "folder.html", "photos/0.jpg/found.html"])
     def test_a_place_that_cannot_be_written(self, indexed, refused, tmp_path, place):
+        (tmp_path / "folder.html").mkdir()
         error = refused(indexed / "0.jpg", "--top", "1", "--report", tmp_path / place)
         assert error["code"] == "output"
         assert str(tmp_path / place) in error["message"]
         assert sorted(os.listdir(indexed)) == [f"{number}.jpg" for number in range(6)]
+
+    def test_it_never_takes_a_pictures_place(self, indexed, refused, tmp_path, encoded):
+        picture = tmp_path / "page.html"
+        picture.write_bytes(encoded(1))
+        error = refused(picture, "--report", picture)
+        assert (error["code"], error["message"]) == ("output", f"{picture} is the picture itself")
+        assert picture.read_bytes() == encoded(1)
 
     def test_an_older_page_gives_way(self, indexed, search, tmp_path):
         place, link = tmp_path / "found.html", tmp_path / "link.html"

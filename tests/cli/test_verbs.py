@@ -373,3 +373,22 @@ class TestOutput:
         environment = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
         search = ("search", folder / name, "--collection", collection, "--no-boxes")
         assert name in process(*search, json=False, env=environment).out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("remove", "", "--collection", "c"),
+        ("index", "", "--collection", "c"),
+        ("index", ".", "--collection", ""),
+        ("search", "", "--collection", "c"),
+        ("evaluate", ""),
+        ("explain", ""),
+        ("search", "q.jpg", "--collection", "c", "--report", ""),
+        ("search", "q.jpg", "--collection", "c", "--report", "q.jpg"),
+    ],
+)
+def test_an_empty_name_is_not_the_working_folder(arguments, failing, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert failing(*arguments, code=2)["code"] == "usage"
+    assert os.listdir(tmp_path) == []

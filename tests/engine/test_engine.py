@@ -13,6 +13,7 @@ import pytest
 import camseek
 from camseek import Encoding, Engine, Limits, Settings, Whitening, fit_whitening, load_model
 from camseek.backbones import onnx_backbone
+from camseek.engine import Encoder
 from camseek.errors import (
     FeaturelessError,
     NoCollectionError,
@@ -397,3 +398,28 @@ class TestDescriptors:
             engine.index(tmp_path)
         one, two = described.values()
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-5)
+
+
+def test_a_descriptor_that_is_no_number_counts_as_featureless(photos, tmp_path, model, monkeypatch):
+    folder = photos(3)
+    with Engine.open(tmp_path / "c", model=model, create=True, workers=1) as engine:
+        describe, calls = Encoder.describe, []
+
+        def once_nan(self, activations, cells=None):
+            calls.append(1)
+            found = describe(self, activations, cells)
+            return found * np.float32("nan") if len(calls) == 2 else found
+
+        monkeypatch.setattr(Encoder, "describe", once_nan)
+        report = engine.index(folder)
+        assert (report.added, report.featureless) == (3, 1)
+        assert engine.collection.check() == []
+        calls[:] = [1]
+        with pytest.raises(FeaturelessError, match=r"0\.jpg"):
+            engine.search(folder / "0.jpg")
+
+
+def test_a_model_with_another_layer_makes_nothing(tmp_path):
+    with pytest.raises(SettingsError, match="layer"):
+        Engine.open(tmp_path / "c", model=load_model(layer="expand16"), create=True)
+    assert not (tmp_path / "c").exists()

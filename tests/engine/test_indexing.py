@@ -177,10 +177,10 @@ class TestPermanence:
                 raise KeyboardInterrupt
             point(writer, path, *rest)
 
-        def interrupted_again(writer, sql, values=()):
+        def interrupted_again(writer, sql, values=(), kinds=()):
             if sql.startswith("ROLLBACK"):
                 raise KeyboardInterrupt
-            return do(writer, sql, values)
+            return do(writer, sql, values, kinds)
 
         monkeypatch.setattr(FolderWriter, "point", interrupted)
         monkeypatch.setattr(FolderWriter, "_do", interrupted_again)

@@ -905,10 +905,10 @@ def test_cut_short(samples, format):
         assert error.value.remedy
 
 
-def test_memory_that_runs_out_is_no_crash(samples):
+def test_memory_that_runs_out_says_nothing_of_the_picture(samples):
     with (
         mock.patch.object(opening_module, "load", side_effect=MemoryError),
-        pytest.raises(DamagedPictureError),
+        pytest.raises(UnreadableFileError, match="not enough memory"),
     ):
         read(samples["PNG"])
 

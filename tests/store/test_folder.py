@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from camseek.config import Encoding, Settings
 from camseek.errors import (
+    CollectionBusyError,
     CollectionError,
     CollectionVersionError,
     CorruptCollectionError,
@@ -26,6 +28,7 @@ from camseek.store import (
     create_collection,
     open_collection,
 )
+from camseek.store import database as database_module
 
 SIGNATURE = Signature(1, 2, 3)
 
@@ -143,6 +146,24 @@ def test_a_zero_or_nan_descriptor_never_enters(collection, picture, bad):
     with collection.write("test") as writer, pytest.raises(ValueError, match="norm"), writer.unit():
         writer.insert(picture(1, bad))
     assert collection.info().pictures == 0
+
+
+def test_a_descriptor_of_another_length_never_enters(collection, picture):
+    with collection.write("test") as writer, pytest.raises(ValueError, match="15 numbers"), writer.unit():
+        writer.insert(picture(1, np.full(15, 15**-0.5, np.float32)))
+
+
+def test_skipped_files_and_idle_roots_are_forgotten_by_name(collection, picture):
+    entry = SkippedEntry(Signature(1, 1, 1), Skipped(b"/r/s/x", "broken", "damaged"), "0")
+    with collection.write("test") as writer:
+        root, other = writer.root(b"/r"), writer.root(b"/rs")
+        writer.remember(entry, root)
+        writer.point(b"/rs/a", writer.insert(picture(1)), SIGNATURE, other)
+        assert not writer.forget(b"/r/s/other")
+        assert writer.forget(b"/r")
+        assert not writer.forget(b"/r")
+    assert dict(collection.info().roots) == {b"/rs": 1}
+    assert collection.info().skipped == []
 
 
 def test_a_featureless_picture_is_counted_and_has_no_descriptor(collection, picture):
@@ -265,8 +286,42 @@ class TestOpening:
         collection.close()
         assert sorted(os.listdir(collection.address)) == ["collection.sqlite", "writer.json", "writer.lock"]
 
+    def test_one_that_another_program_has_locked_is_not_called_damaged(self, collection, monkeypatch):
+        monkeypatch.setattr(database_module, "_PATIENCE", 0.1)
+        with closing(sqlite3.connect(database(collection), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with (
+                pytest.raises(CollectionBusyError, match="locked by another program"),
+                collection.write("test") as writer,
+            ):
+                writer.root(b"/r")
+
+    @pytest.mark.parametrize("key", ["created", "model", "settings", "dimensions", "format_version"])
+    def test_a_fact_about_itself_that_is_missing_or_another_type(self, collection, key):
+        for sql in ("UPDATE meta SET value = x'00' WHERE key = ?", "DELETE FROM meta WHERE key = ?"):
+            alter(collection, sql, (key,))
+            with pytest.raises(CorruptCollectionError, match=key):
+                open_collection(collection.address)
+
+    def test_text_that_is_none(self, collection):
+        alter(collection, "INSERT INTO skipped VALUES (x'41', 0, 1, 1, 1, 'c', CAST(x'ff' AS TEXT), 't')")
+        with pytest.raises(CorruptCollectionError):
+            collection.info()
+
+    def test_values_of_another_type(self, collection, fill):
+        fill(collection, [1])
+        alter(collection, "UPDATE files SET path = 'text'")
+        with pytest.raises(CorruptCollectionError), collection.write("test") as writer:
+            writer.files()
+
 
 class TestCheck:
+    @pytest.mark.parametrize("sql", ["UPDATE pictures SET width = -7", "UPDATE files SET size = -1"])
+    def test_impossible_values_cannot_be_written(self, collection, fill, sql):
+        fill(collection, [1])
+        with pytest.raises(sqlite3.IntegrityError):
+            alter(collection, sql)
+
     def test_a_flipped_bit_in_a_descriptor(self, collection, fill):
         fill(collection, range(3))
         alter(collection, "UPDATE descriptors SET vector = zeroblob(32) WHERE picture = 2")

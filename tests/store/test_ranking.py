@@ -74,6 +74,13 @@ def test_against_a_plain_sort_with_many_ties(seed, count, distinct):
         assert prefix_scores.tolist() == scores[:top].tolist()
 
 
+def test_very_many_equal_descriptors_keep_their_order():
+    vectors = np.tile(unit_rows([[3, 4]]), (10_000, 1))
+    records, scores, _ = rank(Memory(vectors), unit_rows([[3, 4]])[0], 9_000)
+    assert records.tolist() == list(range(1, 9_001))
+    assert len(set(scores.tolist())) == 1
+
+
 def test_scores_never_leave_minus_one_to_one():
     long = np.array([[1.0001, 0], [-1.0001, 0]], np.float32)
     assert rank(Memory(long), np.array([1, 0], np.float32), 2)[1].tolist() == [1, -1]

@@ -19,7 +19,19 @@ from camseek.version import VERSION
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Interrupted(Exception):  # noqa: N818  # no error of anybody's
+    """An interrupt, in a form that click passes on without a line of its own."""
+
+
+class _Verbs(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _Interrupted from error
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, prog_name="camseek")
 def camseek() -> None:
     """Visual instance search: find every picture that shows the same thing.
@@ -46,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail("usage", error.format_message(), hint, as_json=as_json, exit_code=WRONG_USAGE)
     except CamseekError as error:
         return _fail(error.code, error.message, error.remedy, as_json=as_json)
-    except (click.Abort, KeyboardInterrupt):
+    except (_Interrupted, click.Abort, KeyboardInterrupt):
         return _fail(
             "interrupted",
             "interrupted",

@@ -1,12 +1,14 @@
 """``evaluate``."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from camseek.cli.options import (
     EncodingType,
+    NameType,
+    collection_option,
     json_option,
     limits,
     max_megapixels_option,
@@ -18,20 +20,27 @@ from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
-    from camseek.config import AveragePrecisionForm
+    from camseek.config import AveragePrecisionForm, Encoding
     from camseek.engine.measuring import EvaluationReading
     from camseek.evaluation import Evaluation
 
 
+def _named_encodings(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> "dict[str, Encoding]":
+    """Encodings by the names that they were asked for with."""
+    kind = EncodingType()
+    return {value.strip(): kind.convert(value, parameter, context) for value in values}
+
+
 @click.command("evaluate")
-@click.argument("ground_truth", metavar="GROUND_TRUTH")
-# Not the shared option: a collection named in the environment must not change what is measured.
-@click.option("--collection", metavar="FOLDER", help="Measure this collection, which holds the database.")
+@click.argument("ground_truth", metavar="GROUND_TRUTH", type=NameType())
+@collection_option(required=False)
 @click.option(
     "--encoding",
     "encodings",
-    type=EncodingType(),
     multiple=True,
+    callback=_named_encodings,
     help="An encoding to measure (repeatable; the others are compared with the first). "
     "[default: gem:prior=centre]",
 )
@@ -60,7 +69,7 @@ if TYPE_CHECKING:
 def evaluate_command(
     ground_truth: str,
     collection: str | None,
-    encodings: tuple[Any, ...],
+    encodings: "dict[str, Encoding]",
     ap_form: "AveragePrecisionForm",
     region_reading: "EvaluationReading",
     longer_side: int | None,

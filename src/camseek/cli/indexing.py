@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from camseek.cli.options import (
-    absolute,
+    NameType,
     collection_option,
     encoding_option,
     json_option,
@@ -17,14 +17,14 @@ from camseek.cli.options import (
 )
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
-from camseek.names import path_json, path_text
+from camseek.names import absolute, path_json, path_text
 
 if TYPE_CHECKING:
     from camseek.results import IndexReport
 
 
 @click.command()
-@click.argument("photos", metavar="PHOTOS")
+@click.argument("photos", metavar="PHOTOS", type=NameType())
 @collection_option()
 @click.option("--include", multiple=True, metavar="PATTERN", help="Take only files that match (repeatable).")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files and folders that match.")
@@ -81,7 +81,7 @@ def index(
 
 
 @click.command()
-@click.argument("files", metavar="FILES...", nargs=-1, required=True)
+@click.argument("files", metavar="FILES...", nargs=-1, required=True, type=NameType())
 @collection_option()
 @model_option
 @max_megapixels_option
@@ -107,7 +107,7 @@ def add(
 
 
 @click.command()
-@click.argument("files", metavar="FILES...", nargs=-1, required=True)
+@click.argument("files", metavar="FILES...", nargs=-1, required=True, type=NameType())
 @collection_option()
 @json_option
 def remove(files: tuple[str, ...], collection: str, as_json: bool) -> None:
@@ -119,13 +119,14 @@ def remove(files: tuple[str, ...], collection: str, as_json: bool) -> None:
 
     with open_engine(collection) as engine:
         removed, unknown = engine.remove(files)
-    if not removed:
+        address = engine.collection.address
+    if not removed and len(unknown) == len(files):
         raise SourceError(
             f"nothing of that is in {collection}: {', '.join(shown(path) for path in unknown)}",
             remedy="give names as camseek search prints them",
         )
     if as_json:
-        emit({"collection": collection, "removed": removed, "unknown": [path_json(path) for path in unknown]})
+        emit({"collection": address, "removed": removed, "unknown": [path_json(path) for path in unknown]})
         return
     for path in unknown:
         note(f"not in the collection: {shown(path)}")

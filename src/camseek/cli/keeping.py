@@ -44,12 +44,13 @@ def check(collection: str, as_json: bool) -> None:
     with open_collection(collection) as opened:
         faults = opened.check()
         pictures = opened.info().pictures if not faults else 0
+        address = opened.address
     if faults:
         raise CorruptCollectionError(
-            f"{collection} is not sound: {'; '.join(faults)}",
+            f"{address} is not sound: {'; '.join(faults)}",
             remedy="restore it from a copy, or index the pictures into a new collection",
         )
     if as_json:
-        emit({"collection": collection, "sound": True, "pictures": pictures})
+        emit({"collection": address, "sound": True, "pictures": pictures})
         return
     say(f"sound: {pictures} pictures")

@@ -1,6 +1,5 @@
 """Options that several verbs share."""
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +32,18 @@ class RegionType(click.ParamType[tuple[int, int, int, int]]):
         return x1, y1, x2, y2
 
 
+class NameType(click.ParamType[str]):
+    """The name of a file or folder. An empty one (a variable that is not set) is not the working folder."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuses an empty name."""
+        if not value:
+            self.fail("the name is empty", param, ctx)
+        return str(value)
+
+
 class EncodingType(click.ParamType[Any]):
     """An encoding's name and options."""
 
@@ -56,9 +67,11 @@ def collection_option(*, required: bool = True) -> Callable[[Function], Function
     return click.option(
         "--collection",
         metavar="FOLDER",
+        type=NameType(),
         required=required,
-        envvar="CAMSEEK_COLLECTION",
-        show_envvar=True,
+        # A collection named in the environment must not change what a verb does that needs none.
+        envvar="CAMSEEK_COLLECTION" if required else None,
+        show_envvar=required,
         help="The collection's folder.",
     )
 
@@ -67,6 +80,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 model_option = click.option(
     "--model",
     metavar="FOLDER",
+    type=NameType(),
     help="A prepared model to use instead of the embedded one.",
 )
 max_megapixels_option = click.option(
@@ -164,8 +178,3 @@ def open_engine(
         limits=limits(max_megapixels),
         keep_descriptors=False,
     )
-
-
-def absolute(path: str) -> bytes:
-    """A name from the command line as bytes."""
-    return os.fsencode(os.path.abspath(path))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from camseek.cli.options import (
+    NameType,
     collection_option,
     json_option,
     limits,
@@ -14,14 +15,14 @@ from camseek.cli.options import (
     open_engine,
     region_option,
 )
-from camseek.cli.output import emit, note, printable, say, shown, write_output
+from camseek.cli.output import emit, note, printable, require_place, say, shown, write_output
 
 if TYPE_CHECKING:
     from camseek.results import Box, Explanation, SearchResult
 
 
 @click.command()
-@click.argument("query", metavar="QUERY")
+@click.argument("query", metavar="QUERY", type=NameType())
 @collection_option()
 @region_option
 @click.option(
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 @click.option("--no-boxes", is_flag=True, help="Do not look where the match is; reads no file of a hit.")
 @click.option("--without-self", is_flag=True, help="Leave out the query's own picture, known by its content.")
 @click.option(
-    "--report", metavar="OUT.html", help="Write a page with the query, the hits and their heat maps."
+    "--report",
+    metavar="OUT.html",
+    type=NameType(),
+    help="Write a page with the query, the hits and their heat maps.",
 )
 @model_option
 @max_megapixels_option
@@ -59,6 +63,10 @@ def search(
     """
     if report and no_boxes:
         raise click.UsageError("--report shows boxes and heat maps; leave --no-boxes out")
+    if report:
+        if not report.lower().endswith((".html", ".htm")):
+            raise click.UsageError(f"--report {report}: name it .html")
+        require_place(report, query)
     with open_engine(collection, model=model, max_megapixels=max_megapixels) as engine:
         result = engine.search(
             query,
@@ -69,15 +77,15 @@ def search(
             without_self=without_self,
             views=report is not None,
         )
+    if not as_json:
+        _tell(result)
     if report:
         from camseek.report import search_page
 
         write_output(report, search_page(result))
     if as_json:
         emit(result.to_json() | ({"report": os.path.abspath(report)} if report else {}))
-        return
-    _tell(result)
-    if report:
+    elif report:
         note(f"report: {printable(os.path.abspath(report))}")
 
 
@@ -94,13 +102,14 @@ def _tell(result: "SearchResult") -> None:
 
 
 @click.command()
-@click.argument("picture", metavar="PICTURE")
+@click.argument("picture", metavar="PICTURE", type=NameType())
 @collection_option(required=False)
 @click.option("--top", type=click.IntRange(1, 50), default=5, show_default=True, help="How many classes.")
 @click.option(
     "--report",
     "reports",
     metavar="OUT",
+    type=NameType(),
     multiple=True,
     help="Where to write, .html or .png (repeatable). "
     "[default: PICTURE's name with .explained.html and .explained.png, in this folder]",
@@ -128,6 +137,10 @@ def explain(
     for path in reports:
         if not path.lower().endswith((".html", ".png")):
             raise click.UsageError(f"--report {path}: name it .html or .png")
+    stem = os.path.splitext(os.path.basename(picture))[0]
+    written = reports or (f"{stem}.explained.html", f"{stem}.explained.png")
+    for path in written:
+        require_place(path, picture)
     if collection is None:
         settings, loaded = Settings(), load_model(model)
     else:
@@ -136,8 +149,6 @@ def explain(
     explanation = explain_picture(
         loaded, picture, top=top, longer_side=settings.longer_side, limits=limits(max_megapixels)
     )
-    stem = os.path.splitext(os.path.basename(picture))[0]
-    written = reports or (f"{stem}.explained.html", f"{stem}.explained.png")
     _write(explanation, written)
     if as_json:
         emit(explanation.to_json() | {"reports": [os.path.abspath(path) for path in written]})

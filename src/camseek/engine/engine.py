@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,8 +20,10 @@ from camseek.engine.pipeline import cores, ordered
 from camseek.engine.reading import PictureReader
 from camseek.engine.sources import Source, find_files, find_pictures, opened
 from camseek.engine.viewing import Attention, Located, attention, class_scores, grid_of, locate, view
-from camseek.errors import FeaturelessError, NoCollectionError
+from camseek.errors import CorruptCollectionError, FeaturelessError, NoCollectionError
 from camseek.images import Picture, check_region, fingerprint
+from camseek.names import absolute, path_text
+from camseek.numerics import is_usable
 from camseek.results import Box, Hit, IndexReport, Query, SearchResult, View
 from camseek.store import (
     ADDED_BY_HAND,
@@ -207,8 +210,8 @@ class Engine:
             StorageError: The disk is full or read-only.
         """
         started = time.perf_counter()
-        name = os.fsencode(os.path.abspath(root))
-        with self.collection.write(_command()) as writer:
+        name = absolute(root)
+        with self.collection.write(_command("index")) as writer:
             found = find_pictures(name, include=include, exclude=exclude, known=self._knows(name))
             report = IndexReport(self.collection.address)
             run = self._run(writer, report, writer.root(name), progress)
@@ -227,15 +230,17 @@ class Engine:
             StorageError: The disk is full or read-only.
         """
         started = time.perf_counter()
-        files, skipped = find_files(os.fsencode(os.path.abspath(path)) for path in paths)
+        files, skipped = find_files(absolute(path) for path in paths)
         report = IndexReport(self.collection.address, skipped=skipped)
-        with self.collection.write(_command()) as writer:
+        with self.collection.write(_command("add")) as writer:
             self._run(writer, report, ADDED_BY_HAND, progress).add(files)
         report.seconds = time.perf_counter() - started
         return report
 
     def remove(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[int, list[bytes]]:
         """Takes files, and whatever lies under folders, out of the collection; the disk is not touched.
+
+        Files that could not be used are forgotten, and so are roots of which nothing is left.
 
         Files that still lie in an indexed folder come back with its next index run.
 
@@ -247,22 +252,22 @@ class Engine:
             StorageError: The disk is full or read-only.
         """
         removed, unknown = 0, list[bytes]()
-        with self.collection.write(_command()) as writer:
+        with self.collection.write(_command("remove")) as writer:
             known = writer.files()
             for path in paths:
-                name = os.fsencode(os.path.abspath(path))
+                name = absolute(path)
                 under = name.rstrip(b"/") + b"/"
                 found = [file for file in known if file == name or file.startswith(under)]
                 left = writer.release(found, None)
                 removed += len(left)
-                if not found:
+                if not writer.forget(name) and not found:
                     unknown.append(name)
                 for file in left:
                     del known[file]
         return removed, unknown
 
     def _knows(self, root: bytes) -> bool:
-        return bool(self.collection.info().roots.get(root))
+        return root in self.collection.info().roots
 
     def _run(self, writer: Writer, report: IndexReport, root: int, progress: Progress | None) -> IndexRun:
         return IndexRun(
@@ -318,11 +323,14 @@ class Engine:
         """
         if top < 1:
             raise ValueError(f"top is {top}, below 1")
+        if reading not in get_args(RegionReading):
+            raise ValueError(f"there is no region reading {reading!r}")
         started = time.perf_counter()
         name, content, picture, activations, descriptor = self._read_query(query, region, reading)
-        if not descriptor.any():
+        if not is_usable(descriptor):
+            which = "the query" if name is None else path_text(name)
             raise FeaturelessError(
-                "the network sees nothing in the query", remedy="use a larger region or another picture"
+                f"the network sees nothing in {which}", remedy="use a larger region or another picture"
             )
         with self.collection.snapshot():
             source = self.collection
@@ -332,7 +340,7 @@ class Engine:
             own = self.collection.find(content) if without_self else None
             records, scores, searched = rank(source, descriptor, top, without=[] if own is None else [own])
             stored = self.collection.pictures(records.tolist())
-        pictures = [stored[record] for record in records.tolist()]
+        pictures = [_whole(stored.get(record), self.collection.address) for record in records.tolist()]
         wanted = attention(activations)
         located = self._locate(pictures, wanted) if boxes or views else [None] * len(pictures)
         hits = tuple(
@@ -400,6 +408,17 @@ class Engine:
         return list(ordered(look, pictures, workers=self._workers))
 
 
-def _command() -> str:
+def _whole(picture: StoredPicture | None, address: str) -> StoredPicture:
+    """A picture that has a record and a file, as all have in a sound collection."""
+    if picture is None or not picture.paths:
+        raise CorruptCollectionError(
+            f"{address} is damaged: a descriptor has no picture or no file",
+            remedy="restore it from a copy, or index the pictures into a new collection",
+        )
+    return picture
+
+
+def _command(verb: str) -> str:
     """What to call this process to another one that wants to write."""
-    return os.path.basename(sys.argv[0]) or "python"
+    program = os.path.basename(sys.argv[0]) or "python"
+    return f"{'camseek' if program == '__main__.py' else program} {verb}"

@@ -51,8 +51,14 @@ def new_profile(model: Backbone, settings: Settings, whitening: Whitening | None
     """The profile of a new collection.
 
     Raises:
-        SettingsError: The whitening was fitted on vectors of another length.
+        SettingsError: The model was loaded with another layer, or the whitening was fitted on vectors of
+            another length.
     """
+    if model.layer != settings.layer:
+        raise SettingsError(
+            f"the settings want the layer {settings.layer}, the model was loaded with {model.layer}",
+            remedy=f"load the model with layer={settings.layer!r}",
+        )
     if whitening is not None and len(whitening.mean) != model.channels:
         raise SettingsError(
             f"the whitening takes vectors of {len(whitening.mean)} dimensions; the layer {model.layer} of "

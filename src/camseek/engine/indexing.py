@@ -16,6 +16,7 @@ from camseek.engine.reading import PictureReader
 from camseek.errors import PictureError, SourceError, UnreadableFileError
 from camseek.images import FoundFile, Picture, Walk, fingerprint, open_file
 from camseek.names import path_text
+from camseek.numerics import is_usable
 from camseek.results import IndexReport, Skipped
 from camseek.store import ADDED_BY_HAND, FileEntry, PictureRecord, Signature, SkippedEntry, Writer
 from camseek.version import VERSION
@@ -27,6 +28,9 @@ _COMMIT_PICTURES = 16
 _COMMIT_SECONDS = 1.0
 # A file written less than this before it was read may be written again within one tick of its clock.
 _TICK_NS = 2_000_000_000
+
+# No file has this signature: what is remembered with it is tried again every time.
+_NEVER = Signature(-1, -1, -1)
 
 Describe = Callable[[Picture], Float32[F32, " D"]]
 
@@ -100,9 +104,6 @@ class IndexRun:
         """
         claimed = self._writer.claimed(self._root)
         remembered = self._writer.skipped(self._root)
-        # Before anything changes: an unmounted disk looks like an empty folder.
-        if claimed and not walk.files and not walk.unknown and not allow_removal:
-            raise _suddenly_empty(root, len(claimed))
         seen = {file.path for file in walk.files}
         self._report.ignored = walk.ignored
         self._report.unknown = [
@@ -111,13 +112,25 @@ class IndexRun:
         self._report.skipped = [Skipped(*item) for item in walk.skipped]
         kept = [path for path, _ in walk.unknown]
         self._gone = {path for path in claimed - seen if not _under_any(path, kept)}
-        self._read_all(self._sort_out(walk.files, remembered))
         with self._writer.unit():
-            left = self._writer.release(sorted(self._gone), self._root)
+            for item in self._report.skipped:
+                self._writer.remember(SkippedEntry(_NEVER, item, self._tried_with), self._root)
+        skipped = {item.path for item in self._report.skipped}
+        self._read_all(self._sort_out(walk.files, remembered))
+        # An unmounted disk looks like an empty folder: where no picture is left, none is let go.
+        if self._gone and not allow_removal and not seen & self._writer.claimed(self._root):
+            raise _suddenly_empty(root, len(self._gone))
+        with self._writer.unit():
+            left = set(self._writer.release(sorted(self._gone), self._root))
+            forgotten = [path for path in remembered if path not in seen | skipped]
             self._writer.forget_skipped(
-                [path for path in remembered if path not in seen and not _under_any(path, kept)], self._root
+                [path for path in forgotten if not _under_any(path, kept)], self._root
             )
-        self._report.removed += len(set(left) - self._moved_from)
+        # An old name that another root still holds was no move.
+        stayed = len(self._moved_from - left)
+        self._report.moved -= stayed
+        self._report.added += stayed
+        self._report.removed += len(left - self._moved_from)
         self._writer.commit()
 
     def add(self, files: Sequence[FoundFile]) -> None:
@@ -135,6 +148,8 @@ class IndexRun:
             if known is not None and known.signature == signature:
                 self._writer.claim(file.path, self._root)
                 self._report.unchanged += 1
+                if tried is not None:
+                    self._writer.forget_skipped([file.path], self._root)
             elif tried is not None and tried.signature == signature and tried.tried_with == self._tried_with:
                 self._report.skipped.append(tried.skipped)
             else:
@@ -185,7 +200,7 @@ class IndexRun:
             size=picture.size,
             format=picture.format,
             frames=picture.frames,
-            descriptor=descriptor if descriptor.any() else None,
+            descriptor=descriptor if is_usable(descriptor) else None,
         )
         warnings = picture.warnings
         if picture.frames > 1:
@@ -232,6 +247,8 @@ class IndexRun:
         self._report.skipped.append(skipped)
         if isinstance(error, UnreadableFileError):
             # What it holds is unknown: what was known of it stays, and it is tried again next time.
+            if self._root != ADDED_BY_HAND:
+                self._writer.remember(SkippedEntry(_NEVER, skipped, self._tried_with), self._root)
             return
         if self._root != ADDED_BY_HAND and read.signature is not None:
             entry = SkippedEntry(read.signature, skipped, self._tried_with)
@@ -249,7 +266,8 @@ def _under_any(path: bytes, folders: Sequence[bytes]) -> bool:
 
 def _suddenly_empty(root: bytes, files: int) -> SourceError:
     return SourceError(
-        f"{path_text(root)} is missing or holds no pictures, but {files} files of it are in the collection; "
-        "they are kept",
-        remedy="if a disk is not mounted, mount it; if they are really gone, index with --allow-removal",
+        f"{path_text(root)} is missing or holds no pictures any more, but {files} files of it are in the "
+        "collection; they are kept",
+        remedy="if a disk is not mounted, mount it; if --include or --exclude leaves nothing, change them; "
+        "if they are really gone, index with --allow-removal",
     )

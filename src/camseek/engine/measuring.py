@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from camseek.errors import GroundTruthError, PictureError, RegionError, Settings
 from camseek.evaluation import EncodingScores, Evaluation, Overlap, QueryScore, overlap, score_query
 from camseek.images import Picture, check_region, fingerprint, open_file, walk
 from camseek.names import path_text
+from camseek.numerics import is_usable
 from camseek.results import Box, Skipped
 from camseek.store import Collection
 
@@ -42,7 +43,7 @@ _BLOCK = 4096
 def evaluate(
     ground_truth: GroundTruth,
     *,
-    encodings: Sequence[Encoding] = (),
+    encodings: Sequence[Encoding] | Mapping[str, Encoding] = (),
     settings: Settings | None = None,
     model: Backbone | None = None,
     reading: EvaluationReading = "crop",
@@ -64,7 +65,8 @@ def evaluate(
 
     Args:
         ground_truth: From ``read_ground_truth``.
-        encodings: What to compare, all against the first; none for that of ``settings``.
+        encodings: What to compare, all against the first, by their names or as canonical ones; none for that
+            of ``settings``.
         settings: The size of the pictures and the layer (and the encoding, where none is named).
         model: The model; None for the embedded one.
         reading: How query regions are read.
@@ -89,6 +91,8 @@ def evaluate(
             f"{path_text(ground_truth.path)}: no query has a positive, so there is nothing to measure",
             remedy="name pictures of the database in good or ok",
         )
+    if not isinstance(encodings, Mapping):
+        encodings = {str(encoding): encoding for encoding in encodings}
     network = _network(engine, model, settings, encodings, limits or Limits())
     files, skipped = _pictures(ground_truth, queries)
     stored = _stored(engine.collection, ground_truth.database, files, skipped) if engine else None
@@ -110,8 +114,8 @@ def evaluate(
         queries=len(ground_truth.queries),
         left_out=len(ground_truth.queries) - len(queries),
         encodings=tuple(
-            EncodingScores(str(encoder.encoding), database.score(asked, place, ap_form))
-            for place, encoder in enumerate(network.encoders)
+            EncodingScores(name, str(encoder.encoding), database.score(asked, place, ap_form))
+            for place, (name, encoder) in enumerate(zip(network.names, network.encoders, strict=True))
         ),
         overlaps=overlaps,
         skipped=tuple(skipped[path] for path in sorted(skipped)),
@@ -145,20 +149,25 @@ class _Database:
     ) -> tuple[QueryScore, ...]:
         """Searches with every query under one encoding."""
         vectors = self.vectors[place]
-        seen = np.flatnonzero(vectors.any(axis=1))
+        seen = np.flatnonzero(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
         vectors = vectors[seen]
         scores: list[QueryScore] = []
         for item in asked:
             descriptor, query = item.descriptors[place], item.query
             ranking: list[bytes | int] = []
-            if descriptor.any():
+            if is_usable(descriptor):
                 # A stable sort: equal scores stay in the pictures' order.
                 order = seen[np.argsort(-_cosines(vectors, descriptor), kind="stable")]
                 for row in map(int, order):
                     ranking.extend(self.names[row] or (row,))
             scores.append(
                 score_query(
-                    query.id, ranking, query.positives, query.junk, form, featureless=not descriptor.any()
+                    query.id,
+                    ranking,
+                    query.positives,
+                    query.junk,
+                    form,
+                    featureless=not is_usable(descriptor),
                 )
             )
         return tuple(scores)
@@ -179,6 +188,7 @@ class _Network:
     """A model, and the encodings of what it sees."""
 
     model: Backbone
+    names: tuple[str, ...]
     encoders: tuple[Encoder, ...]
     reader: PictureReader
 
@@ -201,7 +211,7 @@ def _network(
     engine: Engine | None,
     model: Backbone | None,
     settings: Settings | None,
-    encodings: Sequence[Encoding],
+    encodings: Mapping[str, Encoding],
     limits: Limits,
 ) -> _Network:
     """The engine's model and encoding, or those that were asked for."""
@@ -209,13 +219,14 @@ def _network(
         if model is not None:
             raise ValueError("an engine brings its own model")
         has = engine.settings
-        if (settings or has) != has or tuple(encodings or [has.encoding]) != (has.encoding,):
+        if (settings or has) != has or any(item != has.encoding for item in encodings.values()):
             raise SettingsError(
                 f"{engine.collection.address} was made with the encoding {has.encoding}, layer {has.layer} "
                 f"and longer side {has.longer_side}, not with what was asked for",
                 remedy="leave those options out, or measure the pictures without the collection",
             )
-        return _Network(engine.model.with_threads(1), (engine.encoder,), engine.reader)
+        names = tuple(encodings) or (str(has.encoding),)
+        return _Network(engine.model.with_threads(1), names, (engine.encoder,) * len(names), engine.reader)
     settings = settings or Settings()
     model = model or load_model(layer=settings.layer)
     if model.layer != settings.layer:
@@ -223,11 +234,12 @@ def _network(
             f"the model was loaded with the layer {model.layer}, not {settings.layer}",
             remedy=f"load the model with layer={settings.layer!r}",
         )
+    wanted = encodings or {str(settings.encoding): settings.encoding}
     encoders = tuple(
-        Encoder(encoding, model.classifier_weights, model.classifier_bias)
-        for encoding in dict.fromkeys(encodings or [settings.encoding])
+        Encoder(encoding, model.classifier_weights, model.classifier_bias) for encoding in wanted.values()
     )
-    return _Network(model.with_threads(1), encoders, PictureReader.of(model, settings.longer_side, limits))
+    reader = PictureReader.of(model, settings.longer_side, limits)
+    return _Network(model.with_threads(1), tuple(wanted), encoders, reader)
 
 
 @dataclass(frozen=True, slots=True)

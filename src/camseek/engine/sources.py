@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import BinaryIO
 
-from camseek.errors import PictureError, SourceError, UnreadableFileError
+from camseek.errors import PictureError, RegionError, SourceError, UnreadableFileError
 from camseek.images import FoundFile, Walk, open_file, walk
-from camseek.names import path_text
+from camseek.names import absolute, path_text
 from camseek.results import Skipped
 
 _MISSING = "does not exist"
@@ -82,11 +82,11 @@ def find_files(paths: Iterable[bytes]) -> tuple[list[FoundFile], list[Skipped]]:
 def opened(source: Source) -> Generator[tuple[bytes | None, BinaryIO]]:
     """A picture's name (None for bytes) and its open file."""
     if isinstance(source, str | os.PathLike):
-        name = os.fsencode(os.path.abspath(source))
+        name = absolute(source)
         try:
             with open_file(name) as file:
                 yield name, file
-        except PictureError as error:
+        except (PictureError, RegionError) as error:
             # Among many pictures the report names them; a single one must name itself.
             raise type(error)(f"{path_text(name)}: {error.message}", remedy=error.remedy) from error
     else:

@@ -16,6 +16,7 @@ from camseek.engine.reading import PictureReader
 from camseek.engine.sources import opened
 from camseek.errors import PictureError
 from camseek.images import Picture, fingerprint, open_file
+from camseek.names import absolute
 from camseek.regions import CellGrid, attention_box, heat_map
 from camseek.results import Box, ClassScore, Explanation, View
 
@@ -145,4 +146,4 @@ def explain(
     views = tuple(
         view(model, picture, activations, Attention(np.array([item.id]), alone)) for item in classes
     )
-    return Explanation(os.fsencode(os.path.abspath(path)), picture.size, classes, views)
+    return Explanation(absolute(path), picture.size, classes, views)

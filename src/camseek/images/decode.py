@@ -17,6 +17,7 @@ from camseek.errors import (
     NotAPictureError,
     PictureError,
     TooLargeError,
+    UnreadableFileError,
 )
 from camseek.images import opening
 from camseek.images.colour import ProfileError, on_white, to_srgb
@@ -81,6 +82,8 @@ def decode(
     """
     if longer_side < 1 or multiple < 1:
         raise ValueError("longer_side and multiple must be 1 or more")
+    if region is not None and (len(region) != 4 or any(type(side) is not int for side in region)):
+        raise ValueError(f"a region is four whole numbers, not {region!r}")
     try:
         file.seek(0)
         head = file.read(_HEAD)
@@ -94,6 +97,12 @@ def decode(
             return _decode(file, format, (longer_side, multiple), max_pixels, region)
     except CamseekError:
         raise
+    except MemoryError as error:
+        # Says nothing of the file: what was known of it is kept, and it is tried again.
+        raise UnreadableFileError(
+            "there is not enough memory to decode it now",
+            remedy="free some memory, or use a smaller --max-megapixels",
+        ) from error
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged data
         raise _failure(file, format, max_pixels, error) from error
 

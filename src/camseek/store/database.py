@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from camseek.errors import CollectionError, CorruptCollectionError, StorageError
+from camseek.errors import CollectionBusyError, CollectionError, CorruptCollectionError, StorageError
 from camseek.store.interface import ADDED_BY_HAND, Profile
 
 FORMAT_VERSION = 1
@@ -20,25 +20,60 @@ DATABASE = "collection.sqlite"
 STORED = np.dtype("<f2")
 """How descriptors are stored: half the bytes; a score is off by less than 1e-4."""
 
-# Primary codes of errors that the disk is to blame for.
-DISK_ERRORS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+# Primary codes of SQLite's errors: the disk or the machine is to blame, or another program is.
+DISK_ERRORS = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_INTERRUPT,
+}
+# Seconds to wait for another program's lock.
+_PATIENCE = 10.0
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """The primary code of an error; 0 where Python raised it, over text that is no UTF-8, say."""
+    # The low byte: SQLITE_IOERR_WRITE and its kin are kinds of SQLITE_IOERR.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 @contextmanager
 def translated(address: str) -> Generator[None]:
-    """SQLite's errors in the words of a user."""
+    """SQLite's errors in the words of a user. Misuse of a connection is a caller's bug and passes."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        # The low byte is the primary code: SQLITE_IOERR_WRITE and its kin are kinds of SQLITE_IOERR.
-        if error.sqlite_errorcode & 0xFF in DISK_ERRORS:
+    except sqlite3.ProgrammingError:
+        raise
+    except UnicodeDecodeError as error:
+        raise corrupt(address, error) from error
+    except sqlite3.DatabaseError as error:
+        code = primary_code(error)
+        if code in _BUSY:
+            raise CollectionBusyError(
+                f"{address} is locked by another program: {error}", remedy="wait until it has ended"
+            ) from error
+        if code in DISK_ERRORS:
             raise StorageError(
                 f"{address}: {error}",
                 remedy="free space on its disk and check that it is writable; what was done before is kept",
             ) from error
         raise corrupt(address, error) from error
-    except sqlite3.DatabaseError as error:
-        raise corrupt(address, error) from error
+
+
+def typed(address: str, rows: list[Any], *kinds: type) -> list[Any]:
+    """Rows whose values have the types they were written with; in a damaged file they may not.
+
+    Raises:
+        CorruptCollectionError: One has another type.
+    """
+    for row in rows:
+        if not all(map(isinstance, row, kinds)):
+            raise corrupt(address, ValueError(f"a row holds {row!r:.80}"))
+    return rows
 
 
 def corrupt(address: str, error: Exception) -> CorruptCollectionError:
@@ -53,7 +88,9 @@ def open_database(path: Path, options: str) -> sqlite3.Connection:
     """Opens a database with the options of an SQLite address, such as ``mode=ro``."""
     # The name may hold ? % # and bytes that are no text: quoted, it is a URI all the same.
     uri = f"file:{quote(os.fsencode(path))}?{options}"
-    database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
+    database = sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=_PATIENCE, check_same_thread=False
+    )
     try:
         database.execute("PRAGMA foreign_keys = 1")
         database.execute("PRAGMA synchronous = NORMAL")

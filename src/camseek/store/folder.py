@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 import threading
 import zlib
@@ -17,7 +18,7 @@ from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from camseek.config import Settings
-from camseek.errors import CamseekError, CollectionVersionError, NoCollectionError, StorageError
+from camseek.errors import CollectionVersionError, NoCollectionError, StorageError
 from camseek.results import Skipped
 from camseek.store.database import (
     DATABASE,
@@ -27,8 +28,10 @@ from camseek.store.database import (
     corrupt,
     create_database,
     open_database,
+    primary_code,
     require_free,
     translated,
+    typed,
 )
 from camseek.store.interface import ADDED_BY_HAND, CollectionInfo, Profile, StoredPicture
 from camseek.store.lock import WriterLock
@@ -41,7 +44,17 @@ I64 = NDArray[np.int64]
 _ORPHANS = {
     "pictures without a file": ("SELECT count(*) FROM pictures WHERE id NOT IN (SELECT picture FROM files)"),
     "files that no root claims": "SELECT count(*) FROM files WHERE path NOT IN (SELECT path FROM claims)",
-    "pictures whose content is not a SHA-256": "SELECT count(*) FROM pictures WHERE length(content) <> 32",
+}
+
+# What every collection says of itself.
+_META = {
+    "format_version": int,
+    "created": str,
+    "model": str,
+    "model_checksum": str,
+    "settings": str,
+    "dimensions": int,
+    "whitening": bytes,
 }
 
 
@@ -69,11 +82,11 @@ class FolderCollection:
             with translated(self.address):
                 self._database = self._connect()
                 try:
-                    self._meta = dict(self._database.execute("SELECT key, value FROM meta"))
+                    self._meta: dict[str, Any] = dict(self._database.execute("SELECT key, value FROM meta"))
+                    self._profile = self._read_profile()
                 except BaseException:
                     self._database.close()
                     raise
-            self._profile = self._read_profile()
         except BaseException:
             self._drop_copy()
             raise
@@ -130,14 +143,16 @@ class FolderCollection:
 
     def _require_database(self) -> None:
         try:
-            found = (self._folder / DATABASE).is_file()
-            exists = self._folder.exists()
+            # Not Path.is_file, which may take a folder one may not enter for an empty one.
+            found = stat.S_ISREG(os.stat(self._folder / DATABASE).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            found = False
         except OSError as error:
             raise StorageError(
                 f"cannot read {self.address}: {error.strerror}", remedy="check that you may read it"
             ) from error
         if not found:
-            what = "is not a collection" if exists else "does not exist"
+            what = "is not a collection" if self._folder.exists() else "does not exist"
             raise NoCollectionError(
                 f"{self.address} {what}", remedy="make one with: camseek index PHOTOS --collection COLLECTION"
             )
@@ -156,7 +171,7 @@ class FolderCollection:
             try:
                 database = open_database(path, f"mode={mode}")
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in DISK_ERRORS or not os.access(path, os.R_OK):
+                if primary_code(error) not in DISK_ERRORS or not os.access(path, os.R_OK):
                     raise
             else:
                 database.execute("PRAGMA query_only = 1")
@@ -180,31 +195,33 @@ class FolderCollection:
             self._copy = None
 
     def _read_profile(self) -> Profile:
-        try:
-            version = int(self._meta["format_version"])
-            if version > FORMAT_VERSION:
-                raise CollectionVersionError(
-                    f"{self.address} has format {version}; this camseek knows up to {FORMAT_VERSION}",
-                    remedy="upgrade camseek",
-                )
-            return Profile(
-                model=self._meta["model"],
-                model_checksum=self._meta["model_checksum"],
-                settings=Settings.from_json(json.loads(self._meta["settings"])),
-                dimensions=int(self._meta["dimensions"]),
-                whitening=self._meta.get("whitening"),
+        version = self._meta.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise CollectionVersionError(
+                f"{self.address} has format {version}; this camseek knows up to {FORMAT_VERSION}",
+                remedy="upgrade camseek",
             )
-        except (KeyError, ValueError, TypeError, CamseekError) as error:
-            self._database.close()
-            if isinstance(error, CamseekError):
-                raise
+        for key, kind in _META.items():
+            if not isinstance(self._meta.get(key), kind) and (key in self._meta or key != "whitening"):
+                raise corrupt(self.address, ValueError(f"its {key} is missing or no {kind.__name__}"))
+        try:
+            settings = Settings.from_json(json.loads(self._meta["settings"]))
+        except (ValueError, TypeError, AttributeError) as error:
             raise corrupt(self.address, error) from error
+        return Profile(
+            model=self._meta["model"],
+            model_checksum=self._meta["model_checksum"],
+            settings=settings,
+            dimensions=self._meta["dimensions"],
+            whitening=self._meta.get("whitening"),
+        )
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def _query(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    def _query(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] = ()) -> list[Any]:
         with self._lock, translated(self.address):
-            return self._database.execute(sql, values).fetchall()
+            rows = self._database.execute(sql, values).fetchall()
+        return typed(self.address, rows, *kinds) if kinds else rows
 
     @contextmanager
     def snapshot(self) -> Generator[None]:
@@ -228,7 +245,7 @@ class FolderCollection:
     ) -> Iterator[tuple[Int64[I64, " N"], Float32[F32, "N D"]]]:
         """Record numbers above ``after`` and their descriptors, in blocks, ascending."""
         sql = "SELECT picture, vector FROM descriptors WHERE picture > ? ORDER BY picture LIMIT ?"
-        while rows := self._query(sql, (after, block)):
+        while rows := self._query(sql, (after, block), (int, bytes)):
             after = rows[-1][0]
             records, vectors = zip(*rows, strict=True)
             yield np.array(records, np.int64), self._unpack(vectors)
@@ -243,7 +260,11 @@ class FolderCollection:
         for some in _chunks([int(record) for record in records]):
             marks = ",".join("?" * len(some))
             found.update(
-                self._query(f"SELECT picture, vector FROM descriptors WHERE picture IN ({marks})", some)  # noqa: S608  # only question marks are put in
+                self._query(
+                    f"SELECT picture, vector FROM descriptors WHERE picture IN ({marks})",  # noqa: S608  # only question marks are put in
+                    some,
+                    (int, bytes),
+                )
             )
         return self._unpack([found[int(record)] for record in records])
 
@@ -256,7 +277,7 @@ class FolderCollection:
 
     def record_numbers(self) -> Int64[I64, " N"]:
         """The records that have descriptors, ascending."""
-        rows = self._query("SELECT picture FROM descriptors ORDER BY picture")
+        rows = self._query("SELECT picture FROM descriptors ORDER BY picture", kinds=(int,))
         return np.array([row[0] for row in rows], np.int64)
 
     def pictures(self, records: Sequence[int]) -> dict[int, StoredPicture]:
@@ -268,18 +289,20 @@ class FolderCollection:
             for record, path in self._query(
                 f"SELECT picture, path FROM files WHERE picture IN ({marks}) ORDER BY path",  # noqa: S608  # as above
                 some,
+                (int, bytes),
             ):
                 names.setdefault(record, []).append(path)
             for record, content, width, height in self._query(
                 f"SELECT id, content, width, height FROM pictures WHERE id IN ({marks})",  # noqa: S608  # as above
                 some,
+                (int, bytes, int, int),
             ):
                 found[record] = StoredPicture(record, content, (width, height), tuple(names.get(record, ())))
         return found
 
     def find(self, content: bytes) -> int | None:
         """The record of a content, or None."""
-        rows = self._query("SELECT id FROM pictures WHERE content = ?", (content,))
+        rows = self._query("SELECT id FROM pictures WHERE content = ?", (content,), (int,))
         return rows[0][0] if rows else None
 
     def info(self) -> CollectionInfo:
@@ -301,17 +324,20 @@ class FolderCollection:
                 featureless=pictures - count("descriptors"),
                 skipped=[
                     Skipped(*row)
-                    for row in self._query("SELECT DISTINCT path, reason, code FROM skipped ORDER BY path")
+                    for row in self._query(
+                        "SELECT DISTINCT path, reason, code FROM skipped ORDER BY path",
+                        kinds=(bytes, str, str),
+                    )
                 ],
                 roots={
                     path: claims.get(root, 0)
-                    for root, path in self._query("SELECT id, path FROM roots ORDER BY path")
+                    for root, path in self._query(
+                        "SELECT id, path FROM roots ORDER BY path", kinds=(int, bytes)
+                    )
                     if root != ADDED_BY_HAND
                 },
                 added_by_hand=claims.get(ADDED_BY_HAND, 0),
-                bytes=sum(
-                    part.stat().st_size for part in self._folder.glob(f"{DATABASE}*") if part.is_file()
-                ),
+                bytes=sum(map(_bytes_of, self._folder.glob(f"{DATABASE}*"))),
             )
 
     def check(self) -> list[str]:
@@ -335,7 +361,7 @@ class FolderCollection:
         length = self._profile.dimensions * STORED.itemsize
         after = 0
         sql = "SELECT picture, vector, crc FROM descriptors WHERE picture > ? ORDER BY picture LIMIT 4096"
-        while rows := self._query(sql, (after,)):
+        while rows := self._query(sql, (after,), (int, bytes, int)):
             after = rows[-1][0]
             for record, vector, crc in rows:
                 if len(vector) != length:
@@ -360,7 +386,7 @@ class FolderCollection:
             with translated(self.address):
                 database = open_database(self._folder / DATABASE, "mode=rw")
             try:
-                writer = FolderWriter(database, self.address)
+                writer = FolderWriter(database, self.address, self._profile.dimensions)
                 try:
                     yield writer
                 except StorageError:
@@ -375,6 +401,13 @@ class FolderCollection:
                 database.close()
         finally:
             lock.release()
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # a log that its last user has just taken away
 
 
 def _chunks(records: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:

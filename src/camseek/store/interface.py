@@ -176,6 +176,14 @@ class Writer(Protocol):
         """
         ...
 
+    def remember(self, entry: SkippedEntry, root: int) -> None:
+        """Remembers a file that cannot be used; what is known of it stays."""
+        ...
+
+    def forget(self, name: bytes) -> bool:
+        """Forgets skipped files and idle roots of this name, or beneath it; whether there were any."""
+        ...
+
     def release(self, paths: Sequence[bytes], root: int | None) -> list[bytes]:
         """These files no longer belong to a root (None: to any); returns those that left with that."""
         ...

@@ -9,6 +9,7 @@ from typing import Any
 
 from camseek.errors import CollectionBusyError, StorageError
 from camseek.names import path_text
+from camseek.store.database import primary_code
 
 _LOCK = b"writer.lock"
 _HOLDER = b"writer.json"
@@ -41,7 +42,7 @@ class WriterLock:
             self._sign(command)
         except sqlite3.DatabaseError as error:
             self._database.close()
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            if primary_code(error) == sqlite3.SQLITE_BUSY:
                 raise CollectionBusyError(
                     f"{path_text(folder)} is being written by {_read_holder(self._holder)}",
                     remedy="wait until it has ended, or stop it",

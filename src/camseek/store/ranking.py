@@ -65,9 +65,14 @@ def rank(
         return np.empty(0, np.int64), np.empty(0, np.float64), compared
     least = np.partition(rough, compared - top)[compared - top] - 2 * _MARGIN
     candidates = records[rough >= least]
-    scores = (source.descriptors_of(candidates).astype(np.float64) * query.astype(np.float64)).sum(axis=1)
+    # In pieces: a pile of black frames or blank scans may be all alike.
+    wide = query.astype(np.float64)
+    pieces = [
+        (source.descriptors_of(candidates[start : start + _BLOCK]) * wide).sum(axis=1)
+        for start in range(0, len(candidates), _BLOCK)
+    ]
     # Stored descriptors are rounded: a picture with itself may come out a hair above 1.
-    scores = scores.clip(-1.0, 1.0)
+    scores = np.concatenate(pieces).clip(-1.0, 1.0)
     order = np.lexsort((candidates, -scores))[:top]
     return candidates[order], scores[order], compared
 

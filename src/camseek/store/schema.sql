@@ -12,7 +12,8 @@ CREATE TABLE pictures (
     width   INTEGER NOT NULL,          -- of the upright picture, pixels
     height  INTEGER NOT NULL,
     format  TEXT NOT NULL,
-    frames  INTEGER NOT NULL
+    frames  INTEGER NOT NULL,
+    CHECK (length(content) = 32 AND width > 0 AND height > 0 AND frames > 0)
 );
 
 -- A picture without a row here is featureless: counted, never returned.
@@ -29,7 +30,8 @@ CREATE TABLE files (
     picture  INTEGER NOT NULL REFERENCES pictures (id),
     size     INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
-    ctime_ns INTEGER NOT NULL          -- -1: written too recently to trust
+    ctime_ns INTEGER NOT NULL,         -- -1: written too recently to trust
+    CHECK (size >= 0)
 ) WITHOUT ROWID;
 CREATE INDEX files_by_picture ON files (picture);
 

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from camseek.results import Skipped
-from camseek.store.database import STORED, translated
+from camseek.store.database import STORED, translated, typed
 from camseek.store.interface import ADDED_BY_HAND, FileEntry, PictureRecord, Signature, SkippedEntry
 
 
 class FolderWriter:
     """The one writer of a folder collection (the ``Writer`` interface)."""
 
-    def __init__(self, database: sqlite3.Connection, address: str) -> None:
+    def __init__(self, database: sqlite3.Connection, address: str, dimensions: int) -> None:
         self._database = database
         self._address = address
+        self._dimensions = dimensions
         # ``find`` is called from the threads that read pictures.
         self._lock = threading.Lock()
         # Records that lost a file since the last commit.
@@ -27,11 +28,12 @@ class FolderWriter:
         # True from a unit's beginning to its end, whole or undone: what is there must not become permanent.
         self.torn = False
 
-    def _do(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    def _do(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] = ()) -> list[Any]:
         with self._lock, translated(self._address):
             if not self._database.in_transaction:
                 self._database.execute("BEGIN IMMEDIATE")
-            return self._database.execute(sql, values).fetchall()
+            rows = self._database.execute(sql, values).fetchall()
+        return typed(self._address, rows, *kinds) if kinds else rows
 
     @contextmanager
     def unit(self) -> Generator[None]:
@@ -75,18 +77,20 @@ class FolderWriter:
 
     def files(self) -> dict[bytes, FileEntry]:
         """Every known file."""
-        rows = self._do("SELECT path, picture, size, mtime_ns, ctime_ns FROM files")
+        sql = "SELECT path, picture, size, mtime_ns, ctime_ns FROM files"
+        rows = self._do(sql, kinds=(bytes, int, int, int, int))
         return {path: FileEntry(record, Signature(*signature)) for path, record, *signature in rows}
 
     def claimed(self, root: int) -> set[bytes]:
         """The files that a root brought."""
-        return {row[0] for row in self._do("SELECT path FROM claims WHERE root = ?", (root,))}
+        return {row[0] for row in self._do("SELECT path FROM claims WHERE root = ?", (root,), (bytes,))}
 
     def skipped(self, root: int) -> dict[bytes, SkippedEntry]:
         """The files of a root that could not be used."""
         rows = self._do(
             "SELECT path, size, mtime_ns, ctime_ns, reason, code, tried_with FROM skipped WHERE root = ?",
             (root,),
+            (bytes, int, int, int, str, str, str),
         )
         return {
             path: SkippedEntry(Signature(size, mtime, ctime), Skipped(path, reason, code), tried)
@@ -95,14 +99,14 @@ class FolderWriter:
 
     def find(self, content: bytes) -> int | None:
         """The record of a content, from any thread."""
-        rows = self._do("SELECT id FROM pictures WHERE content = ?", (content,))
+        rows = self._do("SELECT id FROM pictures WHERE content = ?", (content,), (int,))
         return rows[0][0] if rows else None
 
     def insert(self, picture: PictureRecord) -> int:
         """Stores a picture and returns its record; a known content keeps its own.
 
         Raises:
-            ValueError: The descriptor is zero or not finite.
+            ValueError: The descriptor is zero, not finite or of another length.
         """
         if (known := self.find(picture.content)) is not None:
             return known
@@ -113,6 +117,10 @@ class FolderWriter:
             (picture.content, width, height, picture.format, picture.frames),
         )[0][0]
         if picture.descriptor is not None:
+            if len(picture.descriptor) != self._dimensions:
+                raise ValueError(
+                    f"a descriptor has {len(picture.descriptor)} numbers, not {self._dimensions}"
+                )
             norm = float(np.linalg.norm(picture.descriptor))
             if not abs(norm - 1) < 1e-3:
                 raise ValueError(f"a descriptor has norm {norm}, not 1")
@@ -149,13 +157,18 @@ class FolderWriter:
         Returns:
             Whether something was dropped.
         """
-        signature, skipped = entry.signature, entry.skipped
         gone = self._do(
             "DELETE FROM files WHERE path = ? AND NOT EXISTS "
             "(SELECT 1 FROM claims WHERE claims.path = files.path AND root = ?) RETURNING picture",
-            (skipped.path, ADDED_BY_HAND),
+            (entry.skipped.path, ADDED_BY_HAND),
         )
         self._bereft.update(row[0] for row in gone)
+        self.remember(entry, root)
+        return bool(gone)
+
+    def remember(self, entry: SkippedEntry, root: int) -> None:
+        """Remembers a file that cannot be used; what is known of it stays."""
+        signature, skipped = entry.signature, entry.skipped
         self._do(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -169,7 +182,6 @@ class FolderWriter:
                 entry.tried_with,
             ),
         )
-        return bool(gone)
 
     def release(self, paths: Sequence[bytes], root: int | None) -> list[bytes]:
         """These files no longer belong to a root (None: to any); returns those that left with that."""
@@ -192,3 +204,18 @@ class FolderWriter:
         """Forgets files of a root that could not be used."""
         for path in paths:
             self._do("DELETE FROM skipped WHERE path = ? AND root = ?", (path, root))
+
+    def forget(self, name: bytes) -> bool:
+        """Forgets skipped files and idle roots of this name, or beneath it; whether there were any."""
+        under = name.rstrip(b"/") + b"/"
+        values = (name, len(under), under)
+        gone = self._do(
+            "DELETE FROM skipped WHERE path = ? OR substr(path, 1, ?) = ? RETURNING 1",
+            values,
+        )
+        gone += self._do(
+            "DELETE FROM roots WHERE id <> ? AND (path = ? OR substr(path, 1, ?) = ?) "
+            "AND id NOT IN (SELECT root FROM claims) AND id NOT IN (SELECT root FROM skipped) RETURNING 1",
+            (ADDED_BY_HAND, *values),
+        )
+        return bool(gone)
