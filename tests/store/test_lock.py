@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -62,3 +63,13 @@ def test_a_holder_that_has_not_signed_yet(tmp_path):
 def test_a_folder_that_has_gone(tmp_path):
     with pytest.raises(StorageError, match="cannot write"):
         WriterLock(os.fsencode(tmp_path / "gone"), "x")
+
+
+def test_a_lock_held_for_an_instant_is_waited_for(tmp_path):
+    """Two processes that try in the same instant see each other's attempt and could refuse each other."""
+    folder = os.fsencode(tmp_path)
+    first = WriterLock(folder, "first")
+    timer = threading.Timer(0.02, first.release)
+    timer.start()
+    WriterLock(folder, "second").release()
+    timer.join()

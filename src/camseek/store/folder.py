@@ -245,7 +245,7 @@ class FolderCollection:
     ) -> Iterator[tuple[Int64[I64, " N"], Float32[F32, "N D"]]]:
         """Record numbers above ``after`` and their descriptors, in blocks, ascending."""
         sql = "SELECT picture, vector FROM descriptors WHERE picture > ? ORDER BY picture LIMIT ?"
-        while rows := self._query(sql, (after, block), (int, bytes)):
+        while rows := self._query(sql, (after, block)):
             after = rows[-1][0]
             records, vectors = zip(*rows, strict=True)
             yield np.array(records, np.int64), self._unpack(vectors)
@@ -271,7 +271,7 @@ class FolderCollection:
     def _unpack(self, vectors: Sequence[bytes]) -> Float32[F32, "N D"]:
         try:
             packed = np.frombuffer(b"".join(vectors), STORED).reshape(len(vectors), self._profile.dimensions)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise corrupt(self.address, error) from error
         return packed.astype(np.float32)
 

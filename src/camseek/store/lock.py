@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import socket
 import sqlite3
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +15,7 @@ from camseek.store.database import primary_code
 
 _LOCK = b"writer.lock"
 _HOLDER = b"writer.json"
+_TRIES = 10
 
 
 class WriterLock:
@@ -38,7 +41,7 @@ class WriterLock:
         except sqlite3.OperationalError as error:
             raise _not_writable(folder, str(error)) from error
         try:
-            self._database.execute("BEGIN EXCLUSIVE")
+            self._begin()
             self._sign(command)
         except sqlite3.DatabaseError as error:
             self._database.close()
@@ -51,6 +54,17 @@ class WriterLock:
         except OSError as error:
             self._database.close()
             raise _not_writable(folder, error.strerror or str(error)) from error
+
+    def _begin(self) -> None:
+        """Locks. Two that try in the same instant can refuse each other, so each tries a few times more."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                self._database.execute("BEGIN EXCLUSIVE")
+                return
+            except sqlite3.OperationalError as error:
+                if primary_code(error) != sqlite3.SQLITE_BUSY or not tries_left:
+                    raise
+            time.sleep(random.uniform(0.005, 0.025))  # noqa: S311  # only to part the two
 
     def _sign(self, command: str) -> None:
         holder = {
