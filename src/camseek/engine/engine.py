@@ -5,11 +5,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import get_args
 
 import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from camseek.backbones import Activations, Backbone, load_model
 from camseek.config import Limits, RegionReading, Settings
@@ -338,7 +340,13 @@ class Engine:
                 self._index.refresh()
                 source = self._index
             own = self.collection.find(content) if without_self else None
-            records, scores, searched = rank(source, descriptor, top, without=[] if own is None else [own])
+            # From the file in small blocks: what threads gain there, waiting for each other takes away, and
+            # several times over where other programs want the cores too.
+            calm = nullcontext() if self._index is not None else threadpool_limits(1, user_api="blas")
+            with calm:
+                records, scores, searched = rank(
+                    source, descriptor, top, without=[] if own is None else [own]
+                )
             stored = self.collection.pictures(records.tolist())
         pictures = [_whole(stored.get(record), self.collection.address) for record in records.tolist()]
         wanted = attention(activations)

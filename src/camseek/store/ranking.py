@@ -15,8 +15,8 @@ I64 = NDArray[np.int64]
 
 # A float32 dot product of unit vectors of up to some thousand dimensions is off by less than this.
 _MARGIN = 1e-4
-# 4,096 descriptors of 1,280 dimensions are 20 MB: read, converted and multiplied while in the cache's reach.
-_BLOCK = 4096
+# 512 descriptors of 1,280 dimensions are 2.6 MB: read, converted and multiplied while in the cache's reach.
+_BLOCK = 512
 
 
 @runtime_checkable
