@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable
 from functools import partial
 
-from common import CHECKOUT, Figure, Options, Report, Table, find_data, in_turns, pictures_in, spread
+from common import CHECKOUT, Figure, Options, Report, Table, in_turns, pictures_in, spread
 
 from camseek import Backbone, Limits, load_model
 from camseek.engine.pipeline import ordered
@@ -25,7 +25,7 @@ _LONGER_SIDE = 640
 
 def measure(options: Options) -> Report:
     """Measures on paintings, or on the pictures of the checkout where there is no shared data."""
-    data = find_data()
+    data = options.data
     folder = data / "paintings" / "catalogue" if data else CHECKOUT / "examples" / "groceries" / "photos"
     paths = [os.fsencode(path) for path in pictures_in(folder)[:_HITS]]
     workers = len(os.sched_getaffinity(0))

@@ -59,6 +59,8 @@ def measure(options: Options) -> Report:
         table.rows.append((name, f"{statistics.median(values):.0f}", spread(values, "{:.0f}")))
     each = info.bytes / info.pictures
     table.notes.append(f"{each:.0f} bytes a picture on the disk, {info.profile.dimensions} dimensions.")
+    times = statistics.median(search / imports for search, imports in cold)
+    table.notes.append(f"A cold search takes {times:.1f} times as long as importing NumPy and ONNX Runtime.")
     report.tables.append(table)
     name = f"ranking {count:,} descriptors over one network pass"
     report.figures.append(Figure(name, statistics.median(ranking / run for ranking, run in warm), 1.0))
