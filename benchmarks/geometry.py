@@ -6,19 +6,16 @@ padding to the next multiple with the mean colour and masking the cells wholly i
 trapezoidal average precision, with the paired difference and its 95 % bootstrap interval.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from common import SETS, Options, Report, Table
 from jaxtyping import UInt8
-from quality import DIFFERENCES, differences_table, parsed, sets_table
+from quality import DIFFERENCES, differences_table, scored, sets_table
 
 from camseek import Backbone, load_model
 from camseek.backbones import Activations
-from camseek.datasets import GroundTruth, read_ground_truth
-from camseek.engine.measuring import evaluate
-from camseek.evaluation import EncodingScores
+from camseek.datasets import read_ground_truth
 
 _ENCODINGS = ("sum", "spoc", "crow", "gem", "cam")
 
@@ -49,7 +46,9 @@ def measure(options: Options) -> Report:
     names = SETS[1:2] if options.quick else SETS
     truths = [read_ground_truth(options.data / name / "ground_truth.json") for name in names]
     model = load_model()
-    rounded, padded = (_scores(truths, backbone) for backbone in (model, PaddingBackbone(model)))
+    rounded, padded = (
+        scored(truths, _ENCODINGS, "trapezoid", backbone) for backbone in (model, PaddingBackbone(model))
+    )
     both = {
         f"{name}, {geometry}": scores[name]
         for name in rounded
@@ -62,12 +61,3 @@ def measure(options: Options) -> Report:
         differences.rows.extend(differences_table("", scores, "rounded").rows)
     report.tables.append(differences)
     return report
-
-
-def _scores(truths: Sequence[GroundTruth], backbone: Backbone) -> dict[str, tuple[EncodingScores, ...]]:
-    encodings = parsed(_ENCODINGS)
-    results = [
-        evaluate(truth, encodings=encodings, model=backbone, ap_form="trapezoid").encodings
-        for truth in truths
-    ]
-    return {columns[0].name: columns for columns in zip(*results, strict=True)}

@@ -14,7 +14,7 @@ from typing import get_args
 import numpy as np
 from common import SETS, Options, Report, Table
 
-from camseek import Encoding, Settings
+from camseek import Backbone, Encoding, Settings
 from camseek.config import AveragePrecisionForm
 from camseek.datasets import GroundTruth, read_ground_truth
 from camseek.engine.measuring import EvaluationReading, evaluate
@@ -48,7 +48,7 @@ def measure(options: Options) -> Report:
     names = SETS[1:2] if options.quick else SETS
     truths = [read_ground_truth(options.data / name / "ground_truth.json") for name in names]
     for form in get_args(AveragePrecisionForm):
-        scores = _encodings(truths, form)
+        scores = scored(truths, _ENCODINGS, form)
         report.tables.append(sets_table(f"Encodings, mAP ({form})", scores, names))
         report.tables.append(differences_table(f"Less {DEFAULT}, mAP ({form})", scores, DEFAULT))
     if not options.quick:
@@ -63,8 +63,16 @@ def parsed(names: Sequence[str]) -> list[Encoding]:
     return list(dict.fromkeys(Encoding.parse(name) for name in (DEFAULT, *names)))
 
 
-def _encodings(truths: Sequence[GroundTruth], form: AveragePrecisionForm) -> Scores:
-    results = [evaluate(truth, encodings=parsed(_ENCODINGS), ap_form=form).encodings for truth in truths]
+def scored(
+    truths: Sequence[GroundTruth],
+    names: Sequence[str],
+    form: AveragePrecisionForm,
+    model: Backbone | None = None,
+) -> dict[str, tuple[EncodingScores, ...]]:
+    """What the encodings of these names, and the default, reach on each set."""
+    results = [
+        evaluate(truth, encodings=parsed(names), model=model, ap_form=form).encodings for truth in truths
+    ]
     return {columns[0].name: columns for columns in zip(*results, strict=True)}
 
 

@@ -101,8 +101,6 @@ class Encoding:
 
 def _parse_value(key: str, value: str) -> str | int | float:
     if key in _CHOICES:
-        if value not in _CHOICES[key]:
-            raise SettingsError(f"{key} cannot be {value!r}", remedy=f"use {' or '.join(_CHOICES[key])}")
         return value
     try:
         return int(value) if key == "classes" else float(value)

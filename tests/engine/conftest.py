@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camseek import load_model
+from camseek import Engine, load_model
 
 
 @pytest.fixture(scope="session")
 def model():
     return load_model(threads=1)
+
+
+@pytest.fixture
+def address(tmp_path):
+    return tmp_path / "collection"
+
+
+@pytest.fixture
+def engine(address, model):
+    with Engine.open(address, model=model, create=True, workers=2) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

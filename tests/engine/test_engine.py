@@ -30,17 +30,6 @@ from camseek.whitening import apply_whitening
 SIZES = [(64, 48), (300, 200), (33, 31), (1, 500), (700, 30), (64, 48), (1000, 800), (32, 32)]
 
 
-@pytest.fixture
-def address(tmp_path):
-    return tmp_path / "collection"
-
-
-@pytest.fixture
-def engine(address, model):
-    with Engine.open(address, model=model, create=True, workers=2) as opened:
-        yield opened
-
-
 def test_ten_lines(photos, address):
     folder = photos(4)
     with camseek.Engine.open(address, create=True) as engine:

@@ -24,17 +24,6 @@ NOW = 10**18  # 2001
 
 
 @pytest.fixture
-def address(tmp_path):
-    return tmp_path / "collection"
-
-
-@pytest.fixture
-def engine(address, model):
-    with Engine.open(address, model=model, create=True, workers=2) as opened:
-        yield opened
-
-
-@pytest.fixture
 def signatures(address):
     """The signatures of files as they are stored."""
 

@@ -52,6 +52,8 @@ def test_what_was_written_is_read_again(collection, fill, unit):
         assert records.tolist() == [1, 2, 3, 4, 5]
         # float16 holds 11 bits.
         np.testing.assert_allclose(vectors, [unit(i) for i in range(5)], atol=2**-11)
+        exact = np.array([unit(i) for i in range(5)], np.float64)
+        assert abs(vectors @ exact.T - exact @ exact.T).max() <= 2**-11
         np.testing.assert_array_equal(again.descriptors_of(np.array([4, 2])), vectors[[3, 1]])
         assert again.pictures([3, 99]).keys() == {3}
         assert again.pictures([3])[3].paths == (b"/photos/2.jpg",)

@@ -185,7 +185,7 @@ def load_model(
     except OSError as error:
         raise ModelError(f"cannot read {model}: {error.strerror}", remedy=REPAIR) from error
     _compare_checksums(model, checksum, card.model.sha256)
-    session = _session(model, _processors() if threads is None else threads)
+    session = _session(model, processors() if threads is None else threads)
     _check_graph(session, card)
     return Backbone(card, class_names, session, layer, place)
 
@@ -216,7 +216,8 @@ def _options(threads: int) -> "SessionOptions":
     return options
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Processors that this process may use, which in a container are fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -122,7 +122,7 @@ def remove(files: tuple[str, ...], collection: str, as_json: bool) -> None:
         address = engine.collection.address
     if not removed and len(unknown) == len(files):
         raise SourceError(
-            f"nothing of that is in {collection}: {', '.join(shown(path) for path in unknown)}",
+            f"nothing of that is in {address}: {', '.join(shown(path) for path in unknown)}",
             remedy="give names as camseek search prints them",
         )
     if as_json:

@@ -156,25 +156,34 @@ def open_engine(
         options: ``encoding``, ``longer_side`` and ``layer`` as given; an existing collection must have them.
         create: Make it if there is none.
     """
-    from camseek.engine import Engine
+    from camseek.engine import Engine, require_settings
     from camseek.errors import NoCollectionError
     from camseek.store import open_collection
 
     given = options or {"encoding": None, "longer_side": None, "layer": None}
     try:
-        with open_collection(collection) as existing:
-            wanted = settings(**given, existing=existing.profile.settings)
-            layer = existing.profile.settings.layer
+        existing = open_collection(collection)
     except NoCollectionError:
         if not create:
             raise
         wanted = settings(**given)
-        layer = wanted.layer
-    return Engine.open(
-        collection,
-        model=load(model, layer),
-        settings=wanted,
-        create=create,
-        limits=limits(max_megapixels),
-        keep_descriptors=False,
-    )
+        return Engine.open(
+            collection,
+            model=load(model, wanted.layer),
+            settings=wanted,
+            create=True,
+            limits=limits(max_megapixels),
+            keep_descriptors=False,
+        )
+    try:
+        has = existing.profile.settings
+        require_settings(existing, settings(**given, existing=has))
+        return Engine(
+            existing,
+            model=load(model, has.layer),
+            limits=limits(max_megapixels),
+            keep_descriptors=False,
+        )
+    except BaseException:
+        existing.close()
+        raise

@@ -13,12 +13,12 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from camseek.backbones import Activations, Backbone, load_model
+from camseek.backbones import Activations, Backbone, load_model, processors
 from camseek.config import Limits, RegionReading, Settings
 from camseek.engine.encoder import Encoder
 from camseek.engine.fitting import new_profile, require_model, require_settings
 from camseek.engine.indexing import IndexRun, Progress, Quiet
-from camseek.engine.pipeline import cores, ordered
+from camseek.engine.pipeline import ordered
 from camseek.engine.reading import PictureReader
 from camseek.engine.sources import Source, find_files, find_pictures, opened
 from camseek.engine.viewing import Attention, Located, attention, class_scores, grid_of, locate, view
@@ -75,7 +75,7 @@ class Engine:
         """
         self.collection = collection
         self._limits = limits or Limits()
-        self._workers = workers or cores()
+        self._workers = workers or processors()
         self._model: Backbone | None = None
         self._worker_model: Backbone | None = None
         self._encoder: Encoder | None = None
@@ -242,9 +242,8 @@ class Engine:
     def remove(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[int, list[bytes]]:
         """Takes files, and whatever lies under folders, out of the collection; the disk is not touched.
 
-        Files that could not be used are forgotten, and so are roots of which nothing is left.
-
-        Files that still lie in an indexed folder come back with its next index run.
+        Files that could not be used are forgotten, and so are roots of which nothing is left. Files that
+        still lie in an indexed folder come back with its next index run.
 
         Returns:
             How many files left, and the names of which nothing was known.
@@ -335,15 +334,15 @@ class Engine:
                 f"the network sees nothing in {which}", remedy="use a larger region or another picture"
             )
         with self.collection.snapshot():
-            source = self.collection
+            own = self.collection.find(content) if without_self else None
             if self._index is not None:
                 self._index.refresh()
-                source = self._index
-            own = self.collection.find(content) if without_self else None
-            # From the file in small blocks: what threads gain there, waiting for each other takes away, and
-            # several times over where other programs want the cores too.
-            calm = nullcontext() if self._index is not None else threadpool_limits(1, user_api="blas")
-            with calm:
+                source, threads = self._index, nullcontext()
+            else:
+                # From the file in small blocks: what threads gain there, waiting for each other takes away,
+                # and several times over where other programs want the cores too.
+                source, threads = self.collection, threadpool_limits(1, user_api="blas")
+            with threads:
                 records, scores, searched = rank(
                     source, descriptor, top, without=[] if own is None else [own]
                 )
@@ -351,6 +350,11 @@ class Engine:
         pictures = [_whole(stored.get(record), self.collection.address) for record in records.tolist()]
         wanted = attention(activations)
         located = self._locate(pictures, wanted) if boxes or views else [None] * len(pictures)
+        query_view = None
+        if views:
+            # Of a region only a part of the picture or of its maps was looked at.
+            whole = view(self.model, picture, activations, wanted) if region is None else None
+            query_view = whole or self._whole_view(query, wanted)
         hits = tuple(
             Hit(
                 rank=place,
@@ -377,7 +381,7 @@ class Engine:
             seconds=time.perf_counter() - started,
             searched=searched,
             hits=hits,
-            query_view=self._whole_view(query, wanted) if views else None,
+            query_view=query_view,
             views=tuple(where.view if where else None for where in located) if views else (),
         )
 

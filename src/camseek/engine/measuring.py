@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from numpy.typing import NDArray
 
-from camseek.backbones import Backbone, load_model
+from camseek.backbones import Backbone, load_model, processors
 from camseek.config import AveragePrecisionForm, Encoding, Limits, RegionReading, Settings
 from camseek.datasets import GroundTruth, TruthQuery
 from camseek.engine.encoder import Encoder
 from camseek.engine.engine import Engine
 from camseek.engine.indexing import Progress, Quiet
-from camseek.engine.pipeline import cores, ordered
+from camseek.engine.pipeline import ordered
 from camseek.engine.reading import PictureReader
 from camseek.engine.viewing import Attention, attention, grid_of, look
 from camseek.errors import GroundTruthError, PictureError, RegionError, SettingsError, UnreadableFileError
@@ -98,7 +98,7 @@ def evaluate(
     stored = _stored(engine.collection, ground_truth.database, files, skipped) if engine else None
     boxed = {os.path.join(ground_truth.database, name) for query in queries for name in query.boxes}
     to_read = files if stored is None else [path for path in files if path in boxed]
-    reader = _Reader(network, workers or cores(), progress or Quiet())
+    reader = _Reader(network, workers or processors(), progress or Quiet())
     reader.progress.start(len(queries) + len(to_read))
     asked = reader.read_queries(ground_truth, queries, reading)
     read, overlaps = reader.read_database(ground_truth, to_read, asked, skipped, describe=stored is None)

@@ -1,6 +1,5 @@
 """Work on many pictures at once: a few threads, in order, with bounded memory."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -14,11 +13,6 @@ Result = TypeVar("Result")
 
 # So many results may wait for one slow picture before the threads wait too.
 _WAITING = 4
-
-
-def cores() -> int:
-    """Processors that this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered(work: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Generator[Result]:

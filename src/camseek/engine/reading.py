@@ -15,7 +15,7 @@ class PictureReader:
 
     Attributes:
         longer_side: They are scaled down to this longer side, pixels.
-        multiple: Sides are rounded down to a multiple of this, so that no cell is padded.
+        multiple: Long sides are rounded down to a multiple of this (see ``decode``).
         max_pixels: Pictures with more pixels are refused.
     """
 

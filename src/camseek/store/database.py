@@ -18,7 +18,7 @@ from camseek.store.interface import ADDED_BY_HAND, Profile
 FORMAT_VERSION = 1
 DATABASE = "collection.sqlite"
 STORED = np.dtype("<f2")
-"""How descriptors are stored: half the bytes; a score is off by less than 1e-4."""
+"""How descriptors are stored: half the bytes; a score moves by 2^-11 (5e-4) at most."""
 
 # Primary codes of SQLite's errors: the disk or the machine is to blame, or another program is.
 DISK_ERRORS = {
