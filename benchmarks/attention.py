@@ -14,7 +14,7 @@ from common import Options, Report, Table
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from camseek import Encoding, Limits, load_model
+from camseek import Encoding, Limits, Settings, load_model
 from camseek.aggregation import most_probable
 from camseek.backbones import Activations, Backbone, probabilities
 from camseek.datasets import read_ground_truth
@@ -58,7 +58,7 @@ def measure(options: Options) -> Report:
 
 def _pairs(model: Backbone, options: Options) -> list[Pair]:
     truth = read_ground_truth(f"{options.data}/paintings/ground_truth_walls.json")
-    reader = PictureReader.of(model, 640, Limits())
+    reader = PictureReader.of(model, Settings().size, Limits())
     seen: dict[bytes, tuple[Picture, Activations]] = {}
 
     def look(path: bytes) -> tuple[Picture, Activations]:

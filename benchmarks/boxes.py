@@ -13,14 +13,13 @@ from functools import partial
 
 from common import CHECKOUT, Figure, Options, Report, Table, in_turns, pictures_in, spread
 
-from camseek import Backbone, Limits, load_model
+from camseek import Backbone, Limits, Settings, load_model
 from camseek.engine.pipeline import ordered
 from camseek.engine.reading import PictureReader
 from camseek.engine.viewing import Attention, attention, locate
 from camseek.images import fingerprint, open_file
 
 _HITS = 20
-_LONGER_SIDE = 640
 
 
 def measure(options: Options) -> Report:
@@ -45,9 +44,9 @@ def measure(options: Options) -> Report:
 
 def _works(model: Backbone, paths: list[bytes], workers: int) -> list[Callable[[], object]]:
     contents = [_content(path) for path in paths]
-    reader = PictureReader.of(model, _LONGER_SIDE, Limits())
+    reader = PictureReader.of(model, Settings().size, Limits())
     with open_file(paths[0]) as file:
-        wanted = attention(model.run(reader.read(file).pixels))
+        wanted = attention(model.run(reader.read(file).pixels).scores)
 
     def bare(path: bytes) -> None:
         with open_file(path) as file:

@@ -33,7 +33,6 @@ from camseek.engine.pipeline import ordered
 from camseek.engine.reading import PictureReader
 from camseek.images import Picture, open_file
 
-_LONGER_SIDE = 640
 _MEGAPIXELS = (4000, 3000)
 
 
@@ -93,7 +92,7 @@ def bare(model: Backbone, paths: Sequence[Path]) -> None:
 
 def _reading(model: Backbone) -> Callable[[Path], Picture]:
     """What reads pictures as an index run does."""
-    reader = PictureReader.of(model, _LONGER_SIDE, Limits())
+    reader = PictureReader.of(model, Settings().size, Limits())
 
     def read(path: Path) -> Picture:
         with open_file(os.fsencode(path)) as file:

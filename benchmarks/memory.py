@@ -20,9 +20,10 @@ from PIL import Image
 
 _DECODE = """
 import sys
+from camseek.config import Resize
 from camseek.images import decode
 with open(sys.argv[1], "rb") as file:
-    decode(file, longer_side=640)
+    decode(file, resize=Resize.parse("640"))
 """
 _SIDES = (160, 224, 240, 256, 288, 320)
 

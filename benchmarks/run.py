@@ -34,6 +34,7 @@ SUBJECTS = (
     "geometry",
     "quality",
     "attention",
+    "candidates",
 )
 
 

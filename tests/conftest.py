@@ -77,6 +77,16 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture(scope="session")
+def miniatures():
+    """Makers of small data sets in their official forms: ``miniatures.oxford(folder)``, and so on."""
+    path = Path(__file__).parent / "datasets" / "miniatures.py"
+    spec = importlib.util.spec_from_file_location("miniatures", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of photographs with ground truth; tests that need it are marked ``shared_data``."""
     beside = Path(__file__).parents[2] / "shared" / "data"

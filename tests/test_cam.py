@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import reference
 from camseek.cam import class_activation_maps
 from camseek.numerics import resize_bilinear
 
@@ -11,49 +12,20 @@ def f32(values):
     return np.array(values, np.float32)
 
 
-def loop_bilinear(image, size):
-    """Bilinear resizing by its definition, as torch does with align_corners=False."""
-    source_rows, source_columns = image.shape
-    out = np.zeros(size)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            y = min(max((i + 0.5) * source_rows / size[0] - 0.5, 0), source_rows - 1)
-            x = min(max((j + 0.5) * source_columns / size[1] - 0.5, 0), source_columns - 1)
-            y0, x0 = int(y), int(x)
-            y1, x1 = min(y0 + 1, source_rows - 1), min(x0 + 1, source_columns - 1)
-            dy, dx = y - y0, x - x0
-            above = image[y0, x0] * (1 - dx) + image[y0, x1] * dx
-            below = image[y1, x0] * (1 - dx) + image[y1, x1] * dx
-            out[i, j] = above * (1 - dy) + below * dy
-    return out
-
-
 def loop_maps(classifier_maps, weights, class_ids, mask, normalisation):
-    """The definition, cell by cell, in double precision."""
-    batch, channels, rows, columns = classifier_maps.shape
-    out = np.zeros((batch, class_ids.shape[1], rows, columns))
-    for b in range(batch):
-        used = [(i, j) for i in range(rows) for j in range(columns) if mask[b, i, j]]
-        for c, class_id in enumerate(class_ids[b]):
-            value = {
-                (i, j): sum(
-                    float(classifier_maps[b, k, i, j]) * float(weights[class_id, k]) for k in range(channels)
-                )
-                for i, j in used
-            }
-            if not value:
-                continue
-            low = 0.0 if normalisation == "clipped" else min(value.values())
-            high = max(value.values())
-            if high > low:
-                for i, j in used:
-                    out[b, c, i, j] = max((value[i, j] - low) / (high - low), 0)
-    return out
+    return np.array(
+        [
+            [reference.activation_map(m, weights[class_id], cells, normalisation) for class_id in ids]
+            for m, ids, cells in zip(classifier_maps, class_ids, mask, strict=True)
+        ]
+    )
 
 
 def everywhere(maps):
     return np.ones((maps.shape[0], *maps.shape[2:]), bool)
 
+
+NORMALISATIONS = ["clipped", "minmax", "flipped"]
 
 # One picture, two channels, 2 x 2 cells.
 MAPS = f32([[[[1, 2], [3, 4]], [[4, 0], [0, 0]]]])
@@ -80,6 +52,48 @@ class TestByHand:
             [[1, 2 * third], [third, 0]],
         ]
         np.testing.assert_allclose(maps, f32([expected]), atol=1e-6)
+
+    def test_flipped_divides_a_negative_map_by_its_maximum(self):
+        # Class 3 is -1, -2, -3, -4; classes 0 and 2 are as clipped; class 4 is zero.
+        maps = class_activation_maps(
+            MAPS, WEIGHTS, np.array([[3, 0, 2, 4]]), everywhere(MAPS), size=(2, 2), normalisation="flipped"
+        )
+        expected = [[[1, 2], [3, 4]], [[0.25, 0.5], [0.75, 1]], [[0, 0.5], [0.75, 1]], [[0, 0], [0, 0]]]
+        np.testing.assert_array_equal(maps, f32([expected]))
+
+    def test_flipped_is_over_unmasked_cells(self):
+        mask = np.array([[[False, True], [True, False]]])
+        maps = class_activation_maps(
+            MAPS, WEIGHTS, np.array([[3]]), mask, size=(2, 2), normalisation="flipped"
+        )
+        np.testing.assert_array_equal(maps, f32([[[[0, 1], [1.5, 0]]]]))
+
+    def test_a_flipped_map_keeps_its_values_when_resized(self):
+        row = f32([[[[1, 3]]]])
+        maps = class_activation_maps(
+            row, f32([[-1]]), np.array([[0]]), np.ones((1, 1, 2), bool), size=(1, 4), normalisation="flipped"
+        )
+        np.testing.assert_allclose(maps, f32([[[[1, 1.5, 2.5, 3]]]]), rtol=1e-6)
+
+    def test_rounding_does_not_pass_a_flipped_maps_maximum(self):
+        row = f32([[[[1, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3]]]])
+        for width in range(7, 40):  # without a bound some of these give 1.3000001
+            maps = class_activation_maps(
+                row,
+                f32([[-1]]),
+                np.array([[0]]),
+                np.ones((1, 1, 7), bool),
+                size=(1, width),
+                normalisation="flipped",
+            )
+            assert maps.max() <= np.float32(1.3)
+
+    def test_a_flipped_map_of_a_vanishing_maximum_stays_finite(self):
+        row = f32([[[[1e-40, 1e10]]]])
+        maps = class_activation_maps(
+            row, f32([[-1]]), np.array([[0]]), np.ones((1, 1, 2), bool), size=(1, 2), normalisation="flipped"
+        )
+        np.testing.assert_array_equal(maps, f32([[[[1, 1e30]]]]))
 
     def test_the_maximum_is_over_unmasked_cells(self):
         mask = np.array([[[True, True], [True, False]]])
@@ -114,7 +128,7 @@ class TestDegenerate:
         )
         assert not maps.any()
 
-    @pytest.mark.parametrize(("normalisation", "expected"), [("clipped", 1), ("minmax", 0)])
+    @pytest.mark.parametrize(("normalisation", "expected"), [("clipped", 1), ("minmax", 0), ("flipped", 1)])
     def test_one_cell(self, normalisation, expected):
         maps = class_activation_maps(
             MAPS[:, :, :1, :1],
@@ -126,7 +140,7 @@ class TestDegenerate:
         )
         np.testing.assert_array_equal(maps, np.full((1, 1, 3, 2), expected))
 
-    @pytest.mark.parametrize("normalisation", ["clipped", "minmax"])
+    @pytest.mark.parametrize("normalisation", NORMALISATIONS)
     @pytest.mark.parametrize("size", [(2, 2), (5, 3)])
     def test_a_picture_without_cells_is_zero(self, normalisation, size):
         mask = np.zeros((1, 2, 2), bool)
@@ -135,7 +149,7 @@ class TestDegenerate:
         )
         np.testing.assert_array_equal(maps, np.zeros((1, 2, *size)))
 
-    @pytest.mark.parametrize("normalisation", ["clipped", "minmax"])
+    @pytest.mark.parametrize("normalisation", NORMALISATIONS)
     @pytest.mark.parametrize("scale", [1e-44, 1e-38, 1e30])
     def test_extreme_magnitudes_stay_finite(self, normalisation, scale):
         maps = class_activation_maps(
@@ -149,19 +163,19 @@ class TestDegenerate:
         assert np.isfinite(maps).all()
         np.testing.assert_array_equal(maps.max(axis=(2, 3)), [[1, 1]])
 
-    @pytest.mark.parametrize("normalisation", ["clipped", "minmax"])
+    @pytest.mark.parametrize("normalisation", NORMALISATIONS)
     def test_a_masked_cell_far_above_a_tiny_map_overflows_nothing(self, normalisation):
         maps = f32([[[[1e-40, 2e-40, 1e10, -1e10]]]])
         mask = np.array([[[True, True, False, False]]])
         out = class_activation_maps(
             maps, f32([[1]]), np.array([[0]]), mask, size=(1, 4), normalisation=normalisation
         )
-        low = 0.5 if normalisation == "clipped" else 0
+        low = 0 if normalisation == "minmax" else 0.5
         np.testing.assert_allclose(out[0, 0, 0], [low, 1, 0, 0], atol=1e-5)
 
 
 class TestAgainstLoops:
-    @pytest.mark.parametrize("normalisation", ["clipped", "minmax"])
+    @pytest.mark.parametrize("normalisation", NORMALISATIONS)
     @pytest.mark.parametrize("shape", [(1, 7, 4, 3), (3, 5, 1, 6), (2, 4, 5, 1), (2, 3, 1, 1)])
     def test_random_maps(self, normalisation, shape):
         rng = np.random.default_rng(1)
@@ -171,13 +185,17 @@ class TestAgainstLoops:
         ids = np.stack([rng.permutation(9)[:6] for _ in range(shape[0])])
         mask = rng.random((shape[0], *shape[2:])) < 0.7
         actual = class_activation_maps(maps, weights, ids, mask, size=shape[2:], normalisation=normalisation)
-        np.testing.assert_allclose(actual, loop_maps(maps, weights, ids, mask, normalisation), atol=2e-6)
+        np.testing.assert_allclose(
+            actual, loop_maps(maps, weights, ids, mask, normalisation), rtol=2e-6, atol=2e-6
+        )
 
     @pytest.mark.parametrize("source", [(1, 1), (1, 4), (3, 2), (5, 7)])
     @pytest.mark.parametrize("target", [(1, 1), (2, 9), (6, 4), (5, 7), (20, 15)])
     def test_bilinear_resizing(self, source, target):
         image = np.random.default_rng(2).random(source).astype(np.float32)
-        np.testing.assert_allclose(resize_bilinear(image, target), loop_bilinear(image, target), atol=1e-6)
+        np.testing.assert_allclose(
+            resize_bilinear(image, target), reference.bilinear(image, target), atol=1e-6
+        )
 
     def test_bilinear_resizing_by_hand(self):
         np.testing.assert_allclose(resize_bilinear(f32([[0, 4]]), (1, 4)), [[0, 1, 3, 4]])
@@ -192,7 +210,7 @@ class TestAgainstLoops:
         large = class_activation_maps(maps, weights, ids, everywhere(maps), size=(6, 11))
         for b in range(2):
             for c in range(2):
-                np.testing.assert_allclose(large[b, c], loop_bilinear(small[b, c], (6, 11)), atol=1e-6)
+                np.testing.assert_allclose(large[b, c], reference.bilinear(small[b, c], (6, 11)), atol=1e-6)
 
     def test_padding_is_resized_as_if_it_were_not_there(self):
         rng = np.random.default_rng(4)
@@ -225,7 +243,7 @@ def case(seed, normalisation, size=None):
 
 
 seeds = st.integers(0, 2**32 - 1)
-normalisations = st.sampled_from(["clipped", "minmax"])
+normalisations = st.sampled_from(NORMALISATIONS)
 sizes = st.one_of(st.none(), st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
 
@@ -236,8 +254,38 @@ class TestInvariants:
         out = compute()
         assert np.isfinite(out).all()
         assert out.min() >= 0
-        assert out.max() <= 1
+        assert out.max() <= 1 or normalisation == "flipped"
         assert out.dtype == np.float32
+
+    @given(seeds, sizes)
+    def test_flipped_maps_are_one_or_more_and_the_others_clipped(self, seed, size):
+        _, _, compute = case(seed, "flipped")
+        _, _, clipped = case(seed, "clipped")
+        same, maps = clipped(), compute()
+        live = same.any(axis=(2, 3))
+        np.testing.assert_array_equal(maps[live], same[live])
+        turned = maps[~live]
+        assert not ((turned > 0) & (turned < 1)).any()
+        _, _, resized = case(seed, "flipped", size)
+        # No value of a resized map is outside those that it was made of; 0 is the masked cells'.
+        within = resized()[~live]
+        assert not ((within > 0) & (within < 1 - 1e-5)).any()
+        assert (within.max(axis=(1, 2)) <= turned.max(axis=(1, 2))).all()
+
+    @given(seeds, normalisations)
+    def test_against_the_reference(self, seed, normalisation):
+        rng = np.random.default_rng(seed)
+        batch, channels, rows, columns, classes = rng.integers(1, 6, 5)
+        # Not after a ReLU: some maps are negative throughout whatever the weights.
+        maps = rng.normal(rng.choice([-1, 0, 1]), size=(batch, channels, rows, columns)).astype(np.float32)
+        weights = rng.normal(size=(classes, channels)).astype(np.float32)
+        ids = rng.integers(0, classes, (batch, 3))
+        mask = rng.random((batch, rows, columns)) < rng.choice([0.3, 0.9, 1.1])
+        actual = class_activation_maps(
+            maps, weights, ids, mask, size=(int(rows), int(columns)), normalisation=normalisation
+        )
+        expected = loop_maps(maps, weights, ids, mask, normalisation)
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
     @given(seeds, normalisations, sizes)
     def test_masked_cells_never_matter(self, seed, normalisation, size):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camseek.config import Encoding, Settings
+from camseek.config import Encoding, Plan, Resize, Settings
 from camseek.errors import SettingsError
 
 
@@ -69,13 +69,13 @@ def test_values_are_checked_however_it_is_made(wrong):
         name=st.just("cam"),
         power=st.floats(1, 16),
         classes=st.integers(1, 1000),
-        maps=st.sampled_from(["clipped", "minmax"]),
+        maps=st.sampled_from(["clipped", "minmax", "flipped"]),
     ),
-    st.integers(32, 4096),
+    st.sampled_from(["32", "640", "4096", "smaller:720", "1024x720"]),
 )
-def test_settings_survive_json(encoding, longer_side):
+def test_settings_survive_json(encoding, size):
     assert Encoding.parse(str(encoding)) == encoding
-    settings = Settings(encoding=encoding, longer_side=longer_side)
+    settings = Settings(encoding=encoding, size=Resize.parse(size))
     assert Settings.from_json(settings.to_json()) == settings
 
 
@@ -85,7 +85,64 @@ def test_unknown_and_missing_keys_are_errors(data):
         Settings.from_json(data)
 
 
-@pytest.mark.parametrize("side", [31, 5000])
+@pytest.mark.parametrize("side", ["31", "5000", "smaller:31", "smaller:5000", "50000x64", "64x31"])
 def test_sizes_have_bounds(side):
     with pytest.raises(SettingsError, match="outside 32 to 4096"):
-        Settings(longer_side=side)
+        Settings(size=Resize.parse(side))
+
+
+def test_a_size_says_what_a_picture_becomes():
+    assert Resize.parse("640").fit(1280, 720) == (640, 360)
+    assert Resize.parse("640").fit(100, 50) == (100, 50)
+    assert Resize.parse("smaller:720").fit(1440, 2880) == (720, 1440)
+    assert Resize.parse("smaller:100").fit(10000, 200) == (400, 8)
+    assert Resize.parse("1024x720").fit(300, 200) == (1024, 720)
+    assert Resize.parse("720x1024").fit(200, 300) == (720, 1024)
+    assert str(Resize.parse("720x1024")) == "1024x720"
+
+
+@pytest.mark.parametrize("text", ["", "0", "larger:3", "smaller:3x4", "1x2x3", "-4", "640.5", "64x0", "x"])
+def test_no_size(text):
+    with pytest.raises(SettingsError, match="size"):
+        Resize.parse(text)
+
+
+@given(st.sampled_from(["longer", "smaller", "squeezed"]), st.integers(1, 999), st.integers(1, 999))
+def test_the_share_still_covers_the_size(kind, width, height):
+    resize = {"longer": Resize.parse("320"), "smaller": Resize.parse("smaller:240")}.get(
+        kind, Resize.parse("320x200")
+    )
+    share = resize.share(width, height)
+    for fitted, side in zip(resize.fit(width, height), (width, height), strict=True):
+        assert min(fitted, side) <= side * share + 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"aggregation": "sideways"},
+        {"classes": 8},
+        {"aggregation": "predefined"},
+        {"predefined": (1,)},
+        {"attend": (1,)},
+        {"expand_with_query": True},
+        {"expand": -1},
+        {"rerank": -1},
+        {"shortlist": 0},
+        {"aggregation": "online", "classes": 0},
+    ],
+)
+def test_a_plan_that_cannot_be(values):
+    with pytest.raises(SettingsError):
+        Plan(**values)
+
+
+@pytest.mark.parametrize("predefined", [(1, 1), (-1,)])
+def test_predefined_classes_stand_once(predefined):
+    with pytest.raises(SettingsError, match="twice or is negative"):
+        Settings(encoding=Encoding.parse("cam"), predefined=predefined)
+
+
+def test_predefined_classes_need_class_vectors():
+    with pytest.raises(SettingsError, match="do not go with the encoding"):
+        Settings(predefined=(1,))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import reference
 from camseek import pooling
 
 
@@ -17,104 +18,40 @@ def unit(vector):
     return [v / norm for v in vector] if norm else list(vector)
 
 
-# --- The definitions, cell by cell, in double precision ---
-
-
-def used_cells(mask):
-    return [(i, j) for i in range(mask.shape[0]) for j in range(mask.shape[1]) if mask[i, j]]
-
-
-def loop_channel_weights(features, mask):
-    out = np.zeros(features.shape[:2])
-    for b in range(features.shape[0]):
-        cells = used_cells(mask[b])
-        share = [
-            sum(channel[cell] > 0 for cell in cells) / len(cells) if cells else 0 for channel in features[b]
-        ]
-        for k, q in enumerate(share):
-            out[b, k] = math.log(sum(share) / q) if q else 0
-    return out
+def each(function, **options):
+    """The reference of one picture, for a batch."""
+    return lambda features, mask: np.array(
+        [function(f, m, **options) for f, m in zip(features, mask, strict=True)]
+    )
 
 
 def loop_class_vectors(features, maps, weights, power):
-    batch, channels = features.shape[:2]
-    out = np.zeros((batch, maps.shape[1], channels))
-    for b in range(batch):
-        for c in range(maps.shape[1]):
-            vector = []
-            for k in range(channels):
-                total = sum(
-                    float(features[b, k, i, j]) ** power * float(maps[b, c, i, j])
-                    for i, j in np.ndindex(maps.shape[2:])
-                )
-                vector.append(float(weights[b, k]) * total ** (1 / power))
-            out[b, c] = unit(vector)
-    return out
-
-
-def loop_prior(cells, prior):
-    top, left = min(i for i, _ in cells), min(j for _, j in cells)
-    height = max(i for i, _ in cells) + 1 - top
-    width = max(j for _, j in cells) + 1 - left
-    sigma = min(height, width) / 2 / 3
-    alphas = {}
-    for i, j in cells:
-        distance = (i + 0.5 - top - height / 2) ** 2 + (j + 0.5 - left - width / 2) ** 2
-        alphas[i, j] = math.exp(-distance / (2 * sigma**2)) if prior == "centre" else 1
-    return alphas
-
-
-def loop_sum(features, mask, prior):
-    out = np.zeros(features.shape[:2])
-    for b in range(features.shape[0]):
-        cells = used_cells(mask[b])
-        if not cells:
-            continue
-        alphas = loop_prior(cells, prior)
-        out[b] = unit([sum(alphas[cell] * float(channel[cell]) for cell in cells) for channel in features[b]])
-    return out
-
-
-def loop_crow(features, mask):
-    out = np.zeros(features.shape[:2])
-    weights = loop_channel_weights(features, mask)
-    for b in range(features.shape[0]):
-        cells = used_cells(mask[b])
-        total = unit([float(sum(features[b, :, i, j].astype(float))) for i, j in cells])
-        spatial = [math.sqrt(s) for s in total]
-        sums = [
-            sum(s * float(channel[cell]) for s, cell in zip(spatial, cells, strict=True))
-            for channel in features[b]
+    return np.array(
+        [
+            [reference.class_vector(f, activation, w, power) for activation in m]
+            for f, m, w in zip(features, maps, weights, strict=True)
         ]
-        out[b] = unit([w * s for w, s in zip(weights[b], sums, strict=True)])
-    return out
-
-
-def loop_gem(features, mask, power, prior="none"):
-    out = np.zeros(features.shape[:2])
-    for b in range(features.shape[0]):
-        cells = used_cells(mask[b])
-        if cells:
-            alphas = loop_prior(cells, prior)
-            means = [
-                sum(alphas[cell] * float(channel[cell]) ** power for cell in cells) / sum(alphas.values())
-                for channel in features[b]
-            ]
-            out[b] = unit([mean ** (1 / power) for mean in means])
-    return out
+    )
 
 
 POOLS = {
-    "sum": (pooling.sum_pool, lambda f, m: loop_sum(f, m, "none")),
-    "centre": (lambda f, m: pooling.sum_pool(f, m, prior="centre"), lambda f, m: loop_sum(f, m, "centre")),
-    "crow": (pooling.crow_pool, loop_crow),
-    "gem": (pooling.gem_pool, lambda f, m: loop_gem(f, m, 3)),
+    "sum": (pooling.sum_pool, each(reference.sum_vector)),
+    "centre": (
+        lambda f, m: pooling.sum_pool(f, m, prior="centre"),
+        each(reference.sum_vector, prior="centre"),
+    ),
+    "sum weighted": (
+        lambda f, m: pooling.sum_pool(f, m, weights="channel"),
+        each(reference.sum_vector, weights="channel"),
+    ),
+    "crow": (pooling.crow_pool, each(reference.crow_vector)),
+    "gem": (pooling.gem_pool, each(reference.gem_vector)),
     "gem centre": (
         lambda f, m: pooling.gem_pool(f, m, prior="centre"),
-        lambda f, m: loop_gem(f, m, 3, "centre"),
+        each(reference.gem_vector, prior="centre"),
     ),
-    "gem 2.5": (lambda f, m: pooling.gem_pool(f, m, power=2.5), lambda f, m: loop_gem(f, m, 2.5)),
-    "weights": (pooling.channel_weights, loop_channel_weights),
+    "gem 2.5": (lambda f, m: pooling.gem_pool(f, m, power=2.5), each(reference.gem_vector, power=2.5)),
+    "weights": (pooling.channel_weights, each(reference.channel_weights)),
 }
 VECTOR_POOLS = [name for name in POOLS if name != "weights"]
 
@@ -159,7 +96,9 @@ def test_class_vectors_against_loops(power, shape):
 def test_gem_powers_against_loops(power):
     features, mask, _ = random_case(6, (2, 5, 4, 6))
     np.testing.assert_allclose(
-        pooling.gem_pool(features, mask, power=power), loop_gem(features, mask, power), atol=5e-6
+        pooling.gem_pool(features, mask, power=power),
+        each(reference.gem_vector, power=power)(features, mask),
+        atol=5e-6,
     )
 
 
@@ -293,11 +232,55 @@ vector_pools = st.sampled_from(VECTOR_POOLS)
 powers = st.sampled_from([1.0, 2.0, 3.0, 2.5, 16.0])
 
 
+def rectangle_case(seed):
+    """As ``random_case``, but the masks are one rectangle."""
+    features, mask, _ = random_case(seed)
+    rng = np.random.default_rng(seed)
+    mask[:] = False
+    row1, row2 = sorted(rng.choice(mask.shape[1] + 1, 2, replace=False))
+    column1, column2 = sorted(rng.choice(mask.shape[2] + 1, 2, replace=False))
+    mask[:, row1:row2, column1:column2] = True
+    return features, mask
+
+
 def assert_unit_or_zero(vectors):
     assert np.isfinite(vectors).all()
     assert vectors.dtype == np.float32
     norms = np.linalg.norm(vectors.astype(np.float64), axis=-1)
     np.testing.assert_allclose(norms[norms > 0], 1, atol=1e-6)
+
+
+class TestAgainstTheReference:
+    @given(seeds, pools)
+    def test_pools(self, seed, name):
+        features, mask, _ = random_case(seed)
+        pool, loop = POOLS[name]
+        np.testing.assert_allclose(pool(features, mask), loop(features, mask), atol=5e-6)
+
+    @given(seeds, powers)
+    def test_class_vectors(self, seed, power):
+        features, mask, maps = random_case(seed)
+        weights = pooling.channel_weights(features, mask)
+        np.testing.assert_allclose(
+            pooling.class_vectors(features, maps, weights, power=power),
+            loop_class_vectors(features, maps, weights, power),
+            atol=2e-5,
+        )
+
+    @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 6))
+    def test_rmac_regions(self, rows, columns, scales):
+        assert list(pooling.rmac_regions(rows, columns, scales=scales)) == reference.rmac_regions(
+            rows, columns, scales
+        )
+
+    @given(seeds, st.integers(1, 4))
+    def test_rmac_vectors(self, seed, scales):
+        features, mask = rectangle_case(seed)
+        np.testing.assert_allclose(
+            pooling.rmac_vectors(features, mask, scales=scales),
+            [reference.rmac_vectors(f, m, scales) for f, m in zip(features, mask, strict=True)],
+            atol=1e-6,
+        )
 
 
 class TestInvariants:
@@ -362,3 +345,103 @@ class TestInvariants:
                 np.testing.assert_allclose(
                     together[b : b + 1], pool(features[b : b + 1], mask[b : b + 1]), atol=1e-6
                 )
+
+
+class TestRmac:
+    def test_regions_of_a_square_by_hand(self):
+        # Sides 4, 8 / 3 = 2 and 2; one, two and three regions each way.
+        assert pooling.rmac_regions(4, 4) == (
+            (0, 4, 0, 4),
+            *((top, top + 2, left, left + 2) for top in (0, 2) for left in (0, 2)),
+            *((top, top + 2, left, left + 2) for top in (0, 1, 2) for left in (0, 1, 2)),
+        )
+
+    def test_regions_of_a_picture_by_hand(self):
+        # 10 across, 6 down. Two regions at scale 1 overlap by 2 of 6 cells, 33 %; three would by 67 %.
+        assert pooling.rmac_regions(6, 10, scales=1) == ((0, 6, 0, 6), (0, 6, 4, 10))
+        assert pooling.rmac_regions(10, 6, scales=1) == ((0, 6, 0, 6), (4, 10, 0, 6))
+        # Scale 2: side 4, two down and three across.
+        assert pooling.rmac_regions(6, 10, scales=2)[2:] == (
+            (0, 4, 0, 4),
+            (0, 4, 3, 7),
+            (0, 4, 6, 10),
+            (2, 6, 0, 4),
+            (2, 6, 3, 7),
+            (2, 6, 6, 10),
+        )
+
+    def test_of_two_equally_near_overlaps_the_smaller_steps_win(self):
+        # One more region would overlap by 20 %, two more by 60 %.
+        assert pooling.rmac_regions(5, 9, scales=1) == ((0, 5, 0, 5), (0, 5, 2, 7), (0, 5, 4, 9))
+        # Four more by 1/3, five more by 7/15.
+        assert len(pooling.rmac_regions(3, 11, scales=1)) == 6
+
+    def test_one_cell_is_every_region(self):
+        assert pooling.rmac_regions(1, 1) == ((0, 1, 0, 1),) * 14
+
+    def test_the_papers_count(self):
+        # Three scales on a grid of 3 : 4 (smaller side 720, stride 16): 2 + 6 + 12 regions.
+        assert len(pooling.rmac_regions(45, 60)) == 20
+
+    @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 6))
+    def test_regions_are_squares_in_the_grid_that_reach_its_borders(self, rows, columns, scales):
+        regions = pooling.rmac_regions(rows, columns, scales=scales)
+        for row1, row2, column1, column2 in regions:
+            assert 0 <= row1 < row2 <= rows
+            assert 0 <= column1 < column2 <= columns
+            assert row2 - row1 == column2 - column1
+        assert min(region[0] for region in regions) == min(region[2] for region in regions) == 0
+        assert max(region[1] for region in regions) == rows
+        # A longer side more than six times the other has gaps, but its ends are reached.
+        assert max(region[3] for region in regions) == columns
+
+    @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 6))
+    def test_turning_the_grid_turns_the_regions(self, rows, columns, scales):
+        turned = {(c, d, a, b) for a, b, c, d in pooling.rmac_regions(columns, rows, scales=scales)}
+        assert set(pooling.rmac_regions(rows, columns, scales=scales)) == turned
+
+    def test_vectors_by_hand(self):
+        # 2 x 4 cells: three regions of 2 x 2, which overlap by half (two would not overlap at all).
+        features = f32([[[[3, 0, 0, 0], [1, 1, 0, 5]], [[2, 4, 0, 0], [0, 0, 0, 12]], [[0] * 4] * 2]])
+        vectors = pooling.rmac_vectors(features, np.ones((1, 2, 4), bool), scales=1)
+        expected = [[0.6, 0.8, 0], unit([1, 4, 0]), [5 / 13, 12 / 13, 0]]
+        np.testing.assert_allclose(vectors, [expected], atol=1e-7)
+
+    def test_masked_cells_are_cut_off(self):
+        features = np.random.default_rng(0).random((2, 4, 6, 9), np.float32)
+        mask = np.zeros((2, 6, 9), bool)
+        mask[:, 1:5, 2:9] = True
+        alone = np.ascontiguousarray(features[:, :, 1:5, 2:9])
+        np.testing.assert_array_equal(
+            pooling.rmac_vectors(features, mask),
+            pooling.rmac_vectors(alone, np.ones((2, 4, 7), bool)),
+        )
+
+    @given(seeds)
+    def test_invariants(self, seed):
+        features, mask = rectangle_case(seed)
+        vectors = pooling.rmac_vectors(features, mask)
+        assert_unit_or_zero(vectors)
+        other = np.where(mask[:, None], features, np.float32(np.nan))
+        np.testing.assert_array_equal(pooling.rmac_vectors(other, mask), vectors)
+        np.testing.assert_allclose(pooling.rmac_vectors(features * 4, mask), vectors, atol=1e-6)
+
+    def test_silent_maps_give_zero(self):
+        assert not pooling.rmac_vectors(FEATURES * 0, ALL).any()
+
+    @pytest.mark.parametrize(
+        "mask",
+        [
+            [[[1, 1], [1, 0]], [[1, 1], [1, 0]]],
+            [[[1, 1], [1, 1]], [[1, 1], [0, 0]]],
+            [[[0, 0], [0, 0]], [[0, 0], [0, 0]]],
+        ],
+    )
+    def test_masks_that_are_not_one_rectangle_are_refused(self, mask):
+        with pytest.raises(ValueError, match="one rectangle"):
+            pooling.rmac_vectors(np.concatenate([FEATURES, FEATURES]), np.array(mask, bool))
+
+    @pytest.mark.parametrize("shape", [(0, 3, 3), (3, 0, 3), (3, 3, 0)])
+    def test_no_regions_are_refused(self, shape):
+        with pytest.raises(ValueError, match="no regions"):
+            pooling.rmac_regions(*shape[:2], scales=shape[2])

@@ -6,6 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+import reference
 from camseek.regions import CellGrid, attention_box, crop, heat_map, largest_component
 
 
@@ -155,6 +156,16 @@ class TestArrays:
         with pytest.raises(ValueError, match="above 0"):
             heat_map(f32([[[0, 1]], [[1, 0.5]]]), f32([1, share]))
 
+    @given(st.integers(0, 2**32 - 1))
+    def test_heat_map_against_the_reference(self, seed):
+        rng = np.random.default_rng(seed)
+        maps = rng.random(rng.integers(1, 6, 3), np.float32)
+        shares = rng.random(len(maps), np.float32) + np.float32(0.01)
+        heat = heat_map(maps, shares)
+        np.testing.assert_allclose(heat, reference.heat_map(maps, shares), atol=1e-6)
+        assert heat.min() >= 0
+        np.testing.assert_allclose(heat_map(maps, shares * 8), heat, atol=1e-6)
+
     def test_no_map_is_refused(self):
         with pytest.raises(ValueError, match="at least one"):
             heat_map(np.zeros((0, 2, 2), np.float32), np.zeros(0, np.float32))
@@ -167,6 +178,20 @@ def scipy_largest(binary):
     # scipy numbers components in row order, and argmax takes the first of equals.
     label = np.bincount(labels.ravel())[1:].argmax() + 1
     rows, columns = ndimage.find_objects(labels)[label - 1]
+    return rows.start, rows.stop, columns.start, columns.stop
+
+
+def scipy_largest_contour(binary):
+    """Holes filled; each 2 x 2 cells that are all set span 1, three of them 1/2."""
+    labels, count = ndimage.label(binary, structure=np.ones((3, 3)))
+    areas = []
+    for label in range(1, count + 1):
+        filled = ndimage.binary_fill_holes(labels == label).astype(int)
+        fours = filled[:-1, :-1] + filled[1:, :-1] + filled[:-1, 1:] + filled[1:, 1:]
+        areas.append((fours == 4).sum() + (fours == 3).sum() / 2)
+    if not count:
+        return None
+    rows, columns = ndimage.find_objects(labels)[np.argmax(areas)]
     return rows.start, rows.stop, columns.start, columns.stop
 
 
@@ -211,6 +236,80 @@ class TestLargestComponent:
         binary = np.random.default_rng(0).random((20, 30)) < 0.4
         assert largest_component(binary[::2, ::-1]) == scipy_largest(binary[::2, ::-1])
         assert largest_component(binary.T) == scipy_largest(binary.T)
+
+
+class TestLargestContour:
+    """The research code's choice: the area inside the outer contour, through the cells' centres."""
+
+    def test_a_block_beats_a_longer_line(self):
+        two = picture("##....", "##....", "......", "######")
+        assert largest_component(two) == (3, 4, 0, 6)
+        assert largest_component(two, by="contour") == (0, 2, 0, 2)
+
+    def test_holes_are_filled(self):
+        # A frame of 12 cells around 3 x 3 spans more than 16 full ones in a block.
+        frame = picture("#####.....", "#...#.####", "#...#.####", "#...#.####", "#####.####")
+        assert largest_component(frame) == (0, 5, 0, 5)
+        assert largest_component(frame, by="contour") == (0, 5, 0, 5)
+        diamond = picture(".#...##", "#.#..##", ".#.....")
+        # Four cells, corner to corner, span 2; the block of four spans 1.
+        assert largest_component(diamond, by="contour") == (0, 3, 0, 3)
+
+    def test_what_a_hole_holds_does_not_count_for_itself(self):
+        nested = picture("#######", "#.....#", "#.###.#", "#.###.#", "#.....#", "#######")
+        assert largest_component(nested, by="contour") == (0, 6, 0, 7)
+
+    def test_an_open_ring_has_no_hole(self):
+        ring = picture("####.###", "#..#.###", "#.......", "####....")
+        # A line bent round spans half a square at each of its three corners; the block spans 2.
+        assert largest_component(ring, by="contour") == (0, 2, 5, 8)
+
+    def test_half_squares_count(self):
+        # Three cells around a corner span 1/2, a line of any length nothing.
+        assert largest_component(picture("####..", "....#.", "......", "##....", "#....."), by="contour") == (
+            3,
+            5,
+            0,
+            2,
+        )
+
+    def test_ties_go_to_the_first_in_row_order(self):
+        assert largest_component(picture("..#.", "....", "###."), by="contour") == (0, 1, 2, 3)
+        two = picture("...##", "...##", ".....", "##...", "##...")
+        assert largest_component(two, by="contour") == (0, 2, 3, 5)
+
+    def test_nothing_gives_none(self):
+        assert largest_component(np.zeros((3, 4), bool), by="contour") is None
+
+    def test_a_spiral(self):
+        # The way in from outside is long, but what lies between the arms is no hole.
+        spiral = picture("#######", "#......", "#.#####", "#.#...#", "#.###.#", "#.....#", "#######")
+        beside = np.zeros((7, 11), bool)
+        beside[:, :7] = spiral
+        assert largest_component(beside, by="contour") == (0, 7, 0, 7)
+        beside[4:, 8:] = True  # spans 4, six corners 3
+        assert largest_component(beside, by="contour") == (4, 7, 8, 11)
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 20), (20, 1), (2, 2), (9, 12), (20, 20)])
+    @pytest.mark.parametrize("share", [0.2, 0.35, 0.45, 0.55, 0.7, 0.85])
+    @pytest.mark.parametrize("by", ["cells", "contour"])
+    def test_against_the_reference(self, shape, share, by):
+        for seed in range(5):
+            binary = np.random.default_rng(seed).random(shape) < share
+            assert largest_component(binary, by=by) == reference.largest_component(binary, by)
+
+    @pytest.mark.parametrize("share", [0.2, 0.4, 0.55, 0.7, 0.85])
+    def test_against_scipy(self, share):
+        for seed in range(20):
+            binary = np.random.default_rng(seed).random((11, 14)) < share
+            assert largest_component(binary, by="contour") == scipy_largest_contour(binary)
+
+    @given(
+        st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**36 - 1), st.sampled_from(["cells", "contour"])
+    )
+    def test_small_grids_against_the_reference(self, rows, columns, bits, by):
+        binary = np.array([bits >> i & 1 for i in range(rows * columns)], bool).reshape(rows, columns)
+        assert largest_component(binary, by=by) == reference.largest_component(binary, by)
 
 
 class TestAttentionBox:

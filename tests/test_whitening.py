@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import reference
 from camseek.whitening import Whitening, apply_whitening, fit_whitening
 
 
@@ -25,19 +26,7 @@ def project(vectors, whitening):
 
 
 def loop_apply(vectors, whitening):
-    out = np.zeros((len(vectors), whitening.projection.shape[1]))
-    for n, vector in enumerate(vectors):
-        if not any(vector):
-            continue
-        for d in range(out.shape[1]):
-            out[n, d] = sum(
-                (float(vector[k]) - float(whitening.mean[k])) * float(whitening.projection[k, d])
-                for k in range(len(vector))
-            )
-        norm = sum(value**2 for value in out[n]) ** 0.5
-        if norm:
-            out[n] /= norm
-    return out
+    return np.array([reference.whitened(v, whitening.mean, whitening.projection) for v in vectors])
 
 
 class TestFit:
@@ -161,6 +150,17 @@ class TestApply:
         norms = np.linalg.norm(white, axis=-1)
         np.testing.assert_allclose(norms[norms > 0], 1, atol=1e-6)
         assert not white[~data.any(axis=1)].any()
+
+    @given(st.integers(0, 2**32 - 1))
+    def test_any_transform_against_the_reference(self, seed):
+        rng = np.random.default_rng(seed)
+        channels, dimensions = (int(n) for n in rng.integers(1, 9, 2))
+        whitening = Whitening(
+            f32(rng.normal(size=channels)), f32(rng.normal(size=(channels, dimensions)) + 0.1)
+        )
+        data = f32(rng.normal(size=(4, channels)) * 3)
+        data[rng.random(4) < 0.3] = 0
+        np.testing.assert_allclose(apply_whitening(data, whitening), loop_apply(data, whitening), atol=2e-4)
 
 
 class TestBytes:

@@ -9,6 +9,8 @@ from camseek.numerics import F32, positive_or_one, resize_bilinear
 
 # Below this share of its magnitude, a map's span is float32 rounding and the map counts as constant.
 _ROUNDING = np.float32(1e-5)
+# A map whose maximum is hardly below 0 would flip to infinity; sums over what this bounds stay finite.
+_MOST_FLIPPED = np.float32(1e30)
 
 
 def class_activation_maps(
@@ -31,12 +33,16 @@ def class_activation_maps(
         mask: bool (B, H2, W2), true for the cells that hold picture pixels. The others' values never matter.
         size: Rows and columns of the feature maps, H and W.
         normalisation: ``clipped`` sets negatives to 0 and divides by the maximum; ``minmax`` takes the
-            minimum to 0 and the maximum to 1. Both over the unmasked cells.
+            minimum to 0 and the maximum to 1; ``flipped`` is the paper's research code with its fault: as
+            ``clipped``, but a map whose maximum is negative is divided by it and so changes its sign. All
+            over the unmasked cells.
 
     Returns:
         float32 (B, C, H, W) in [0, 1]; 0 in masked cells. After a resize, those are the cells whose centre
         lies in a masked one, and masked cells are not interpolated with, as if the picture ended before them.
-        A map that is nowhere positive (``clipped``) or constant (``minmax``) is all zero.
+        A map that is nowhere positive (``clipped``), constant (``minmax``) or of maximum 0 (``flipped``) is
+        all zero. One that ``flipped`` turns over is 1 at its maximum and above 1 elsewhere, outside [0, 1]:
+        the further below the maximum a cell was, the more it counts, up to 1e30.
 
     Raises:
         ValueError: A class id is not a row of ``classifier_weights``.
@@ -47,8 +53,18 @@ def class_activation_maps(
     batch, channels, rows, columns = classifier_maps.shape
     raw = classifier_weights[class_ids] @ classifier_maps.reshape(batch, channels, rows * columns)
     maps = raw.reshape(batch, class_ids.shape[1], rows, columns)
-    maps = _clipped(maps, mask[:, None]) if normalisation == "clipped" else _minmax(maps, mask[:, None])
-    return maps if (rows, columns) == size else _resized(maps, mask, size)
+    match normalisation:
+        case "clipped":
+            maps = _clipped(maps, mask[:, None])
+        case "minmax":
+            maps = _minmax(maps, mask[:, None])
+        case "flipped":
+            maps = _flipped(maps, mask[:, None])
+    if (rows, columns) == size:
+        return maps
+    resized = _resized(maps, mask, size)
+    # Weights that sum to 1 but for rounding can pass a map's maximum by one unit in the last place.
+    return np.minimum(resized, maps.max(axis=(2, 3), keepdims=True), out=resized)
 
 
 def _clipped(
@@ -77,14 +93,23 @@ def _minmax(
     return above / positive_or_one(span)
 
 
+def _flipped(
+    maps: Float32[F32, "B C H W"], mask: Bool[NDArray[np.bool_], "B 1 H W"]
+) -> Float32[F32, "B C H W"]:
+    """Divided by the maximum, whatever its sign, then negatives to 0."""
+    peak = maps.max(axis=(2, 3), keepdims=True, where=mask, initial=-np.inf)
+    with np.errstate(over="ignore"):  # a maximum hardly below 0
+        shares = np.divide(maps, peak, out=np.zeros_like(maps), where=mask & (peak != 0))
+    return np.clip(shares, 0, _MOST_FLIPPED)
+
+
 def _resized(
     maps: Float32[F32, "B C H2 W2"], mask: Bool[NDArray[np.bool_], "B H2 W2"], size: tuple[int, int]
 ) -> Float32[F32, "B C H W"]:
     """Bilinear over the unmasked cells alone: the weights of the others are shared out among them."""
     resized = resize_bilinear(maps, size)
     if mask.all():
-        # Weights that sum to 1 but for rounding can pass it by one unit in the last place.
-        return np.minimum(resized, 1, out=resized)
+        return resized
     row, column = (
         (2 * np.arange(wide) + 1) * old // (2 * wide) for wide, old in zip(size, mask.shape[1:], strict=True)
     )
@@ -93,4 +118,4 @@ def _resized(
     share = resize_bilinear(mask.astype(np.float32), size)
     resized /= np.where(inside, share, np.float32(1))[:, None]
     resized *= inside[:, None]
-    return np.minimum(resized, 1, out=resized)
+    return resized

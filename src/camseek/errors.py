@@ -19,7 +19,7 @@
         ├── NoCollectionError        there is no collection there
         ├── CollectionBusyError      another process is writing to it
         ├── CorruptCollectionError   its file is damaged
-        ├── CollectionVersionError   a later camseek made it
+        ├── CollectionVersionError   another version of camseek made it
         └── StorageError             the disk is full, read-only or failing
 
 A caller's bug raises ``ValueError`` or ``TypeError`` instead.
@@ -142,7 +142,7 @@ class CorruptCollectionError(CollectionError):
 
 
 class CollectionVersionError(CollectionError):
-    """A later camseek made the collection."""
+    """Another version of camseek made the collection."""
 
     code = "version"
 

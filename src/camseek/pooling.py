@@ -5,6 +5,7 @@ other cells hold never matters. CroW without weights (uCroW) has no function her
 the cells, which is ``sum_pool``.
 """
 
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from camseek.numerics import F32, l2_normalise, positive_or_one
 
 Mask = NDArray[np.bool_]
 Prior = Literal["none", "centre"]
+Weights = Literal["none", "channel"]
 
 
 def channel_weights(features: Float32[F32, "B K H W"], mask: Bool[Mask, "B H W"]) -> Float32[F32, "B K"]:
@@ -81,22 +83,27 @@ def sum_pool(
     mask: Bool[Mask, "B H W"],
     *,
     prior: Prior = "none",
+    weights: Weights = "none",
 ) -> Float32[F32, "B K"]:
     """Sums each channel over the unmasked cells: f_k = Σ_ij α_ij · χ_k,ij, then l2-normalises.
 
     Without prior, α is 1. ``centre`` is SPoC (Babenko and Lempitsky 2015):
     α_ij = exp(-((i - H/2)² + (j - W/2)²) / 2σ²) at the cells' centres, where H x W is the grid of unmasked
-    cells and σ a third of the distance from its centre to the closest border.
+    cells and σ a third of the distance from its centre to the closest border. ``channel`` weights each
+    channel, f_k = CW_k · Σ_ij α_ij · χ_k,ij (Jimenez et al. 2017, table 1a, "raw + CroW"; METHOD step 4 with
+    a flat activation map).
 
     Args:
         features: float32 (B, K, H, W), non-negative.
         mask: bool (B, H, W), true for the cells that hold picture pixels.
         prior: The spatial prior.
+        weights: ``channel`` for CroW's channel weights.
 
     Returns:
         float32 (B, K): rows of norm 1, or zero where no channel fires.
     """
-    return l2_normalise(_weighted_sum(features, _prior(mask, prior)))
+    pooled = _weighted_sum(features, _prior(mask, prior))
+    return l2_normalise(pooled if weights == "none" else pooled * channel_weights(features, mask))
 
 
 def crow_pool(features: Float32[F32, "B K H W"], mask: Bool[Mask, "B H W"]) -> Float32[F32, "B K"]:
@@ -229,3 +236,84 @@ def _root(values: Float32[F32, "*shape"], power: float) -> Float32[F32, "*shape"
     if power == 3:
         return np.cbrt(values)
     return np.power(values, np.float32(1 / power))
+
+
+def rmac_regions(rows: int, columns: int, *, scales: int = 3) -> tuple[tuple[int, int, int, int], ...]:
+    """Lays R-MAC's square regions over a grid: at scale l their side is 2 min(H, W) / (l + 1).
+
+    Tolias, Sicre and Jégou 2016: at scale 1 as many regions along the longer side as make the overlap of
+    neighbours nearest to 40 % (the larger of two numbers that are equally near); each further scale has one
+    more along both sides, evenly spread.
+
+    Args:
+        rows: Cells, 1 or more.
+        columns: Cells, 1 or more.
+        scales: L, 1 or more.
+
+    Returns:
+        ``(row1, row2, column1, column2)``, half-open, each at least one cell; scale by scale, row by row. On
+        grids of few cells some are equal, and all are kept.
+
+    Raises:
+        ValueError: A side or ``scales`` is below 1.
+    """
+    if min(rows, columns, scales) < 1:
+        raise ValueError(f"no regions on {rows} x {columns} cells at {scales} scales")
+    short, long = min(rows, columns), max(rows, columns)
+    more = _more_along_the_longer_side(short, long)
+    regions: list[tuple[int, int, int, int]] = []
+    for scale in range(1, scales + 1):
+        side = max(1, 2 * short // (scale + 1))
+        down = _starts(rows, side, scale + (more if rows > columns else 0))
+        across = _starts(columns, side, scale + (more if columns > rows else 0))
+        regions += [(top, top + side, left, left + side) for top in down for left in across]
+    return tuple(regions)
+
+
+def _more_along_the_longer_side(short: int, long: int) -> int:
+    """How many more regions stand along the longer side: 0 on a square, else 1 to 6."""
+    if short == long:
+        return 0
+
+    def distance(more: int) -> Fraction:
+        overlap = 1 - Fraction(long - short, more * short)
+        return abs(overlap - Fraction(2, 5))
+
+    # Exactly, and of two equally near the larger: rounding would pick now one and now the other.
+    return min(range(6, 0, -1), key=distance)
+
+
+def _starts(length: int, side: int, count: int) -> list[int]:
+    """Evenly spread starts of ``count`` regions, in whole cells."""
+    free = length - side
+    return [free // 2] if count == 1 else [free * place // (count - 1) for place in range(count)]
+
+
+def rmac_vectors(
+    features: Float32[F32, "B K H W"], mask: Bool[Mask, "B H W"], *, scales: int = 3
+) -> Float32[F32, "B R K"]:
+    """Computes f_k^R = max_{ij in R} χ_k,ij of each region R (R-MAC), then l2-normalises.
+
+    Tolias, Sicre and Jégou 2016, section 3; the whitened, normalised sum over the regions is the descriptor.
+
+    Args:
+        features: float32 (B, K, H, W), non-negative.
+        mask: bool (B, H, W), true for the cells that hold picture pixels: a rectangle, the same for all.
+        scales: L, 1 or more.
+
+    Returns:
+        float32 (B, R, K): each vector of norm 1, or zero where no channel fires.
+
+    Raises:
+        ValueError: The masks differ, or are no rectangle, or ``scales`` is below 1.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=(0, 2))), np.flatnonzero(mask.any(axis=(0, 1)))
+    if not len(rows) or not mask[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all():
+        raise ValueError("the cells that hold pictures must be one rectangle, the same for all pictures")
+    top, left = int(rows[0]), int(columns[0])
+    regions = rmac_regions(int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left, scales=scales)
+    maxima = [
+        features[:, :, top + row1 : top + row2, left + column1 : left + column2].max(axis=(2, 3))
+        for row1, row2, column1, column2 in regions
+    ]
+    return l2_normalise(np.stack(maxima, axis=1))

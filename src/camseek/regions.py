@@ -1,7 +1,7 @@
 """Regions: boxes in pixels, the cells under them, and boxes proposed by activation maps."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -170,7 +170,9 @@ def attention_box(
     return None if cells is None else grid.box(cells, factor=factor)
 
 
-def largest_component(binary: Bool[NDArray[np.bool_], "H W"]) -> Cells | None:
+def largest_component(
+    binary: Bool[NDArray[np.bool_], "H W"], *, by: Literal["cells", "contour"] = "cells"
+) -> Cells | None:
     """Finds the bounding box of the largest 8-connected component; None where nothing is set.
 
     Cells that touch at a corner belong together: a slanting object a cell wide is still one, and OpenCV's
@@ -179,6 +181,9 @@ def largest_component(binary: Bool[NDArray[np.bool_], "H W"]) -> Cells | None:
 
     Args:
         binary: bool (H, W).
+        by: What makes it the largest: its number of ``cells``, or the area inside its outer ``contour``,
+            through the centres of its outermost cells, holes and all (OpenCV's ``contourArea``, which the
+            paper's research code takes). A line of single cells has none.
 
     Returns:
         The cells of the bounding box, or None.
@@ -193,14 +198,62 @@ def largest_component(binary: Bool[NDArray[np.bool_], "H W"]) -> Cells | None:
     if not len(starts):
         return None
     roots = np.array(_join_runs(starts, ends, stride))
-    winner = np.bincount(roots, weights=ends - starts).argmax()
-    starts, ends = starts[roots == winner], ends[roots == winner]
+    if by == "cells":
+        winner = np.bincount(roots, weights=ends - starts).argmax()
+    else:
+        winner = _widest_contour(starts, ends, roots, stride)
+    return _bounds(starts[roots == winner], ends[roots == winner], stride)
+
+
+def _bounds(starts: NDArray[np.intp], ends: NDArray[np.intp], stride: int) -> Cells:
+    """The cells of the bounding box of runs."""
     return (
         int(starts[0] // stride),
         int(starts[-1] // stride) + 1,
         int((starts % stride).min()),
         int((ends % stride).max()),  # a run ends at the clear column at most
     )
+
+
+def _widest_contour(
+    starts: NDArray[np.intp], ends: NDArray[np.intp], roots: NDArray[np.intp], stride: int
+) -> int:
+    """The component with the largest area inside its outer contour; of equal ones the first."""
+    winner, widest = -1, -1.0
+    for root in np.unique(roots).tolist():
+        own = roots == root
+        row1, row2, column1, column2 = _bounds(starts[own], ends[own], stride)
+        if (row2 - row1 - 1) * (column2 - column1 - 1) <= widest:
+            continue  # its box has no room for more
+        line = np.zeros((row2 - row1) * stride, np.bool_)
+        for start, end in zip(starts[own] - row1 * stride, ends[own] - row1 * stride, strict=True):
+            line[start:end] = True
+        area = _contour_area(line.reshape(-1, stride)[:, column1:column2])
+        if area > widest:
+            winner, widest = root, area
+    return winner
+
+
+def _contour_area(component: Bool[NDArray[np.bool_], "H W"]) -> float:
+    """The area of the polygon through the centres of a component's outermost cells."""
+    # From outside the background reaches everything but the component and its holes.
+    filled = np.pad(component, 1)
+    outside = np.zeros_like(filled)
+    outside[0] = True
+    while True:
+        grown = outside.copy()
+        grown[1:] |= outside[:-1]
+        grown[:-1] |= outside[1:]
+        grown[:, 1:] |= outside[:, :-1]
+        grown[:, :-1] |= outside[:, 1:]
+        grown &= ~filled
+        if (grown == outside).all():
+            break
+        outside = grown
+    inside = ~outside
+    # Of four neighbouring centres all four span a square, three of them half of one.
+    corners = inside[:-1, :-1].astype(int) + inside[1:, :-1] + inside[:-1, 1:] + inside[1:, 1:]
+    return float((corners == 4).sum() + (corners == 3).sum() / 2)
 
 
 def _join_runs(starts: NDArray[np.intp], ends: NDArray[np.intp], stride: int) -> list[int]:

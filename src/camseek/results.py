@@ -48,20 +48,18 @@ class ClassScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What was searched for.
+class QueryPicture:
+    """A picture of what was searched for.
 
     Attributes:
-        path: The query picture's name, or None for one that came as bytes.
+        path: Its name, or None for one that came as bytes.
         region: The user's box, or None for the whole picture.
         size: Width and height of the upright picture, pixels.
-        classes: The classes the network sees in it, most probable first.
     """
 
     path: bytes | None
     region: Box | None
     size: Size
-    classes: tuple[ClassScore, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -69,8 +67,49 @@ class Query:
             **(path_json(self.path) if self.path is not None else {"path": None}),
             "region": list(self.region) if self.region else None,
             "size": list(self.size),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What was searched for: one thing, in one picture or several.
+
+    Attributes:
+        pictures: At least one.
+        classes: The classes the network sees in them, most probable first; none without a classifier.
+    """
+
+    pictures: tuple[QueryPicture, ...]
+    classes: tuple[ClassScore, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "pictures": [item.to_json() for item in self.pictures],
             "classes": [item.to_json() for item in self.classes],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One thing that a search did, in order.
+
+    Attributes:
+        name: ``ranking`` (stored descriptors), ``online`` or ``predefined`` (pictures described anew),
+            ``re-ranking`` or ``expansion``.
+        pictures: How many pictures it compared, looked at or summed.
+        classes: Ids of the query's classes that it used.
+        details: What else is to say, plain values.
+    """
+
+    name: str
+    pictures: int
+    classes: tuple[int, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"stage": self.name, "pictures": self.pictures, "classes": list(self.classes)} | self.details
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +120,12 @@ class Hit:
         rank: From 1.
         record: The picture's number in the collection.
         paths: Every name of this content, sorted; copies are one hit.
-        score: Cosine with the query's descriptor, in [-1, 1].
+        score: Cosine with the query's descriptor, in [-1, 1]: of the last stage that could compare it.
         size: Width and height of the upright picture, pixels.
-        box: Where the network looked for the query's classes, or None.
+        box: Where the network looked for the query's classes (after re-ranking the region that matches best),
+            or None.
         box_reason: Why there is no box, or None.
+        kept: Why it could not be looked at again and keeps its place and score of before, or None.
     """
 
     rank: int
@@ -94,6 +135,7 @@ class Hit:
     size: Size
     box: Box | None = None
     box_reason: str | None = None
+    kept: str | None = None
 
     @property
     def path(self) -> str:
@@ -115,6 +157,8 @@ class Hit:
             record["paths_bytes"] = [name.get("path_bytes") for name in names]
         if self.box_reason:
             record["box_reason"] = self.box_reason
+        if self.kept:
+            record["kept"] = self.kept
         return record
 
 
@@ -128,8 +172,9 @@ class SearchResult:
         settings: What the search was made with, plain values.
         seconds: From reading the query to the last box.
         searched: Number of pictures compared.
-        hits: Ordered by score, then record.
-        query_view: The query picture and its heat map, where views were asked for.
+        hits: Best first; but for those that keep their place, by score, then record.
+        stages: What was done, in order.
+        query_views: For each picture of the query it and its heat map, where views were asked for.
         views: For each hit its picture and heat map, or None where there is no box.
     """
 
@@ -139,7 +184,8 @@ class SearchResult:
     seconds: float
     searched: int
     hits: tuple[Hit, ...]
-    query_view: View | None = None
+    stages: tuple[Stage, ...] = ()
+    query_views: tuple[View, ...] = ()
     views: tuple[View | None, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -150,6 +196,7 @@ class SearchResult:
             "settings": self.settings,
             "seconds": round(self.seconds, 4),
             "searched": self.searched,
+            "stages": [stage.to_json() for stage in self.stages],
             "hits": [hit.to_json() for hit in self.hits],
         }
 

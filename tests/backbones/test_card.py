@@ -84,6 +84,15 @@ def test_not_json(folder, content):
         (["model", "file"], "../model.onnx", "not the name of a file beside the card"),
         (["classes", "file"], "", "not the name of a file beside the card"),
         (["model", "sha256"], "abc", "not 64 hexadecimal digits"),
+        (["classifier"], None, "1 of classifier, scores, classes are null"),
+        (["classes"], None, "1 of classifier, scores, classes are null"),
+        (["default_layer"], "tail", "default layer 'tail' is not among the layers"),
+        (["input", "size"], [64, 33], "no multiple of 32"),
+        (["input", "size"], [64], "size: has 1 items, not 2"),
+        (["layers", "head", "signed"], 1, "signed: is not of type bool"),
+        (["proof", "tolerance"], 2.0, "tolerance 2.0 is outside 0 to 1"),
+        (["proof", "size"], [64, 100_000], "sides outside 1 to 4096"),
+        (["proof", "outputs", "head", "mean"], "big", "mean: is not of type float"),
     ],
 )
 def test_bad_card(folder, keys, value, message):

@@ -144,4 +144,4 @@ def test_a_limit_of_ones_own(photos, encoded, camseek, failing, collection):
     error = failing(*limited, "0.1")
     assert error["code"] == "too_large"
     assert "--max-megapixels" in error["remedy"]
-    assert camseek(*limited, "0.2")["query"]["size"] == [500, 400]
+    assert camseek(*limited, "0.2")["query"]["pictures"][0]["size"] == [500, 400]

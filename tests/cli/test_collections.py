@@ -77,24 +77,25 @@ class TestForeign:
         [
             (["--encoding", "gem"], "encoding cam instead of gem"),
             (["--encoding", "cam:power=2"], "encoding cam instead of cam:power=2"),
-            (["--longer-side", "320"], "longer_side 160 instead of 320"),
+            (["--size", "320"], "size 160 instead of 320"),
             (["--layer", "expand16"], "layer head instead of expand16"),
         ],
     )
     def test_other_settings_are_refused(self, photos, index, failing, collection, option, says):
         folder = photos(2)
-        index(folder, "--encoding", "cam", "--longer-side", "160")
+        index(folder, "--encoding", "cam", "--size", "160")
         error = failing("index", folder, "--collection", collection, *option)
         assert error["code"] == "settings"
         assert says in error["message"]
         assert "leave those options out" in error["remedy"]
 
     def test_the_same_settings_are_taken(self, photos, index, camseek, collection):
-        options = ("--encoding", "gem:power=4", "--longer-side", "64", "--layer", "expand16")
+        options = ("--encoding", "gem:power=4", "--size", "64", "--layer", "expand16")
         folder = photos(2)
         index(folder, *options)
         told = camseek("info", "--collection", collection)
-        assert told["settings"] == {"encoding": "gem:power=4", "longer_side": 64, "layer": "expand16"}
+        wanted = {"encoding": "gem:power=4", "size": "64", "layer": "expand16", "predefined": []}
+        assert told["settings"] == wanted
         assert told["dimensions"] == 672
         # Named again, in part, or not at all.
         for again in (options, options[:2], ()):

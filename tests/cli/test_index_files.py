@@ -120,7 +120,7 @@ class TestNames:
         assert camseek("add", path, "--collection", collection)["skipped"] == []
         told = camseek("search", path, "--collection", collection, "--top", "1", "--no-boxes")
         assert told["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
-        query = told["query"]
+        query = told["query"]["pictures"][0]
         assert base64.b64decode(query.get("path_bytes", "")) in (b"", path)
         assert camseek("remove", path, "--collection", collection)["removed"] == 1
 

@@ -62,8 +62,8 @@ class TestRegions:
             *("search", folder / "wide.png", "--collection", collection),
             *("--region", "64,0,192,96", "--region-reading", reading),
         )
-        assert found["query"]["region"] == [64, 0, 192, 96]
-        assert found["query"]["size"] == [320, 96]
+        assert found["query"]["pictures"][0]["region"] == [64, 0, 192, 96]
+        assert found["query"]["pictures"][0]["size"] == [320, 96]
         assert found["settings"]["region_reading"] == reading
         assert len(found["hits"]) == 3
         assert found["hits"][0]["score"] < 0.999
@@ -96,7 +96,7 @@ class TestRegions:
         camseek("index", folder, "--collection", collection)
         arguments = ("search", folder / "turned.jpg", "--collection", collection, "--region")
         found = camseek(*arguments, "0,0,48,64")
-        assert found["query"]["size"] == [48, 64]
+        assert found["query"]["pictures"][0]["size"] == [48, 64]
         assert found["hits"][0]["size"] == [48, 64]
 
 
@@ -130,7 +130,7 @@ class TestQueries:
 
     def test_relative_names(self, indexed, search, monkeypatch):
         monkeypatch.chdir(indexed.parent)
-        assert search("photos/0.jpg")["query"]["path"] == str(indexed / "0.jpg")
+        assert search("photos/0.jpg")["query"]["pictures"][0]["path"] == str(indexed / "0.jpg")
 
 
 class TestRanking:

@@ -11,7 +11,23 @@ import pytest
 import camseek as package
 from camseek import Settings
 
-VERBS = ("index", "add", "remove", "search", "explain", "evaluate", "info", "check")
+VERBS = (
+    "index",
+    "add",
+    "remove",
+    "search",
+    "explain",
+    "classes",
+    "fit",
+    "evaluate",
+    "audit",
+    "paper",
+    "datasets",
+    "model",
+    "info",
+    "check",
+)
+OF_A_COLLECTION = set(VERBS) - {"audit", "paper", "datasets", "model"}
 
 
 @pytest.fixture
@@ -57,9 +73,9 @@ class TestJson:
     def test_search(self, indexed, collection, camseek, region):
         options = ["--region", ",".join(map(str, region))] if region else []
         told = camseek("search", indexed / "1.jpg", "--collection", collection, "--top", "2", *options)
-        assert told["query"]["path"] == str(indexed / "1.jpg")
-        assert told["query"]["region"] == region
-        assert told["query"]["size"] == [64, 48]
+        assert told["query"]["pictures"][0]["path"] == str(indexed / "1.jpg")
+        assert told["query"]["pictures"][0]["region"] == region
+        assert told["query"]["pictures"][0]["size"] == [64, 48]
         assert told["query"]["classes"][0].keys() == {"id", "name", "probability"}
         assert told["collection"] == str(collection)
         assert told["seconds"] > 0
@@ -91,7 +107,7 @@ class TestJson:
 
     def test_explain_with_a_collections_settings(self, photos, tmp_path, collection, camseek):
         folder = photos(1)
-        camseek("index", folder, "--collection", collection, "--longer-side", "32")
+        camseek("index", folder, "--collection", collection, "--size", "32")
         options = ["--collection", collection, "--report", tmp_path / "seen.png"]
         small = camseek("explain", folder / "0.jpg", *options)
         large = camseek("explain", folder / "0.jpg", "--report", tmp_path / "seen.png")
@@ -121,7 +137,7 @@ class TestJson:
         told = camseek("info", "--collection", collection)
         assert told["collection"] == str(collection)
         assert (told["pictures"], told["files"], told["featureless"], told["added_by_hand"]) == (3, 3, 0, 0)
-        assert told["format_version"] == 1
+        assert told["format_version"] == 2
         assert told["settings"] == Settings().to_json()
         assert re.fullmatch("[0-9a-f]{64}", told["model_checksum"])
         assert told["roots"] == [{"path": str(indexed), "files": 3}]
@@ -164,7 +180,7 @@ class TestExitCodes:
             ("index", "photos", "more", "--collection", "c"),
             ("index", "photos", "--collection", "c", "--encoding", "best"),
             ("index", "photos", "--collection", "c", "--encoding", "gem:size=3"),
-            ("index", "photos", "--collection", "c", "--longer-side", "5"),
+            ("index", "photos", "--collection", "c", "--size", "5"),
             ("index", "photos", "--collection", "c", "--max-megapixels", "0"),
             ("add", "--collection", "c"),
             ("remove", "--collection", "c"),
@@ -180,6 +196,16 @@ class TestExitCodes:
             ("search", "a.jpg", "--collection", "c", "--region", "nan,0,1,1"),
             ("search", "a.jpg", "--collection", "c", "--region-reading", "pixels"),
             ("search", "a.jpg", "--collection", "c", "--no-boxes", "--report", "r.html"),
+            ("search", "a.jpg", "--collection", "c", "--aggregation", "sideways"),
+            ("search", "a.jpg", "--collection", "c", "--aggregation", "predefined"),
+            ("search", "a.jpg", "--collection", "c", "--aggregation", "offline", "--attend", "pier"),
+            ("search", "a.jpg", "--collection", "c", "--classes", "3"),
+            ("search", "a.jpg", "--collection", "c", "--expand-with-query"),
+            ("search", "a.jpg", "--collection", "c", "--expand", "-1"),
+            ("search", "a.jpg", "--collection", "c", "--attend", "pier", "--class-list", "l.txt"),
+            ("search", "a.jpg", "b.jpg", "c.jpg", "--collection", "c", *("--region", "1,2,3,4") * 2),
+            ("classes",),
+            ("classes", "c", "--top", "0"),
             ("explain", "a.jpg", "--report", "r.pdf"),
             ("evaluate", "t.json", "--ap", "oxford"),
             ("info",),
@@ -204,8 +230,11 @@ class TestExitCodes:
     def test_help(self, text, verb):
         told = text(verb, "--help")
         assert told.out.startswith("Usage: camseek")
-        assert "--json" in told.out
-        assert "--collection" in told.out
+        if verb in OF_A_COLLECTION:
+            assert "--collection" in told.out or "COLLECTION" in told.out.splitlines()[0]
+        kinds = [("list",), ("show",), ("check",)] if verb in ("datasets", "model") else [()]
+        for kind in kinds:
+            assert "--json" in text(verb, *kind, "--help").out
         assert told.err == ""
 
     def test_the_version(self, text, process):
@@ -293,9 +322,9 @@ class TestForPeople:
         told = dict(
             line.split(maxsplit=1) for line in text("info", "--collection", collection).out.splitlines()
         )
-        assert told["collection"].startswith(f"{collection} (format 1, made ")
+        assert told["collection"].startswith(f"{collection} (format 2, made ")
         assert told["model"].startswith("efficientnet-lite0, checksum ")
-        assert told["encoding"] == f"{Settings().encoding}, layer head, longer side 640"
+        assert told["encoding"] == f"{Settings().encoding}, layer head, size 640"
         assert told["pictures"] == "3 (0 featureless), 3 files"
         assert re.fullmatch(r"\d+, \d+ a picture", told["bytes"])
         assert told["root"] == f"{indexed}: 3 files"

@@ -13,6 +13,7 @@ import pytest
 import camseek
 from camseek import Encoding, Engine, Limits, Settings, Whitening, fit_whitening, load_model
 from camseek.backbones import onnx_backbone
+from camseek.config import Resize
 from camseek.engine import Encoder
 from camseek.errors import (
     FeaturelessError,
@@ -90,17 +91,17 @@ class TestOpening:
 
     def test_it_is_closed_when_it_cannot_be_used(self, engine, address):
         with pytest.raises(SettingsError):
-            Engine.open(address, settings=Settings(longer_side=100))
+            Engine.open(address, settings=Settings(size=Resize.parse("100")))
 
     def test_settings_of_ones_own(self, address, model, photos):
-        wanted = Settings(encoding=Encoding.parse("gem:power=4"), longer_side=96)
+        wanted = Settings(encoding=Encoding.parse("gem:power=4"), size=Resize.parse("96"))
         with Engine.open(address, settings=wanted, model=model, create=True) as made:
             made.index(photos(2))
             assert made.settings == wanted
         with Engine.open(address, settings=wanted, model=model) as again:
             assert again.settings == wanted
         with pytest.raises(SettingsError, match="gem:power=4 instead of") as error:
-            Engine.open(address, settings=Settings(longer_side=96))
+            Engine.open(address, settings=Settings(size=Resize.parse("96")))
         assert "new collection" in error.value.remedy
 
     def test_another_model(self, engine, address, model):
@@ -192,9 +193,9 @@ class TestSearching:
         file = io.BytesIO(content)
         file.seek(7)
         named, unnamed = filled.search(folder / "3.jpg"), filled.search(file)
-        assert unnamed.query.path is None
-        assert unnamed.query.to_json()["path"] is None
-        assert named.query.path == os.fsencode(folder / "3.jpg")
+        assert unnamed.query.pictures[0].path is None
+        assert unnamed.query.to_json()["pictures"][0]["path"] is None
+        assert named.query.pictures[0].path == os.fsencode(folder / "3.jpg")
         assert unnamed.hits == named.hits
         left_out = filled.search(io.BytesIO(content), without_self=True)
         assert [hit.path for hit in left_out.hits] == [hit.path for hit in named.hits[1:]]
@@ -206,7 +207,7 @@ class TestSearching:
     def test_views(self, filled, folder, encoded):
         (folder / "4.jpg").unlink()
         result = filled.search(io.BytesIO(encoded(2)), views=True, boxes=False)
-        assert result.query_view.pixels.shape == (48, 64, 3)
+        assert result.query_views[0].pixels.shape == (48, 64, 3)
         assert [view is None for view in result.views] == [hit.box is None for hit in result.hits]
         missing = [hit for hit in result.hits if hit.box is None]
         assert [hit.path for hit in missing] == [str(folder / "4.jpg")]
@@ -219,8 +220,8 @@ class TestSearching:
     @pytest.mark.parametrize("reading", ["crop", "cells"])
     def test_regions(self, filled, folder, reading):
         result = filled.search(folder / "0.jpg", region=(3, 4, 50, 40), reading=reading, views=True)
-        assert result.query.region == (3, 4, 50, 40)
-        assert result.query_view.size == (64, 48)
+        assert result.query.pictures[0].region == (3, 4, 50, 40)
+        assert result.query_views[0].size == (64, 48)
         assert len(result.hits) == 5
         with pytest.raises(RegionError):
             filled.search(folder / "0.jpg", region=(3, 4, 65, 40), reading=reading)
@@ -244,7 +245,8 @@ class TestSearching:
 
     def test_a_result_is_plain_in_json(self, filled, folder):
         result = filled.search(folder / "0.jpg", region=(0, 0, 64, 48))
-        assert json.loads(json.dumps(result.to_json(), allow_nan=False))["query"]["region"] == [0, 0, 64, 48]
+        told = json.loads(json.dumps(result.to_json(), allow_nan=False))
+        assert told["query"]["pictures"][0]["region"] == [0, 0, 64, 48]
 
     def test_from_another_thread(self, filled, folder):
         found = []
@@ -361,7 +363,7 @@ class TestDescriptors:
         assert len(runs[0]) == len(SIZES)
 
     def test_indexed_or_asked_for(self, folder, tmp_path, described, monkeypatch):
-        from camseek.engine import engine as module
+        from camseek.engine import searching as module
 
         asked = []
         rank = module.rank
@@ -394,7 +396,7 @@ def test_a_descriptor_that_is_no_number_counts_as_featureless(photos, tmp_path, 
     with Engine.open(tmp_path / "c", model=model, create=True, workers=1) as engine:
         describe, calls = Encoder.describe, []
 
-        def once_nan(self, activations, cells=None):
+        def once_nan(self, activations, cells=None, *, classes=None):
             calls.append(1)
             found = describe(self, activations, cells)
             return found * np.float32("nan") if len(calls) == 2 else found

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from camseek.backbones import Backbone, load_model
-from camseek.config import Encoding, Settings
+from camseek.config import Encoding, Resize, Settings
 from camseek.datasets import GroundTruth, read_ground_truth
 from camseek.engine import Encoder, Engine
 from camseek.engine.measuring import EvaluationReading, evaluate
@@ -20,7 +20,7 @@ from camseek.evaluation import average_precision, overlap
 
 ENCODINGS = ("gem", "sum", "sum:prior=centre", "crow", "cam", "cam:power=3,classes=4")
 SIDE = 192
-SETTINGS = Settings(longer_side=SIDE)
+SETTINGS = Settings(size=Resize.parse(str(SIDE)))
 
 
 def thing(seed: int, size: tuple[int, int] = (160, 128)) -> Image.Image:
@@ -212,12 +212,18 @@ def test_progress_counts_queries_and_pictures(truth: GroundTruth, model: Backbon
 
 def test_settings_are_told(truth: GroundTruth, model: Backbone) -> None:
     told = evaluate(truth, settings=SETTINGS, model=model).to_json()
+    protocols = told["settings"].pop("protocols")
     assert told["settings"] == {
         "model": model.card.name,
+        "model_checksum": model.checksum,
         "layer": "head",
-        "longer_side": SIDE,
+        "size": str(SIDE),
         "whitened": False,
+        "queries_in_database": 0,
+        "queries_in_database_by_name": 0,
     }
+    assert list(protocols) == [str(SETTINGS.encoding)]
+    assert protocols[str(SETTINGS.encoding)]["region_reading"] == "crop"
     assert told["collection"] is None
 
 
@@ -282,13 +288,13 @@ class TestFeatureless:
     @pytest.fixture(autouse=True)
     def blind(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The network sees nothing in pictures of one cell."""
-        describe = Encoder.describe
+        parts = Encoder.parts
 
-        def sees(self: Encoder, activations: Any, cells: Any = None) -> Any:
+        def sees(self: Encoder, activations: Any, cells: Any = None, *, classes: Any = None) -> Any:
             factor = 0 if activations.features.shape[2:] == (1, 1) else 1
-            return describe(self, activations, cells) * np.float32(factor)
+            return parts(self, activations, cells, classes=classes) * np.float32(factor)
 
-        monkeypatch.setattr(Encoder, "describe", sees)
+        monkeypatch.setattr(Encoder, "parts", sees)
 
     def test_is_never_retrieved_and_finds_nothing(self, folder: Path, model: Backbone) -> None:
         thing(3).resize((20, 20)).save(folder / "db" / "3_dark.png")
@@ -360,10 +366,10 @@ class TestCollections:
 
     def test_bring_their_own_settings(self, truth: GroundTruth, engine: Engine, model: Backbone) -> None:
         assert evaluate(truth, engine=engine, settings=engine.settings).encodings[0].name == "gem"
-        with pytest.raises(SettingsError, match="encoding gem, layer head and longer side 192"):
+        with pytest.raises(SettingsError, match="encoding gem, layer head and size 192"):
             evaluate(truth, engine=engine, encodings=[Encoding.parse("gem"), Encoding.parse("sum")])
-        with pytest.raises(SettingsError, match="longer side 192"):
-            evaluate(truth, engine=engine, settings=replace(engine.settings, longer_side=64))
+        with pytest.raises(SettingsError, match="size 192"):
+            evaluate(truth, engine=engine, settings=replace(engine.settings, size=Resize.parse("64")))
         with pytest.raises(ValueError, match="its own model"):
             evaluate(truth, engine=engine, model=model)
 
@@ -386,7 +392,7 @@ def test_buildings(shared_data: Path, model: Backbone) -> None:
     """The easiest of the shared sets: nearly all is found."""
     truth = read_ground_truth(shared_data / "buildings" / "ground_truth.json")
     encodings = [Encoding.parse(name) for name in ("gem", "cam")]
-    measured = evaluate(truth, encodings=encodings, model=model, settings=Settings(longer_side=320))
+    measured = evaluate(truth, encodings=encodings, model=model, settings=Settings(size=Resize.parse("320")))
     for scores in measured.encodings:
         assert scores.mean_average_precision > 0.9
         assert scores.recall(1) > 0.95

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 import camseek
+from camseek.config import Resize
 from camseek.errors import (
     CamseekError,
     DamagedPictureError,
@@ -36,7 +37,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "HEI
 
 
 def read(content, longer_side=640, **options):
-    return decode(io.BytesIO(content), longer_side=longer_side, **options)
+    return decode(io.BytesIO(content), resize=Resize.parse(str(longer_side)), **options)
 
 
 def close(pixels, picture, most=12, mean=3.0):
@@ -71,8 +72,8 @@ def test_a_file_gives_what_its_bytes_give_every_time(tmp_path, samples, format):
         file.write(samples[format])
     with open_file(path) as file:
         file.seek(7)
-        from_file = decode(file, longer_side=50)
-        again = decode(file, longer_side=50)
+        from_file = decode(file, resize=Resize.parse("50"))
+        again = decode(file, resize=Resize.parse("50"))
     from_bytes = read(samples[format], 50)
     np.testing.assert_array_equal(from_file.pixels, from_bytes.pixels)
     np.testing.assert_array_equal(from_file.pixels, again.pixels)
@@ -749,6 +750,7 @@ def in_a_process(script, *arguments):
         sys.path.insert(0, {os.path.dirname(os.path.dirname(camseek.__file__))!r})
         import numpy as np
         from PIL import Image
+        from camseek.config import Resize
         from camseek.images import decode, open_file
         from camseek.errors import CamseekError
         def peak():
@@ -800,7 +802,7 @@ def test_bombs_fail_at_once_and_take_no_memory(make, tmp_path):
             start = time.perf_counter()
             try:
                 with open_file(os.fsencode(os.path.join(sys.argv[1], name))) as file:
-                    decode(file, longer_side=640)
+                    decode(file, resize=Resize.parse("640"))
                 print(name + ":none")
             except CamseekError as error:
                 slow = time.perf_counter() - start > 2
@@ -823,7 +825,7 @@ def test_the_largest_picture_stays_below_2_gb():
         header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
         content = b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data)
         content += chunk(b"IEND", b"")
-        picture = decode(io.BytesIO(content), longer_side=640)
+        picture = decode(io.BytesIO(content), resize=Resize.parse("640"))
         print(picture.size == (width, height), int(picture.pixels.min()), peak())
     """
     right, darkest, most = in_a_process(script)
@@ -965,13 +967,13 @@ class FailingDisk(io.BytesIO):
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_failing_disk_is_told_from_a_damaged_picture(samples, format):
     with pytest.raises(UnreadableFileError, match="the disk fails to read it"):
-        decode(FailingDisk(samples[format]), longer_side=640)
+        decode(FailingDisk(samples[format]), resize=Resize.parse("640"))
 
 
 def test_a_disk_that_fails_from_the_start():
     broken = mock.Mock(spec=io.BytesIO, seek=mock.Mock(side_effect=OSError(errno.EIO, "no")))
     with pytest.raises(UnreadableFileError):
-        decode(broken, longer_side=640)
+        decode(broken, resize=Resize.parse("640"))
     with pytest.raises(UnreadableFileError):
         fingerprint(broken)
 
@@ -1024,11 +1026,6 @@ def test_a_file_without_permission(open_tmp_path):
         [*user, sys.executable, "-c", script, path, package], capture_output=True, text=True, cwd="/"
     )
     assert run.stdout.strip() == "UnreadableFileError there is no permission to read it", run.stderr
-
-
-def test_a_side_below_one_is_the_callers_bug(samples):
-    with pytest.raises(ValueError, match="longer_side"):
-        read(samples["PNG"], 0)
 
 
 def test_fingerprint(tmp_path):
@@ -1142,7 +1139,7 @@ class TestMultiples:
     def test_sides(self, size, expected):
         data = io.BytesIO()
         Image.new("RGB", size, (10, 20, 30)).save(data, "PNG")
-        picture = decode(data, longer_side=640, multiple=32)
+        picture = decode(data, resize=Resize.parse("640"), multiple=32)
         assert picture.pixels.shape == (expected[1], expected[0], 3)
         assert picture.size == size
 
@@ -1151,17 +1148,14 @@ class TestMultiples:
         exif = Image.Exif()
         exif[0x0112] = 6
         Image.new("RGB", (640, 427)).save(data, "JPEG", exif=exif)
-        assert decode(data, longer_side=640, multiple=32).pixels.shape == (640, 416, 3)
+        assert decode(data, resize=Resize.parse("640"), multiple=32).pixels.shape == (640, 416, 3)
 
     def test_a_region_is_rounded_by_itself(self):
         data = io.BytesIO()
         Image.new("RGB", (1000, 1000)).save(data, "PNG")
-        assert decode(data, longer_side=640, multiple=32, region=(5, 5, 305, 155)).pixels.shape == (
-            128,
-            288,
-            3,
-        )
+        region = decode(data, resize=Resize.parse("640"), multiple=32, region=(5, 5, 305, 155))
+        assert region.pixels.shape == (128, 288, 3)
 
     def test_no_multiple_below_one(self):
         with pytest.raises(ValueError, match="multiple"):
-            decode(io.BytesIO(b"x"), longer_side=640, multiple=0)
+            decode(io.BytesIO(b"x"), resize=Resize.parse("640"), multiple=0)

@@ -11,7 +11,7 @@ from PIL import Image
 from camseek.report import explanation_page, explanation_picture, search_page
 from camseek.report.markup import Markup, element, visible
 from camseek.report.parts import base_name, percentage
-from camseek.results import ClassScore, Explanation, Hit, Query, SearchResult, View
+from camseek.results import ClassScore, Explanation, Hit, Query, QueryPicture, SearchResult, View
 
 VOID = {"meta", "link", "img", "input"}
 HOSTILE = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\n\r\t\x01\x7f\u202egpj"
@@ -67,13 +67,13 @@ def make_hit(rank, **changes):
 
 def make_result(*hits, views=None, **changes):
     result = SearchResult(
-        query=Query(b"/queries/apple.jpg", (0, 120, 160, 480), (640, 480), CLASSES),
+        query=Query((QueryPicture(b"/queries/apple.jpg", (0, 120, 160, 480), (640, 480)),), CLASSES),
         collection="/collections/fruit",
-        settings={"encoding": "cam:power=3", "longer_side": 640, "region_reading": "crop", "layer": "head"},
+        settings={"encoding": "cam:power=3", "size": "640", "region_reading": "crop", "layer": "head"},
         seconds=0.4123,
         searched=1234,
         hits=hits,
-        query_view=make_view(),
+        query_views=(make_view(),),
         views=tuple(make_view() for _ in hits) if views is None else views,
     )
     return replace(result, **changes)
@@ -89,7 +89,7 @@ HOSTILE_CLASSES = (ClassScore(1, HOSTILE, 0.5),)
 PAGES = {
     "search": search_page(make_result(make_hit(1), make_hit(2))),
     "nothing found": search_page(make_result()),
-    "no views": search_page(make_result(make_hit(1), views=(), query_view=None)),
+    "no views": search_page(make_result(make_hit(1), views=(), query_views=())),
     "explanation": explanation_page(make_explanation()),
     "hostile search": search_page(
         make_result(
@@ -97,9 +97,9 @@ PAGES = {
             make_hit(2, paths=(HOSTILE_NAME,), box=None, box_reason=HOSTILE + "\udcff"),
             make_hit(3, paths=(HOSTILE_NAME,), box=None, box_reason=HOSTILE),
             views=(make_view(), None, make_view()),
-            query=Query(HOSTILE_NAME, None, (640, 480), HOSTILE_CLASSES),
+            query=Query((QueryPicture(HOSTILE_NAME, None, (640, 480)),), HOSTILE_CLASSES),
             collection=HOSTILE + "\udcff",
-            settings={"encoding": HOSTILE, "longer_side": HOSTILE, "region_reading": HOSTILE},
+            settings={"encoding": HOSTILE, "size": HOSTILE, "region_reading": HOSTILE},
         )
     ),
     "hostile explanation": explanation_page(
@@ -235,7 +235,7 @@ def test_what_the_page_says():
 
 
 def test_a_query_that_came_as_bytes_has_no_name():
-    result = make_result(make_hit(1), query=Query(None, None, (640, 480), ()))
+    result = make_result(make_hit(1), query=Query((QueryPicture(None, None, (640, 480)),), ()))
     assert "1 picture like the query picture" in Page(search_page(result)).text
 
 

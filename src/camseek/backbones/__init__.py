@@ -1,6 +1,21 @@
-"""Backbones: a picture's pixels to feature maps, classifier maps and class scores."""
+"""Backbones: a picture's pixels to feature maps, classifier maps and class scores.
+
+``camseek.backbones.importing`` makes models of other people's networks; it needs the extra
+``camseek[models]``.
+"""
 
 from camseek.backbones.card import ModelCard
+from camseek.backbones.library import find_model, imported_models, models_folder
 from camseek.backbones.onnx_backbone import Activations, Backbone, load_model, probabilities, processors
 
-__all__ = ["Activations", "Backbone", "ModelCard", "load_model", "probabilities", "processors"]
+__all__ = [
+    "Activations",
+    "Backbone",
+    "ModelCard",
+    "find_model",
+    "imported_models",
+    "load_model",
+    "models_folder",
+    "probabilities",
+    "processors",
+]

@@ -5,13 +5,16 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, NoReturn, Self, cast, get_args, get_origin, get_type_hints
 
 from camseek.errors import ModelError
 
 CARD_FILE = "card.json"
+# A card must not make anybody run a network on a picture of any size.
+_MAX_PROOF = 4096
 REPAIR = "get the model's files again (for the embedded model: reinstall camseek)"
 
 
@@ -38,6 +41,7 @@ class Input:
         std: Divisor of each channel, in the network's order.
         channel_order: ``"RGB"`` or ``"BGR"``.
         multiple: H and W are multiples of this.
+        size: H and W, for a network that takes no other; None where any multiple will do.
     """
 
     name: str
@@ -45,21 +49,27 @@ class Input:
     std: tuple[float, float, float]
     channel_order: str
     multiple: int
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A layer whose activations, (N, channels, H / stride, W / stride), are never negative.
+    """A layer whose activations have the shape (N, channels, H / stride, W / stride).
 
     Attributes:
         output: Name of the graph's output.
         channels: Number of channels, K.
         stride: Pixels a cell, in both directions.
+        signed: Whether values may be negative (SiLU, GELU, patch tokens). In feature maps negatives count
+            as 0.
+        source: What the layer was called in the network that was imported.
     """
 
     output: str
     channels: int
     stride: int
+    signed: bool = False
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +107,40 @@ class Classes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """What is remembered of an output (B = 1).
+
+    Attributes:
+        shape: Its shape, batch included.
+        mean: Mean of its values.
+        spread: Root of the mean of their squares.
+        first: Its first eight channels, or scores: each channel's mean over its cells.
+    """
+
+    shape: tuple[int, ...]
+    mean: float
+    spread: float
+    first: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What the network gave for the generated pattern when its card was made (``camseek.backbones.proof``).
+
+    Attributes:
+        size: Height and width of the pattern.
+        tolerance: Largest difference allowed, as a share of an output's spread.
+        outputs: What each layer, and ``scores``, gave.
+    """
+
+    size: tuple[int, int]
+    tolerance: float
+    outputs: Mapping[str, Digest]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """Everything ``card.json`` says; every key is required and no other is allowed.
+    """Everything ``card.json`` says; only keys with a default may be missing, and no other is allowed.
 
     Attributes:
         name: The model's name.
@@ -110,9 +152,12 @@ class ModelCard:
         model: The network's file.
         input: What the network takes.
         layers: The layers that feature maps may come from, by name.
-        classifier: The linear layer after global average pooling.
+        classifier: The linear layer after global average pooling; None for a plain backbone, which gives
+            feature maps and nothing else. Then ``scores`` and ``classes`` are None as well.
         scores: Name of the graph's output that gives the logits, (N, classes).
         classes: The classes' names.
+        default_layer: The layer that gives the feature maps where none is asked for.
+        proof: What it gave when it was made; None where nobody wrote that down.
     """
 
     name: str
@@ -124,9 +169,11 @@ class ModelCard:
     model: ModelFile
     input: Input
     layers: Mapping[str, Layer]
-    classifier: Classifier
-    scores: str
-    classes: Classes
+    classifier: Classifier | None
+    scores: str | None
+    classes: Classes | None
+    default_layer: str = "head"
+    proof: Proof | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -149,6 +196,10 @@ class ModelCard:
         _check(card, str(path))
         return card
 
+    def to_json(self) -> dict[str, Any]:
+        """The card as ``card.json`` holds it."""
+        return asdict(self)
+
 
 def _fail(where: str, what: str) -> NoReturn:
     raise ModelError(f"{where}: {what}", remedy=REPAIR)
@@ -157,6 +208,8 @@ def _fail(where: str, what: str) -> NoReturn:
 def _parse(kind: Any, data: Any, where: str) -> Any:
     """JSON's ``data`` as a value of the annotated type ``kind``; nothing is converted but int to float."""
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is UnionType:  # of a type and None
+        return None if data is None else _parse(arguments[0], data, where)
     if is_dataclass(kind):
         return _parse_record(cast("type[Any]", kind), data, where)
     if origin is tuple:
@@ -174,10 +227,11 @@ def _parse(kind: Any, data: Any, where: str) -> Any:
 
 
 def _parse_record(kind: type[Any], data: Any, where: str) -> Any:
-    values, known = _object(data, where), {field.name for field in fields(kind)}
-    if unknown := sorted(values.keys() - known):
+    values, known = _object(data, where), {field.name: field for field in fields(kind)}
+    if unknown := sorted(values.keys() - known.keys()):
         _fail(where, f"unknown keys: {', '.join(unknown)}")
-    if missing := sorted(known - values.keys()):
+    required = {name for name, field in known.items() if field.default is MISSING}
+    if missing := sorted(required - values.keys()):
         _fail(where, f"missing keys: {', '.join(missing)}")
     hints = get_type_hints(kind)
     return kind(**{key: _parse(hints[key], value, f"{where}: {key}") for key, value in values.items()})
@@ -190,22 +244,45 @@ def _object(data: Any, where: str) -> dict[str, Any]:
 def _check(card: ModelCard, where: str) -> None:
     """What the types do not say."""
     for item in (card.model, card.classes):
-        if item.file != os.path.basename(item.file) or item.file in ("", ".", ".."):
-            _fail(where, f"{item.file!r} is not the name of a file beside the card")
-        if not re.fullmatch("[0-9a-f]{64}", item.sha256):
-            _fail(where, f"the SHA-256 of {item.file} is not 64 hexadecimal digits")
-    if card.classes.count < 1:
+        if item is not None:
+            _check_file(item, where)
+    if card.classes is not None and card.classes.count < 1:
         _fail(where, f"there are {card.classes.count} classes")
-    if card.input.channel_order not in ("RGB", "BGR"):
-        _fail(where, f"channel order {card.input.channel_order!r} is neither RGB nor BGR")
-    if not all(map(math.isfinite, (*card.input.mean, *card.input.std))) or min(card.input.std) <= 0:
-        _fail(where, "mean and std must be finite, std above 0")
-    if not 1 <= card.input.multiple <= 256:
-        _fail(where, f"multiple {card.input.multiple} is outside 1 to 256")
+    _check_input(card.input, where)
     for name, layer in card.layers.items():
         if layer.channels < 1:
             _fail(where, f"layer {name} has {layer.channels} channels")
         if layer.stride < 1 or card.input.multiple % layer.stride:
             _fail(where, f"layer {name}: {card.input.multiple} is no multiple of its stride {layer.stride}")
-    if card.classifier.layer not in card.layers:
+    parts = {"classifier": card.classifier, "scores": card.scores, "classes": card.classes}
+    if 0 < (missing := sum(part is None for part in parts.values())) < len(parts):
+        _fail(where, f"{missing} of {', '.join(parts)} are null: a model has all three or none")
+    if card.classifier is not None and card.classifier.layer not in card.layers:
         _fail(where, f"the classifier's layer {card.classifier.layer!r} is not among the layers")
+    if card.default_layer not in card.layers:
+        _fail(where, f"the default layer {card.default_layer!r} is not among the layers")
+    if card.proof is not None:
+        if min(card.proof.size) < 1 or max(card.proof.size) > _MAX_PROOF:
+            _fail(where, f"the proof's pattern has sides outside 1 to {_MAX_PROOF}")
+        if not 0 < card.proof.tolerance < 1:
+            _fail(where, f"the proof's tolerance {card.proof.tolerance} is outside 0 to 1")
+
+
+def _check_file(item: ModelFile | Classes, where: str) -> None:
+    if item.file != os.path.basename(item.file) or item.file in ("", ".", ".."):
+        _fail(where, f"{item.file!r} is not the name of a file beside the card")
+    if not re.fullmatch("[0-9a-f]{64}", item.sha256):
+        _fail(where, f"the SHA-256 of {item.file} is not 64 hexadecimal digits")
+
+
+def _check_input(wanted: Input, where: str) -> None:
+    if wanted.channel_order not in ("RGB", "BGR"):
+        _fail(where, f"channel order {wanted.channel_order!r} is neither RGB nor BGR")
+    if not all(map(math.isfinite, (*wanted.mean, *wanted.std))) or min(wanted.std) <= 0:
+        _fail(where, "mean and std must be finite, std above 0")
+    if not 1 <= wanted.multiple <= 256:
+        _fail(where, f"multiple {wanted.multiple} is outside 1 to 256")
+    if wanted.size is not None and (
+        min(wanted.size) < 1 or any(side % wanted.multiple for side in wanted.size)
+    ):
+        _fail(where, f"the size {wanted.size} is no multiple of {wanted.multiple}")

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from numpy.typing import NDArray
 
-from camseek.backbones.card import REPAIR, Layer, ModelCard
-from camseek.errors import ModelError
+from camseek.backbones.card import REPAIR, Classes, Classifier, Input, Layer, ModelCard
+from camseek.backbones.library import EMBEDDED, find_model
+from camseek.errors import ModelError, SettingsError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg, SessionOptions
@@ -20,19 +22,18 @@ F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 BOOL = NDArray[np.bool_]
 
-EMBEDDED = Path(__file__).parent / "data" / "efficientnet_lite0"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Activations:
     """What the network gives for a picture. B is 1.
 
     Attributes:
-        features: Feature maps of the chosen layer, non-negative.
-        classifier_maps: Maps just before global average pooling, non-negative; the same array as
-            ``features`` where the chosen layer is the classifier's.
+        features: Feature maps of the chosen layer, non-negative: in a signed layer, negatives are 0 here.
+        classifier_maps: Maps just before global average pooling, as they are; the same array as
+            ``features`` where the chosen layer is the classifier's and not signed. Of a plain backbone, which
+            has no classifier, ``features``.
         scores: Logits: classifier weights times the means of the classifier maps (padding included), plus
-            the bias.
+            the bias. Of a plain backbone (B, 0).
         mask: True for the feature maps' cells that hold a pixel of the picture, False for those wholly
             in padding.
         classifier_mask: The same for the classifier maps.
@@ -56,8 +57,10 @@ class Backbone:
 
     Attributes:
         card: What the model's card says.
+        has_classifier: False for a plain backbone: no class names, no scores, no class activation maps.
         class_names: The classes' names, in the order of the scores; two classes may share a name.
-        classifier_weights: The linear layer after global average pooling, (classes, K').
+        classifier_weights: The linear layer after global average pooling, (classes, K'); of a plain backbone
+            (0, K).
         classifier_bias: Its bias, (classes,).
         checksum: SHA-256 of the network's file, hexadecimal.
         layer: Name of the layer that gives the feature maps.
@@ -66,6 +69,7 @@ class Backbone:
     """
 
     card: ModelCard
+    has_classifier: bool
     class_names: tuple[str, ...]
     classifier_weights: Float32[F32, "classes K2"]
     classifier_bias: Float32[F32, "classes"]
@@ -89,11 +93,13 @@ class Backbone:
         self.layer = layer
         self.stride = card.layers[layer].stride
         self.channels = card.layers[layer].channels
-        self.classifier_weights, self.classifier_bias = _checked_classifier(session, card)
+        self.has_classifier = card.classifier is not None
+        self.classifier_weights, self.classifier_bias = _checked_classifier(session, card, self.channels)
         self._session = session
         self._features = card.layers[layer]
-        self._classifier = card.layers[card.classifier.layer]
-        self._outputs = list(dict.fromkeys([self._features.output, self._classifier.output, card.scores]))
+        self._classifier = self._features if card.classifier is None else card.layers[card.classifier.layer]
+        outputs = [self._features.output, self._classifier.output, card.scores]
+        self._outputs = [name for name in dict.fromkeys(outputs) if name is not None]
         self._mean = np.array(card.input.mean, np.float32)[:, None, None]
         self._factor = (1 / np.array(card.input.std, np.float64)).astype(np.float32)[:, None, None]
 
@@ -107,7 +113,50 @@ class Backbone:
         again = load_model(self._folder, threads=threads, layer=self.layer)
         if again.checksum != self.checksum:
             raise ModelError(f"the model in {self._folder} has changed", remedy="load it again")
-        return again
+        return again if again.card.input == self.card.input else again.with_input(self.card.input)
+
+    def with_input(self, taken: Input) -> "Backbone":
+        """The same network that takes its pixels in another way: to see what a mistake there costs.
+
+        Args:
+            taken: What it takes; its name, multiple and size are the card's.
+        """
+        card = replace(self.card, input=taken)
+        return Backbone(card, self.class_names, self._session, self.layer, self._folder)
+
+    def require_classifier(self, purpose: str) -> None:
+        """Refuses what needs class scores or class activation maps where there is no classifier.
+
+        Args:
+            purpose: What needs them: ``"online aggregation"``.
+
+        Raises:
+            SettingsError: This is a plain backbone.
+        """
+        if not self.has_classifier:
+            raise SettingsError(
+                f"the model {self.card.name} has no classifier, and {purpose} needs one",
+                remedy="use an encoding without class maps (gem, sum, crow, ucrow, rmac), or a classifier",
+            )
+
+    def fit(self, pixels: UInt8[U8, "height width 3"]) -> UInt8[U8, "height2 width2 3"]:
+        """The picture as the network can take it; ``run`` does this itself, and what fits stays as it is.
+
+        A network that takes one size alone gets the picture scaled to fit into it, aspect kept; the rest is
+        padding. Others take any size.
+        """
+        size = self.card.input.size
+        if size is None or not pixels.size:
+            return pixels
+        height, width = pixels.shape[:2]
+        scale = min(size[0] / height, size[1] / width)
+        fitted = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if fitted == (width, height):
+            return pixels
+        from PIL import Image
+
+        picture = Image.fromarray(np.ascontiguousarray(pixels))
+        return np.asarray(picture.resize(fitted, Image.Resampling.BICUBIC, reducing_gap=3.0))
 
     def prepare(self, pixels: UInt8[U8, "height width 3"]) -> Float32[F32, "1 3 H W"]:
         """The network's input: ``(x - mean) / std``, padded right and below with 0, which is the mean.
@@ -116,16 +165,18 @@ class Backbone:
             pixels: An upright picture, RGB, 0 to 255.
 
         Returns:
-            H and W are height and width rounded up to the network's multiple (32).
+            H and W are height and width rounded up to the network's multiple (32), or its only size.
 
         Raises:
             ValueError: The picture has no pixels, or is not (height, width, 3).
         """
         if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise ValueError(f"pixels of shape {pixels.shape}, not (height, width, 3)")
+        pixels = self.fit(pixels)
         height, width = pixels.shape[:2]
         multiple = self.card.input.multiple
-        padded = np.zeros((1, 3, _round_up(height, multiple), _round_up(width, multiple)), np.float32)
+        rounded = _round_up(height, multiple), _round_up(width, multiple)
+        padded = np.zeros((1, 3, *(self.card.input.size or rounded)), np.float32)
         picture = padded[0, :, :height, :width]
         picture[...] = (pixels if self.card.input.channel_order == "RGB" else pixels[..., ::-1]).transpose(
             2, 0, 1
@@ -145,25 +196,38 @@ class Backbone:
         """
         tensors = {self.card.input.name: self.prepare(pixels)}
         found = dict(zip(self._outputs, self._session.run(self._outputs, tensors), strict=True))
-        features, classifier_maps = found[self._features.output], found[self._classifier.output]
+        maps, classifier_maps = found[self._features.output], found[self._classifier.output]
+        features = np.maximum(maps, 0) if self._features.signed else maps
+        if not self.has_classifier:
+            classifier_maps = features
+        fitted = self.fit(pixels).shape
         return Activations(
             features=features,
             classifier_maps=classifier_maps,
-            scores=found[self.card.scores],
-            mask=_mask(pixels.shape, self._features.stride, features.shape),
-            classifier_mask=_mask(pixels.shape, self._classifier.stride, classifier_maps.shape),
+            scores=np.zeros((1, 0), np.float32) if self.card.scores is None else found[self.card.scores],
+            mask=_mask(fitted, self._features.stride, features.shape),
+            classifier_mask=_mask(fitted, self._classifier.stride, classifier_maps.shape),
         )
+
+    def outputs(self, pixels: UInt8[U8, "height width 3"]) -> Mapping[str, F32]:
+        """What each of the card's layers gives for a picture, by name and as it is, and ``scores``."""
+        names = {name: layer.output for name, layer in self.card.layers.items()}
+        if self.card.scores is not None:
+            names["scores"] = self.card.scores
+        values = self._session.run(list(names.values()), {self.card.input.name: self.prepare(pixels)})
+        return dict(zip(names, values, strict=True))
 
 
 def load_model(
-    folder: str | os.PathLike[str] | None = None, *, threads: int | None = None, layer: str = "head"
+    model: str | os.PathLike[str] | None = None, *, threads: int | None = None, layer: str | None = None
 ) -> Backbone:
     """Loads a model and checks that its files are whole and fit together.
 
     Args:
-        folder: Where its ``card.json`` lies; None for the embedded EfficientNet-Lite0.
+        model: The folder where its ``card.json`` lies, or the name of an imported model; None for the
+            embedded EfficientNet-Lite0.
         threads: Threads of one forward pass; None for one a processor that this process may use.
-        layer: The layer of the card that gives the feature maps.
+        layer: The layer of the card that gives the feature maps; None for the card's own choice.
 
     Raises:
         ModelError: A file is missing, damaged or not what the card says, or there is no such layer.
@@ -171,21 +235,22 @@ def load_model(
     """
     if threads is not None and threads < 1:
         raise ValueError(f"{threads} threads")
-    place = EMBEDDED if folder is None else Path(folder)
+    place = EMBEDDED if model is None else find_model(model)
     card = ModelCard.read(place)
+    layer = card.default_layer if layer is None else layer
     if layer not in card.layers:
         raise ModelError(
             f"model {card.name} has no layer {layer!r}", remedy=f"use one of: {', '.join(card.layers)}"
         )
-    class_names = _class_names(place, card)
-    model = place / card.model.file
+    class_names = () if card.classes is None else _class_names(place, card.classes)
+    network = place / card.model.file
     try:
-        with open(model, "rb") as file:
+        with open(network, "rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"cannot read {model}: {error.strerror}", remedy=REPAIR) from error
-    _compare_checksums(model, checksum, card.model.sha256)
-    session = _session(model, processors() if threads is None else threads)
+        raise ModelError(f"cannot read {network}: {error.strerror}", remedy=REPAIR) from error
+    _compare_checksums(network, checksum, card.model.sha256)
+    session = _session(network, processors() if threads is None else threads)
     _check_graph(session, card)
     return Backbone(card, class_names, session, layer, place)
 
@@ -223,19 +288,19 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def _class_names(folder: Path, card: ModelCard) -> tuple[str, ...]:
-    path = folder / card.classes.file
+def _class_names(folder: Path, classes: Classes) -> tuple[str, ...]:
+    path = folder / classes.file
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}", remedy=REPAIR) from error
-    _compare_checksums(path, hashlib.sha256(content).hexdigest(), card.classes.sha256)
+    _compare_checksums(path, hashlib.sha256(content).hexdigest(), classes.sha256)
     try:
         names = tuple(content.decode("utf-8").splitlines())
     except UnicodeDecodeError as error:
         raise ModelError(f"{path} is not UTF-8", remedy=REPAIR) from error
-    if len(names) != card.classes.count:
-        raise ModelError(f"{path} names {len(names)} classes, not {card.classes.count}", remedy=REPAIR)
+    if len(names) != classes.count:
+        raise ModelError(f"{path} names {len(names)} classes, not {classes.count}", remedy=REPAIR)
     return names
 
 
@@ -250,14 +315,15 @@ def _check_graph(session: "InferenceSession", card: ModelCard) -> None:
     inputs = session.get_inputs()
     if [tensor.name for tensor in inputs] != [card.input.name]:
         raise _misfit(card, f"its inputs are {[tensor.name for tensor in inputs]}, not {card.input.name!r}")
-    _check_tensor(card, card.input.name, inputs[0], (None, 3, None, None))
-    classes, channels = card.classes.count, card.layers[card.classifier.layer].channels
+    _check_tensor(card, card.input.name, inputs[0], (None, 3, *(card.input.size or (None, None))))
     shapes: dict[str, tuple[int | None, ...]] = {
-        **{layer.output: (None, layer.channels, None, None) for layer in card.layers.values()},
-        card.scores: (None, classes),
-        card.classifier.weights: (classes, channels),
-        card.classifier.bias: (classes,),
+        layer.output: (None, layer.channels, None, None) for layer in card.layers.values()
     }
+    if card.classifier is not None and card.classes is not None and card.scores is not None:
+        classes, channels = card.classes.count, card.layers[card.classifier.layer].channels
+        shapes[card.scores] = (None, classes)
+        shapes[card.classifier.weights] = (classes, channels)
+        shapes[card.classifier.bias] = (classes,)
     for name, shape in shapes.items():
         _check_tensor(card, name, outputs.get(name), shape)
 
@@ -265,34 +331,48 @@ def _check_graph(session: "InferenceSession", card: ModelCard) -> None:
 def _check_tensor(
     card: ModelCard, name: str, tensor: "NodeArg | None", shape: tuple[int | None, ...]
 ) -> None:
-    """A None in the shape is a size that the picture decides."""
+    """A None in the shape is a size that the picture decides, which outputs may declare for a fixed one."""
     if tensor is None:
         raise _misfit(card, f"it has no output {name!r}")
     if tensor.type != "tensor(float)":
         raise _misfit(card, f"{name} is a {tensor.type}, not float32")
     found = tuple(size if isinstance(size, int) else None for size in tensor.shape)
+    if name != card.input.name and len(found) == len(shape):
+        found = tuple(size if wanted is not None else None for size, wanted in zip(found, shape, strict=True))
     if found != shape:
         raise _misfit(card, f"{name} has the shape {tensor.shape}, not {shape} (None: any size)")
 
 
 def _checked_classifier(
-    session: "InferenceSession", card: ModelCard
+    session: "InferenceSession", card: ModelCard, channels: int
 ) -> tuple[Float32[F32, "classes K2"], Float32[F32, "classes"]]:
     """Runs the graph on a small pattern and compares what comes with the card; gives weights and bias."""
-    height, width = card.input.multiple, 2 * card.input.multiple
+    height, width = card.input.size or (card.input.multiple, 2 * card.input.multiple)
     pattern = np.linspace(-1, 1, 3 * height * width, dtype=np.float32).reshape(1, 3, height, width)
     layers = list(card.layers.values())
-    names = [layer.output for layer in layers] + [card.scores, card.classifier.weights, card.classifier.bias]
+    names = [layer.output for layer in layers]
+    classifier, logits = card.classifier, card.scores
+    if classifier is not None and logits is not None:
+        names += [logits, classifier.weights, classifier.bias]
     try:
         found = dict(zip(names, session.run(names, {card.input.name: pattern}), strict=True))
     except Exception as error:  # its exceptions have no common base below this
         raise _misfit(card, f"it does not run on {height} x {width} pixels: {error}") from error
     for layer in layers:
         _check_maps(card, layer, found[layer.output], height, width)
-    maps = found[card.layers[card.classifier.layer].output]
-    weights, bias = found[card.classifier.weights], found[card.classifier.bias]
-    scores = maps.mean(axis=(2, 3)) @ weights.T + bias
-    if not np.allclose(scores, found[card.scores], rtol=1e-3, atol=1e-3):
+    if classifier is None or logits is None:
+        return np.zeros((0, channels), np.float32), np.zeros(0, np.float32)
+    return _compared_classifier(card, classifier, found, found[logits])
+
+
+def _compared_classifier(
+    card: ModelCard, classifier: Classifier, found: Mapping[str, F32], scores: F32
+) -> tuple[Float32[F32, "classes K2"], Float32[F32, "classes"]]:
+    """Weights and bias, which must give the scores."""
+    maps = found[card.layers[classifier.layer].output]
+    weights, bias = found[classifier.weights], found[classifier.bias]
+    expected = maps.mean(axis=(2, 3)) @ weights.T + bias
+    if not np.allclose(expected, scores, rtol=1e-3, atol=1e-3 * max(1, float(np.abs(scores).max()))):
         raise _misfit(card, f"{card.scores} is not the classifier's weights times its layer's means")
     return weights, bias
 
@@ -301,8 +381,10 @@ def _check_maps(card: ModelCard, layer: Layer, maps: F32, height: int, width: in
     expected = (height // layer.stride, width // layer.stride)
     if maps.shape[2:] != expected:
         raise _misfit(card, f"{layer.output} has {maps.shape[2:]} cells, not {expected}: another stride")
-    if not maps.min() >= 0:
-        raise _misfit(card, f"{layer.output} has negative values or NaN: no layer after a ReLU")
+    if not np.isfinite(maps).all():
+        raise _misfit(card, f"{layer.output} has infinite values or NaN")
+    if not layer.signed and maps.min() < 0:
+        raise _misfit(card, f"{layer.output} has negative values: no layer after a ReLU, and not signed")
 
 
 def _misfit(card: ModelCard, what: str) -> ModelError:

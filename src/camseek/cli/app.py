@@ -8,10 +8,16 @@ from typing import Any
 
 import click
 
+from camseek.cli.audit import audit_command
+from camseek.cli.classes import classes_command
+from camseek.cli.datasets import datasets
 from camseek.cli.evaluate import evaluate_command
+from camseek.cli.fit import fit
 from camseek.cli.indexing import add, index, remove
 from camseek.cli.keeping import check, info
+from camseek.cli.model import model
 from camseek.cli.output import ReaderGoneError, emit, note, printable, speak_utf8
+from camseek.cli.paper import paper_command
 from camseek.cli.searching import explain, search
 from camseek.errors import CamseekError, OutputError
 from camseek.version import VERSION
@@ -40,7 +46,22 @@ def camseek() -> None:
     """
 
 
-for command in (index, add, remove, search, explain, evaluate_command, info, check):
+for command in (
+    index,
+    add,
+    remove,
+    search,
+    explain,
+    classes_command,
+    evaluate_command,
+    audit_command,
+    paper_command,
+    datasets,
+    fit,
+    model,
+    info,
+    check,
+):
     camseek.add_command(command)
 
 

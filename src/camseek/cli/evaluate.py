@@ -1,122 +1,122 @@
 """``evaluate``."""
 
-from functools import partial
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from camseek.cli.options import (
-    EncodingType,
     NameType,
     collection_option,
     json_option,
+    layer_of,
     limits,
     max_megapixels_option,
     model_option,
     open_engine,
-    settings,
 )
-from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.output import emit, note, printable, require_place, say, shown, write_output
 from camseek.cli.progress import progress
+from camseek.cli.protocols import named_encodings, protocol_options, read_protocols
+from camseek.cli.tables import aligned, interval
 
 if TYPE_CHECKING:
-    from camseek.config import AveragePrecisionForm, Encoding
-    from camseek.engine.measuring import EvaluationReading
+    from camseek.backbones import Backbone
+    from camseek.config import Encoding
     from camseek.evaluation import Evaluation
 
 
-def _named_encodings(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> "dict[str, Encoding]":
-    """Encodings by the names that they were asked for with."""
-    kind = EncodingType()
-    return {value.strip(): kind.convert(value, parameter, context) for value in values}
-
-
 @click.command("evaluate")
-@click.argument("ground_truth", metavar="GROUND_TRUTH", type=NameType())
+@click.argument("truth", metavar="TRUTH", type=NameType())
 @collection_option(required=False)
 @click.option(
     "--encoding",
     "encodings",
     multiple=True,
-    callback=_named_encodings,
+    callback=named_encodings,
     help="An encoding to measure (repeatable; the others are compared with the first). "
     "[default: gem:prior=centre]",
 )
+@protocol_options
 @click.option(
-    "--ap",
-    "ap_form",
-    type=click.Choice(["mean", "trapezoid"]),
-    default="mean",
-    show_default=True,
-    help="Average precision: the mean of the precisions at the positives' ranks, or the trapezoidal area.",
+    "--plot", metavar="FILE", type=NameType(), help="Write an SVG picture of the numbers to this file."
 )
-@click.option(
-    "--region-reading",
-    type=click.Choice(["crop", "cells", "whole"]),
-    default="crop",
-    show_default=True,
-    help="Encode a query region's pixels alone, crop the maps of the whole picture, or ignore regions.",
-)
-@click.option(
-    "--longer-side", type=click.IntRange(32, 4096), help="Scale pictures down to it. [default: 640]"
-)
-@click.option("--layer", help="The model's layer for the feature maps. [default: head]")
 @model_option
 @max_megapixels_option
 @json_option
 def evaluate_command(
-    ground_truth: str,
+    truth: str,
     collection: str | None,
     encodings: "dict[str, Encoding]",
-    ap_form: "AveragePrecisionForm",
-    region_reading: "EvaluationReading",
-    longer_side: int | None,
-    layer: str | None,
+    plot: str | None,
     model: str | None,
     max_megapixels: float,
     as_json: bool,
+    **options: Any,
 ) -> None:
-    """Measure encodings, or a collection, against GROUND_TRUTH, a JSON file.
+    """Measure encodings, or a collection, against TRUTH: a JSON file, or NAME=FOLDER of a public data set.
 
-    Every picture in the file's database folder is searched with each of its queries. With --collection, that
-    collection is searched with its own encoding; it must hold the database, and what else it holds are
-    distractors.
+    Every picture of the database is searched with each of its queries. With --collection, that collection is
+    searched with its own encoding; it must hold the database, and what else it holds are distractors. Query
+    regions are read as crops; give --region-reading cells for the paper's reading.
     """
-    from camseek.datasets import read_ground_truth
-    from camseek.engine.measuring import evaluate
+    from camseek.datasets import open_truth
+    from camseek.engine.measuring import measure
 
-    truth = read_ground_truth(ground_truth)
-    measure = partial(
-        evaluate,
-        truth,
-        encodings=encodings,
-        reading=region_reading,
-        ap_form=ap_form,
-        limits=limits(max_megapixels),
-    )
+    if plot is not None:
+        require_place(plot)
+    known = open_truth(truth)
     if collection is None:
-        from camseek.backbones import load_model
+        options["layer"] = layer_of(model, options["layer"])
+    with ExitStack() as stack:
+        engine, existing = None, None
+        if collection is not None:
+            given = {"encoding": None, "size": options["size"], "layer": options["layer"]}
+            engine = stack.enter_context(
+                open_engine(collection, model=model, max_megapixels=max_megapixels, options=given)
+            )
+            existing = engine.settings
+        loaded: list[Backbone] = []
 
-        wanted = settings(encoding=None, longer_side=longer_side, layer=layer)
-        loaded = load_model(model, layer=wanted.layer)
+        def network() -> "Backbone":
+            if engine is not None:
+                return engine.model
+            if not loaded:
+                from camseek.backbones import load_model
+
+                loaded.append(load_model(model, layer=options["layer"] or "head"))
+            return loaded[0]
+
+        protocols = read_protocols(
+            known, network, encodings, options, existing=existing, max_megapixels=max_megapixels
+        )
         with progress() as shown_progress:
-            result = measure(settings=wanted, model=loaded, progress=shown_progress)
-    else:
-        given = {"encoding": None, "longer_side": longer_side, "layer": layer}
-        with (
-            open_engine(collection, model=model, max_megapixels=max_megapixels, options=given) as engine,
-            progress() as shown_progress,
-        ):
-            result = measure(engine=engine, progress=shown_progress)
+            result = measure(
+                known,
+                protocols,
+                model=None if engine else network(),
+                limits=limits(max_megapixels),
+                progress=shown_progress,
+                engine=engine,
+            )
     for item in result.skipped:
         note(f"skipped: {shown(item.path)}: {printable(item.reason)}")
+    if plot is not None:
+        write_output(plot, _chart(result))
     if as_json:
         emit(result.to_json())
         return
     for line in _lines(result):
         say(line)
+
+
+def _chart(result: "Evaluation") -> str:
+    from camseek.report.plot import Bar, evaluation_chart
+
+    bars = [Bar(item.name, item.mean_average_precision, item.interval) for item in result.encodings]
+    curves = {item.name: item.average_precisions for item in result.encodings}
+    count = len(result.encodings[0].queries)
+    return evaluation_chart(bars, curves, title=f"{shown(result.ground_truth)}: {count} queries")
 
 
 def _lines(result: "Evaluation") -> list[str]:
@@ -126,10 +126,13 @@ def _lines(result: "Evaluation") -> list[str]:
     searched = f"{result.database} pictures"
     if result.collection is not None:
         searched += f" and {result.distractors} distractors of {printable(result.collection)}"
+    elif result.distractors:
+        searched += f" and {result.distractors} distractors"
     lines = [
         f"{shown(result.ground_truth)}: {result.queries} queries, {searched}",
         f"average precision: {result.form}; recall: {RECALL_MEANING}; regions: {result.region_reading}; "
-        f"longer side {result.settings['longer_side']}, layer {result.settings['layer']}",
+        f"size {result.settings['size']}, layer {result.settings['layer']}",
+        *_done(result.settings["protocols"]),
         "",
     ]
     heading = ["encoding", "mAP", "95 % interval", *(f"R@{k}" for k in RECALL_RANKS), "queries", "left out"]
@@ -141,7 +144,7 @@ def _lines(result: "Evaluation") -> list[str]:
         [
             item.name,
             f"{item.mean_average_precision:.3f}",
-            _interval(item.interval),
+            interval(item.interval),
             *(f"{item.recall(k):.3f}" for k in RECALL_RANKS),
             str(len(item.queries)),
             str(result.left_out),
@@ -149,31 +152,57 @@ def _lines(result: "Evaluation") -> list[str]:
         ]
         for item in result.encodings
     ]
-    lines += _aligned([heading, *rows])
+    lines += aligned([heading, *rows])
     if known:
         lines += [
             "",
             f"IoU: {len(result.overlaps)} boxes; of the heat map's box (whatever the encoding), the whole "
             f"picture, and a centred box of {CENTRE_SHARE:.0%} of its area",
         ]
+    lines += _official(result)
     if paired := result.paired:
         heading = ["mAP difference", f"from {paired[0].against}", "95 % interval (paired)"]
-        rows = [[item.name, f"{item.difference:+.3f}", _interval(item.interval, "+")] for item in paired]
-        lines += ["", *_aligned([heading, *rows])]
+        rows = [[item.name, f"{item.difference:+.3f}", interval(item.interval, "+")] for item in paired]
+        lines += ["", *aligned([heading, *rows])]
     return lines
 
 
-def _interval(ends: tuple[float, float], sign: str = "") -> str:
-    return f"{ends[0]:{sign}.3f} to {ends[1]:{sign}.3f}"
+def _done(protocols: dict[str, Any]) -> list[str]:
+    """What a search does beyond comparing descriptors, and what the whitening was fitted on."""
+    plan = next(iter(protocols.values()))["plan"]
+    done: list[str] = []
+    if plan["aggregation"] != "offline":
+        done.append(f"{plan['aggregation']} aggregation")
+    if plan["rerank"]:
+        done.append(f"the first {plan['rerank']} re-ranked")
+    if plan["expand"]:
+        query = " and the query" if plan["expand_with_query"] else ""
+        done.append(f"expanded with the first {plan['expand']}{query}")
+    lines = ["; ".join(done)] if done else []
+    notes = dict.fromkeys(item["whitening_note"] for item in protocols.values() if item["whitening_note"])
+    return [*lines, *(f"whitening fitted on {printable(text)}" for text in notes)]
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Columns of one width: the first to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
+def _official(result: "Evaluation") -> list[str]:
+    """What only some data sets' protocols count: setups, and UKBench's score."""
+    from camseek.evaluation import PRECISION_RANKS
+
+    lines: list[str] = []
+    rows = [
+        [
+            item.name,
+            means.setup,
+            f"{means.mean_average_precision:.3f}",
+            *(f"{value:.3f}" for value in means.mean_precisions),
+            str(means.queries),
+        ]
+        for item in result.encodings
+        for means in item.setups
     ]
+    if rows:
+        heading = ["encoding", "setup", "mAP", *(f"mP@{k}" for k in PRECISION_RANKS), "queries"]
+        lines += ["", *aligned([heading, *rows])]
+    counted = [[item.name, f"{item.n_s:.3f}"] for item in result.encodings if item.n_s is not None]
+    if counted:
+        lines += ["", *aligned([["encoding", "N-S, of 4"], *counted])]
+    return lines

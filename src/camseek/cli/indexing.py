@@ -10,12 +10,13 @@ from camseek.cli.options import (
     encoding_option,
     json_option,
     layer_option,
-    longer_side_option,
     max_megapixels_option,
     model_option,
     open_engine,
+    size_option,
 )
 from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.plans import read_class_list
 from camseek.cli.progress import progress
 from camseek.names import absolute, path_json, path_text
 
@@ -30,8 +31,15 @@ if TYPE_CHECKING:
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files and folders that match.")
 @click.option("--allow-removal", is_flag=True, help="Let a missing or empty PHOTOS take its pictures along.")
 @encoding_option
-@longer_side_option
+@size_option
 @layer_option
+@click.option(
+    "--class-list",
+    metavar="FILE",
+    type=NameType(),
+    help="Describe every picture with these classes: predefined aggregation (a new collection; "
+    "--encoding cam).",
+)
 @model_option
 @max_megapixels_option
 @json_option
@@ -42,8 +50,9 @@ def index(
     exclude: tuple[str, ...],
     allow_removal: bool,
     encoding: Any,
-    longer_side: int | None,
+    size: Any,
     layer: str | None,
+    class_list: str | None,
     model: str | None,
     max_megapixels: float,
     as_json: bool,
@@ -63,7 +72,13 @@ def index(
     except NoCollectionError:
         # A wrong name must not leave an empty collection behind.
         find_pictures(absolute(photos), include=include, exclude=exclude)
-    options = {"encoding": encoding, "longer_side": longer_side, "layer": layer}
+    predefined = None
+    if class_list:
+        from camseek.backbones import load_model
+        from camseek.engine.classes import resolve_classes
+
+        predefined = resolve_classes(load_model(model), read_class_list(class_list))
+    options = {"encoding": encoding, "size": size, "layer": layer, "predefined": predefined}
     with (
         open_engine(
             collection, model=model, max_megapixels=max_megapixels, options=options, create=True

@@ -22,8 +22,12 @@ def info(collection: str, as_json: bool) -> None:
     settings = told.profile.settings
     say(f"collection   {printable(told.address)} (format {told.format_version}, made {told.created})")
     say(f"model        {told.profile.model}, checksum {told.profile.model_checksum[:12]}")
-    say(f"encoding     {settings.encoding}, layer {settings.layer}, longer side {settings.longer_side}")
+    say(f"encoding     {settings.encoding}, layer {settings.layer}, size {settings.size}")
     say(f"pictures     {told.pictures} ({told.featureless} featureless), {told.files} files")
+    if settings.predefined:
+        say(f"classes      {len(settings.predefined)} predefined")
+    if note := told.profile.whitening_note:
+        say(f"whitening    {printable(str(note))}")
     per_picture = f", {told.bytes / told.pictures:.0f} a picture" if told.pictures else ""
     say(f"bytes        {told.bytes}{per_picture}")
     for path, files in told.roots.items():

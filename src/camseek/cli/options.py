@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class RegionType(click.ParamType[tuple[int, int, int, int]]):
-    """``x1,y1,x2,y2`` in whole pixels."""
+class RegionType(click.ParamType["tuple[int, int, int, int] | None"]):
+    """``x1,y1,x2,y2`` in whole pixels, or ``whole``."""
 
     name = "x1,y1,x2,y2"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int, int, int]:
+    ) -> tuple[int, int, int, int] | None:
         """Reads four whole numbers."""
+        if value == "whole":
+            return None
         if isinstance(value, tuple):
             return value  # pyright: ignore[reportUnknownVariableType]  # a default, given as it should be
         try:
@@ -62,6 +64,22 @@ class EncodingType(click.ParamType[Any]):
             self.fail(f"{error.message}; {error.remedy}", param, ctx)
 
 
+class SizeType(click.ParamType[Any]):
+    """The size at which pictures are read."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Reads ``640``, ``smaller:720`` or ``1024x720``."""
+        from camseek.config import Resize, Settings
+        from camseek.errors import SettingsError
+
+        try:
+            return Settings(size=value if isinstance(value, Resize) else Resize.parse(str(value))).size
+        except SettingsError as error:
+            self.fail(f"{error.message}; {error.remedy}", param, ctx)
+
+
 def collection_option(*, required: bool = True) -> Callable[[Function], Function]:
     """``--collection``."""
     return click.option(
@@ -79,9 +97,9 @@ def collection_option(*, required: bool = True) -> Callable[[Function], Function
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, errors too.")
 model_option = click.option(
     "--model",
-    metavar="FOLDER",
+    metavar="MODEL",
     type=NameType(),
-    help="A prepared model to use instead of the embedded one.",
+    help="An imported model, by name or folder, instead of the embedded one (camseek model list).",
 )
 max_megapixels_option = click.option(
     "--max-megapixels",
@@ -96,18 +114,22 @@ encoding_option = click.option(
     help="How a new collection describes pictures: sum, spoc, ucrow, crow, gem[:power=3,prior=none|centre] "
     "or cam[:classes=64,power=1,maps=clipped|minmax]. [default: gem:prior=centre]",
 )
-longer_side_option = click.option(
-    "--longer-side",
-    type=click.IntRange(32, 4096),
-    help="Scale pictures down to this longer side, pixels (a new collection; default 640).",
+size_option = click.option(
+    "--size",
+    type=SizeType(),
+    help="The size at which pictures are read: 640 (longer side), smaller:720 or 1024x720, squeezed "
+    "(a new collection; default 640).",
 )
 layer_option = click.option(
-    "--layer", help="The model's layer for the feature maps (a new collection; default head)."
+    "--layer", help="The model's layer for the feature maps (a new collection; default: the model's)."
 )
 region_option = click.option(
     "--region",
+    "regions",
     type=RegionType(),
-    help="The box of the thing, in pixels of the upright picture, half-open.",
+    multiple=True,
+    help="The box of the thing, in pixels of the upright picture, half-open (repeatable: several of one "
+    "picture, or one for each picture; whole for all of it).",
 )
 
 
@@ -119,17 +141,31 @@ def limits(max_megapixels: float) -> "Limits":
 
 
 def settings(
-    *, encoding: Any, longer_side: int | None, layer: str | None, existing: "Settings | None" = None
+    *,
+    encoding: Any,
+    size: Any,
+    layer: str | None,
+    predefined: "tuple[int, ...] | None" = None,
+    existing: "Settings | None" = None,
 ) -> "Settings":
     """The settings that options ask for, on top of those that are there."""
     from dataclasses import replace
 
     from camseek.config import Settings
 
-    given = {"encoding": encoding, "longer_side": longer_side, "layer": layer}
+    given = {"encoding": encoding, "size": size, "layer": layer, "predefined": predefined}
     return replace(
         existing or Settings(), **{key: value for key, value in given.items() if value is not None}
     )
+
+
+def layer_of(model: str | None, layer: str | None) -> str | None:
+    """The layer asked for, or the one that a named model gives where none is."""
+    if layer is not None or model is None:
+        return layer
+    from camseek.backbones import ModelCard, find_model
+
+    return ModelCard.read(find_model(model)).default_layer
 
 
 def load(model: str | None, layer: str) -> "Backbone | None":
@@ -151,22 +187,23 @@ def open_engine(
 
     Args:
         collection: Its folder.
-        model: A model's folder.
+        model: A model's folder or name.
         max_megapixels: Limit of a picture.
-        options: ``encoding``, ``longer_side`` and ``layer`` as given; an existing collection must have them.
+        options: What ``settings`` takes, as given; an existing collection must have them.
         create: Make it if there is none.
     """
     from camseek.engine import Engine, require_settings
     from camseek.errors import NoCollectionError
     from camseek.store import open_collection
 
-    given = options or {"encoding": None, "longer_side": None, "layer": None}
+    given = options or {"encoding": None, "size": None, "layer": None}
     try:
         existing = open_collection(collection)
     except NoCollectionError:
         if not create:
             raise
-        wanted = settings(**given)
+        chosen: dict[str, Any] = given | {"layer": layer_of(model, given["layer"])}
+        wanted = settings(**chosen)
         return Engine.open(
             collection,
             model=load(model, wanted.layer),

@@ -59,15 +59,16 @@ def note(text: str) -> None:
         click.echo(text, err=True)
 
 
-def require_place(path: str, picture: str) -> None:
+def require_place(path: str, *pictures: str) -> None:
     """Makes sure, before the work, that a report can be written and takes no picture's place.
 
     Raises:
         OutputError: It cannot, or it would.
     """
-    with contextlib.suppress(OSError):
-        if os.path.samefile(path, picture):
-            raise OutputError(f"{path} is the picture itself", remedy="give the report a name of its own")
+    for picture in pictures:
+        with contextlib.suppress(OSError):
+            if os.path.samefile(path, picture):
+                raise OutputError(f"{path} is the picture itself", remedy="give the report a name of its own")
     folder = os.path.dirname(os.path.realpath(path))
     if not os.access(folder, os.W_OK | os.X_OK):
         fault = "Permission denied" if os.path.isdir(folder) else "there is no such folder"

@@ -22,7 +22,9 @@ class _Bar:
         self._started = time.monotonic()
 
     def start(self, total: int) -> None:
-        if total:
+        if self._bar is not None:
+            self._bar.length += total  # another pass
+        elif total:
             self._started = time.monotonic()
             self._bar = click.progressbar(
                 length=total,
@@ -54,8 +56,11 @@ class _Lines:
         self._started = self._told = time.monotonic()
 
     def start(self, total: int) -> None:
-        self._total = total
-        self._started = self._told = time.monotonic()
+        # Work of several passes starts once for each, and the counts go on.
+        self._total = self._done + total
+        self._told = time.monotonic()
+        if not self._done:
+            self._started = self._told
         if total:
             note(f"{total} pictures to read")
 

@@ -1,7 +1,7 @@
 """``search`` and ``explain``."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,13 +16,16 @@ from camseek.cli.options import (
     region_option,
 )
 from camseek.cli.output import emit, note, printable, require_place, say, shown, write_output
+from camseek.cli.plans import plan_options, read_plan, shortlist_option
+from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
+    from camseek.engine import QueryPart
     from camseek.results import Box, Explanation, SearchResult
 
 
 @click.command()
-@click.argument("query", metavar="QUERY", type=NameType())
+@click.argument("queries", metavar="QUERY...", nargs=-1, required=True, type=NameType())
 @collection_option()
 @region_option
 @click.option(
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     help="Encode the region's pixels alone, or crop the maps of the whole picture.",
 )
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="How many hits.")
+@plan_options
+@shortlist_option
 @click.option("--no-boxes", is_flag=True, help="Do not look where the match is; reads no file of a hit.")
 @click.option("--without-self", is_flag=True, help="Leave out the query's own picture, known by its content.")
 @click.option(
@@ -45,9 +50,9 @@ if TYPE_CHECKING:
 @max_megapixels_option
 @json_option
 def search(
-    query: str,
+    queries: tuple[str, ...],
     collection: str,
-    region: "Box | None",
+    regions: "tuple[Box | None, ...]",
     region_reading: str,
     top: int,
     no_boxes: bool,
@@ -56,21 +61,30 @@ def search(
     model: str | None,
     max_megapixels: float,
     as_json: bool,
+    **plan: Any,
 ) -> None:
     """Find the pictures of COLLECTION that show the same thing as QUERY.
 
-    A box is where the network looked for the query's classes: a guide to the eye, not an outline.
+    Several pictures, or several regions of one, are one query: all show the thing. A box is where the network
+    looked for the query's classes, after --rerank the region that matches best: a guide to the eye, not an
+    outline.
     """
     if report and no_boxes:
         raise click.UsageError("--report shows boxes and heat maps; leave --no-boxes out")
     if report:
         if not report.lower().endswith((".html", ".htm")):
             raise click.UsageError(f"--report {report}: name it .html")
-        require_place(report, query)
-    with open_engine(collection, model=model, max_megapixels=max_megapixels) as engine:
+        require_place(report, *queries)
+    planned, parts = read_plan(**plan), _parts(queries, regions)
+    with (
+        open_engine(collection, model=model, max_megapixels=max_megapixels) as engine,
+        progress() as shown_progress,
+    ):
+        named = planned(engine.model)
         result = engine.search(
-            query,
-            region=region,
+            parts,
+            plan=named,
+            progress=shown_progress,
             reading="cells" if region_reading == "cells" else "crop",
             top=top,
             boxes=not no_boxes,
@@ -89,6 +103,20 @@ def search(
         note(f"report: {printable(os.path.abspath(report))}")
 
 
+def _parts(queries: tuple[str, ...], regions: "tuple[Box | None, ...]") -> "list[QueryPart]":
+    """Pictures and their regions: a region each, or several of one picture, or none."""
+    from camseek.engine import QueryPart
+
+    if len(queries) == 1:
+        return [QueryPart(queries[0], region) for region in regions or (None,)]
+    if regions and len(regions) != len(queries):
+        raise click.UsageError(
+            f"{len(regions)} regions for {len(queries)} pictures; give one for each, in their order, "
+            "or the word whole"
+        )
+    return [QueryPart(*pair) for pair in zip(queries, regions or [None] * len(queries), strict=True)]
+
+
 def _tell(result: "SearchResult") -> None:
     if not result.searched:
         note("nothing to find: the collection holds no other pictures")
@@ -97,8 +125,15 @@ def _tell(result: "SearchResult") -> None:
         say(f"{hit.rank:4d}  {hit.score:6.3f}  {box:>20}  {shown(hit.paths[0])}")
         if hit.box_reason:
             note(f"      no box: {printable(hit.box_reason)}")
+        if hit.kept:
+            note(f"      keeps its place: {printable(hit.kept)}")
+    for stage in result.stages[1:]:
+        classes = f", {len(stage.classes)} classes" if stage.classes else ""
+        kept = f", {stage.details['kept']} of them could not be read" if stage.details.get("kept") else ""
+        note(f"{stage.name}: {stage.pictures} pictures{classes}{kept}")
     seen = ", ".join(f"{item.name} {item.probability:.0%}" for item in result.query.classes[:3])
-    note(f"{result.searched} pictures searched in {result.seconds:.2f} s; the network saw {seen}")
+    saw = f"; the network saw {seen}" if seen else ""
+    note(f"{result.searched} pictures searched in {result.seconds:.2f} s{saw}")
 
 
 @click.command()
@@ -146,9 +181,7 @@ def explain(
     else:
         with open_engine(collection, model=model) as engine:
             settings, loaded = engine.settings, engine.model
-    explanation = explain_picture(
-        loaded, picture, top=top, longer_side=settings.longer_side, limits=limits(max_megapixels)
-    )
+    explanation = explain_picture(loaded, picture, top=top, size=settings.size, limits=limits(max_megapixels))
     _write(explanation, written)
     if as_json:
         emit(explanation.to_json() | {"reports": [os.path.abspath(path) for path in written]})

@@ -5,41 +5,44 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
-from typing import get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from camseek.backbones import Activations, Backbone, load_model, processors
-from camseek.config import Limits, RegionReading, Settings
+from camseek.backbones import Backbone, load_model, processors
+from camseek.config import Limits, Plan, RegionReading, Settings
+from camseek.engine.classes import ClassTally, tally
 from camseek.engine.encoder import Encoder
 from camseek.engine.fitting import new_profile, require_model, require_settings
 from camseek.engine.indexing import IndexRun, Progress, Quiet
 from camseek.engine.pipeline import ordered
+from camseek.engine.querying import QueryPart, read_query
 from camseek.engine.reading import PictureReader
-from camseek.engine.sources import Source, find_files, find_pictures, opened
-from camseek.engine.viewing import Attention, Located, attention, class_scores, grid_of, locate, view
-from camseek.errors import CorruptCollectionError, FeaturelessError, NoCollectionError
-from camseek.images import Picture, check_region, fingerprint
-from camseek.names import absolute, path_text
-from camseek.numerics import is_usable
-from camseek.results import Box, Hit, IndexReport, Query, SearchResult, View
+from camseek.engine.searching import Found, Search
+from camseek.engine.sources import Source, find_files, find_pictures
+from camseek.engine.viewing import Attention, Located, class_scores, locate
+from camseek.errors import NoCollectionError
+from camseek.images import Picture
+from camseek.names import absolute
+from camseek.results import Box, Hit, IndexReport, Query, QueryPicture, SearchResult
 from camseek.store import (
     ADDED_BY_HAND,
     Collection,
     DescriptorIndex,
-    StoredPicture,
     Writer,
     create_collection,
     open_collection,
-    rank,
 )
 from camseek.whitening import Whitening
 
+if TYPE_CHECKING:
+    from camseek.engine.refitting import FitReport
+
 F32 = NDArray[np.float32]
+Item = TypeVar("Item")
 
 # So many of the query's classes are told; the descriptor may sum more.
 _TOLD_CLASSES = 5
@@ -79,6 +82,7 @@ class Engine:
         self._model: Backbone | None = None
         self._worker_model: Backbone | None = None
         self._encoder: Encoder | None = None
+        self._encoder_of = -1
         # Threads that work beside each other need the model at the same moment; one of them loads it.
         self._loading = threading.RLock()
         self._index = DescriptorIndex(collection) if keep_descriptors else None
@@ -169,20 +173,23 @@ class Engine:
     def encoder(self) -> Encoder:
         """What makes descriptors, as the collection wants them."""
         with self._loading:
-            if self._encoder is None:
-                whitening = self.collection.profile.whitening
+            profile = self.collection.profile
+            # Another process may have fitted a whitening meanwhile.
+            if self._encoder is None or self._encoder_of != profile.generation:
+                whitening, self._encoder_of = profile.whitening, profile.generation
                 self._encoder = Encoder(
                     self.settings.encoding,
                     self.model.classifier_weights,
                     self.model.classifier_bias,
                     Whitening.from_bytes(whitening) if whitening is not None else None,
+                    np.array(self.settings.predefined, np.int64) if self.settings.predefined else None,
                 )
             return self._encoder
 
     @property
     def reader(self) -> PictureReader:
         """How pictures are read, as the collection and the model want them."""
-        return PictureReader.of(self.model, self.settings.longer_side, self._limits)
+        return PictureReader.of(self.model, self.settings.size, self._limits)
 
     # -- bringing pictures in and out ---------------------------------------------------------------------
 
@@ -238,6 +245,33 @@ class Engine:
             self._run(writer, report, ADDED_BY_HAND, progress).add(files)
         report.seconds = time.perf_counter() - started
         return report
+
+    def fit(
+        self,
+        *,
+        on: str | os.PathLike[str] | None = None,
+        dimensions: int | None = None,
+        sample_classes: int | None = None,
+        max_samples: int = 20_000,
+        allow_removal: bool = False,
+        progress: Progress | None = None,
+    ) -> "FitReport":
+        """Fits PCA-whitening on the user's own pictures and encodes the collection anew (METHOD step 5).
+
+        ``camseek.engine.refitting.fit`` says what the arguments are and what is raised.
+        """
+        from camseek.engine import refitting
+
+        return refitting.fit(
+            self,
+            on=on,
+            dimensions=dimensions,
+            sample_classes=sample_classes,
+            max_samples=max_samples,
+            allow_removal=allow_removal,
+            workers=self._workers,
+            progress=progress,
+        )
 
     def remove(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[int, list[bytes]]:
         """Takes files, and whatever lies under folders, out of the collection; the disk is not touched.
@@ -295,31 +329,37 @@ class Engine:
 
     def search(
         self,
-        query: Source,
+        query: Source | Sequence[QueryPart],
         *,
         region: Box | None = None,
         reading: RegionReading = "crop",
         top: int = 20,
+        plan: Plan | None = None,
         boxes: bool = True,
         without_self: bool = False,
         views: bool = False,
+        progress: Progress | None = None,
     ) -> SearchResult:
         """Finds the pictures that show the same thing.
 
         Args:
-            query: The query picture.
-            region: The box of the thing, pixels of the upright picture, half-open; None for all of it.
+            query: The query picture, or several pictures or regions of one thing.
+            region: The box of the thing in a single picture, pixels of the upright picture, half-open; None
+                for all of it.
             reading: How a region is read: ``crop`` encodes its pixels alone, ``cells`` crops the maps of the
-                whole picture (paper section 4).
+                whole picture (METHOD, "Query").
             top: How many hits at most, 1 or more.
+            plan: Aggregation, re-ranking and expansion; None to compare stored descriptors alone.
             boxes: Box where the network looks for the query's classes in each hit; reads the hits' files.
-            without_self: Leave the query's own picture out, known by its content.
+            without_self: Leave the query's own pictures out, known by their content.
             views: Keep the pictures and heat maps, for a report.
+            progress: Told how many pictures the plan looks at.
 
         Raises:
             PictureError: The query is no picture that can be used.
             RegionError: The region is empty, reversed or outside the picture.
             FeaturelessError: The network sees nothing in the query.
+            SettingsError: The plan does not fit the model.
             CollectionError: The collection cannot be read.
         """
         if top < 1:
@@ -327,107 +367,137 @@ class Engine:
         if reading not in get_args(RegionReading):
             raise ValueError(f"there is no region reading {reading!r}")
         started = time.perf_counter()
-        name, content, picture, activations, descriptor = self._read_query(query, region, reading)
-        if not is_usable(descriptor):
-            which = "the query" if name is None else path_text(name)
-            raise FeaturelessError(
-                f"the network sees nothing in {which}", remedy="use a larger region or another picture"
-            )
+        plan = plan or Plan()
+        sought = read_query(_parts(query, region), self.model, self.encoder, self.reader, reading)
+        wanted = sought.attention(plan.attend)
+        # One thread a picture where many are looked at; a plain search never loads that model.
+        model = self._in_worker() if plan.looks or boxes or views else self.model
         with self.collection.snapshot():
-            own = self.collection.find(content) if without_self else None
-            if self._index is not None:
-                self._index.refresh()
-                source, threads = self._index, nullcontext()
-            else:
-                # From the file in small blocks: what threads gain there, waiting for each other takes away,
-                # and several times over where other programs want the cores too.
-                source, threads = self.collection, threadpool_limits(1, user_api="blas")
-            with threads:
-                records, scores, searched = rank(
-                    source, descriptor, top, without=[] if own is None else [own]
-                )
-            stored = self.collection.pictures(records.tolist())
-        pictures = [_whole(stored.get(record), self.collection.address) for record in records.tolist()]
-        wanted = attention(activations)
-        located = self._locate(pictures, wanted) if boxes or views else [None] * len(pictures)
-        query_view = None
-        if views:
-            # Of a region only a part of the picture or of its maps was looked at.
-            whole = view(self.model, picture, activations, wanted) if region is None else None
-            query_view = whole or self._whole_view(query, wanted)
-        hits = tuple(
-            Hit(
-                rank=place,
-                record=item.record,
-                paths=item.paths,
-                score=float(score),
-                size=item.size,
-                box=where.box if where else None,
-                box_reason=where.reason if where else None,
+            search = Search(
+                collection=self.collection,
+                index=self._index,
+                settings=self.settings,
+                model=model,
+                encoder=self.encoder,
+                reader=self.reader,
+                workers=self._workers,
+                progress=progress or Quiet(),
             )
-            for place, (item, score, where) in enumerate(zip(pictures, scores, located, strict=True), 1)
-        )
+            found, searched = search.run(
+                sought, plan, top=top, without_self=without_self, boxes=wanted if boxes or views else None
+            )
+        located = self._locate(found, wanted, views=views) if boxes or views else [None] * len(found)
         return SearchResult(
-            query=Query(name, region, picture.size, class_scores(self.model, activations, _TOLD_CLASSES)),
+            query=Query(
+                tuple(QueryPicture(part.name, part.part.region, part.picture.size) for part in sought.parts),
+                class_scores(self.model, sought.scores, _TOLD_CLASSES),
+            ),
             collection=self.collection.address,
             settings={
                 **self.settings.to_json(),
                 "model": self.collection.profile.model,
-                "region_reading": reading if region else None,
+                "region_reading": reading if any(part.part.region for part in sought.parts) else None,
                 "top": top,
+                "plan": plan.to_json(),
                 "boxes": boxes,
                 "without_self": without_self,
             },
             seconds=time.perf_counter() - started,
             searched=searched,
-            hits=hits,
-            query_view=query_view,
+            hits=tuple(map(_hit, range(1, len(found) + 1), found, located)),
+            stages=tuple(search.stages),
+            query_views=sought.views(self.model, self.reader, wanted) if views else (),
             views=tuple(where.view if where else None for where in located) if views else (),
         )
 
-    def _read_query(
-        self, query: Source, region: Box | None, reading: RegionReading
-    ) -> tuple[bytes | None, bytes, Picture, Activations, Float32[F32, " D"]]:
-        """The query's name, content, pixels, activations inside the region, and descriptor."""
-        with opened(query) as (name, file):
-            content = fingerprint(file)
-            cropped = region if reading == "crop" else None
-            picture = self.reader.read(file, cropped)
-        activations = self.model.run(picture.pixels)
-        if region is None or reading == "crop":
-            return name, content, picture, activations, self.encoder.describe(activations)[0]
-        cells = grid_of(picture, self.model.stride).cells(check_region(region, picture.size))
-        inside = self.encoder.inside(activations, cells)
-        return name, content, picture, inside, self.encoder.describe(activations, cells)[0]
+    def classes(
+        self,
+        *,
+        like: Sequence[str | os.PathLike[str]] | None = None,
+        per_picture: int = 64,
+        sample: int = 1000,
+        progress: Progress | None = None,
+    ) -> ClassTally:
+        """Counts the classes that pictures show most, for a predefined list (METHOD, "Predefined classes").
 
-    def _whole_view(self, query: Source, wanted: Attention) -> View:
-        with opened(query) as (_, file):
-            picture = self.reader.read(file)
-        return view(self.model, picture, self.model.run(picture.pixels), wanted)
+        Args:
+            like: Pictures or folders of one theme; None for the collection's own pictures.
+            per_picture: N_C: how many of each picture's most probable classes count.
+            sample: Read so many pictures at most, spread evenly.
+            progress: Told how far it is.
 
-    def _locate(self, pictures: Sequence[StoredPicture], wanted: Attention) -> list[Located]:
+        Raises:
+            SettingsError: The model has no classifier.
+            SourceError: A folder is missing, unreadable or empty.
+        """
+        if per_picture < 1 or sample < 1:
+            raise ValueError("per_picture and sample are 1 or more")
+        paths = self._stored_files(sample) if like is None else _files(like, sample)
+        return tally(
+            self._in_worker(),
+            paths,
+            reader=self.reader,
+            per_picture=per_picture,
+            workers=self._workers,
+            progress=progress or Quiet(),
+        )
+
+    def _stored_files(self, most: int) -> list[bytes]:
+        """A file of each of the collection's pictures, or of so many, spread evenly."""
+        with self.collection.snapshot():
+            records = _spread(self.collection.record_numbers().tolist(), most)
+            pictures = self.collection.pictures(records)
+        return [pictures[record].paths[0] for record in records if pictures[record].paths]
+
+    def _locate(self, found: Sequence[Found], wanted: Attention, *, views: bool) -> list[Located]:
+        """Where the hits have what is wanted: what was seen on the way is not looked at again."""
         model, reader = self._in_worker(), self.reader
 
-        def look(item: StoredPicture) -> Located:
-            return locate(
-                model,
-                item.paths,
-                item.content,
-                wanted,
-                reader=reader,
-            )
+        def look(item: Found) -> Located:
+            seen = item.looked
+            if seen is not None and (not views or seen.reason is not None):
+                return Located(seen.box, seen.reason or seen.box_reason, None)
+            where = locate(model, item.picture.paths, item.picture.content, wanted, reader=reader)
+            return where if seen is None else replace(where, box=seen.box, reason=seen.box_reason)
 
-        return list(ordered(look, pictures, workers=self._workers))
+        return list(ordered(look, found, workers=self._workers))
 
 
-def _whole(picture: StoredPicture | None, address: str) -> StoredPicture:
-    """A picture that has a record and a file, as all have in a sound collection."""
-    if picture is None or not picture.paths:
-        raise CorruptCollectionError(
-            f"{address} is damaged: a descriptor has no picture or no file",
-            remedy="restore it from a copy, or index the pictures into a new collection",
-        )
-    return picture
+def _spread(items: list[Item], most: int) -> list[Item]:
+    """All items, or ``most`` of them, spread evenly."""
+    if len(items) <= most:
+        return items
+    return [items[place * len(items) // most] for place in range(most)]
+
+
+def _files(pictures: Sequence[str | os.PathLike[str]], most: int) -> list[bytes]:
+    """The files of pictures and folders."""
+    names: list[bytes] = []
+    for picture in map(absolute, pictures):
+        found = find_pictures(picture).files if os.path.isdir(picture) else ()
+        names += [file.path for file in found] or [picture]
+    return _spread(names, most)
+
+
+def _parts(query: Source | Sequence[QueryPart], region: Box | None) -> tuple[QueryPart, ...]:
+    if isinstance(query, Sequence) and not isinstance(query, str):
+        if not query or region is not None:
+            raise ValueError("several pictures have a region each, and there is at least one")
+        return tuple(query)
+    return (QueryPart(query, region),)
+
+
+def _hit(rank: int, found: Found, located: Located | None) -> Hit:
+    return Hit(
+        rank=rank,
+        record=found.picture.record,
+        paths=found.picture.paths,
+        score=found.score,
+        size=found.picture.size,
+        box=located.box if located else None,
+        box_reason=located.reason if located and located.box is None else None,
+        kept=found.looked.reason if found.looked else None,
+    )
 
 
 def _command(verb: str) -> str:

@@ -59,6 +59,14 @@ def new_profile(model: Backbone, settings: Settings, whitening: Whitening | None
             f"the settings want the layer {settings.layer}, the model was loaded with {model.layer}",
             remedy=f"load the model with layer={settings.layer!r}",
         )
+    if settings.encoding.name == "cam":
+        model.require_classifier(f"the encoding {settings.encoding}")
+    if settings.predefined and max(settings.predefined) >= len(model.class_names):
+        raise SettingsError(
+            f"there is no class {max(settings.predefined)} among the {len(model.class_names)} of "
+            f"{model.card.name}",
+            remedy="name classes of this model",
+        )
     if whitening is not None and len(whitening.mean) != model.channels:
         raise SettingsError(
             f"the whitening takes vectors of {len(whitening.mean)} dimensions; the layer {model.layer} of "

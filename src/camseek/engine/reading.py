@@ -1,10 +1,10 @@
 """How pictures are read for a network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from camseek.backbones import Backbone
-from camseek.config import Limits
+from camseek.config import Limits, Resize
 from camseek.images import Picture, decode
 from camseek.results import Box
 
@@ -14,19 +14,22 @@ class PictureReader:
     """Decodes pictures at the size at which a network sees them.
 
     Attributes:
-        longer_side: They are scaled down to this longer side, pixels.
+        resize: The size at which they are read.
         multiple: Long sides are rounded down to a multiple of this (see ``decode``).
         max_pixels: Pictures with more pixels are refused.
+        fitted_to: A model that takes one size alone, which scales them once more; None for all others.
     """
 
-    longer_side: int
+    resize: Resize
     multiple: int
     max_pixels: int
+    fitted_to: Backbone | None = None
 
     @classmethod
-    def of(cls, model: Backbone, longer_side: int, limits: Limits) -> "PictureReader":
+    def of(cls, model: Backbone, resize: Resize, limits: Limits) -> "PictureReader":
         """The reader for a model."""
-        return cls(longer_side, model.card.input.multiple, limits.max_pixels)
+        one_size = model.card.input.size is not None
+        return cls(resize, model.card.input.multiple, limits.max_pixels, model if one_size else None)
 
     def read(self, file: BinaryIO, region: Box | None = None) -> Picture:
         """Decodes a picture, or a region of it.
@@ -35,10 +38,14 @@ class PictureReader:
             PictureError: It cannot be used.
             RegionError: The region is empty, reversed or outside.
         """
-        return decode(
+        picture = decode(
             file,
-            longer_side=self.longer_side,
+            resize=self.resize,
             multiple=self.multiple,
             max_pixels=self.max_pixels,
             region=region,
         )
+        if self.fitted_to is None:
+            return picture
+        # Here, not in the pass alone: where cells lie is told from the size of the pixels.
+        return replace(picture, pixels=self.fitted_to.fit(picture.pixels))

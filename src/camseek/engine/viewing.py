@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from camseek.aggregation import most_probable
 from camseek.backbones import Activations, Backbone, probabilities
-from camseek.config import Encoding, Limits
+from camseek.config import DEFAULT_SIZE, Encoding, Limits, Resize
 from camseek.engine.encoder import activation_maps
 from camseek.engine.reading import PictureReader
 from camseek.engine.sources import opened
@@ -58,16 +58,21 @@ class Attention:
     shares: Float32[F32, " C"]
 
 
-def attention(activations: Activations) -> Attention:
-    """What the network sees in a query, to be looked for in its hits."""
-    classes = most_probable(activations.scores, HEAT_CLASSES)[0]
+def attention(scores: Float32[F32, "1 classes"]) -> Attention:
+    """What the network sees in a query, to be looked for in its hits; nothing without a classifier."""
+    classes = most_probable(scores, HEAT_CLASSES)[0]
+    if not len(classes):
+        return Attention(classes, np.empty(0, np.float32))
     # A class of no probability at all still counts a little, or a sure query would leave nothing to share.
-    shares = probabilities(activations.scores)[0][classes].clip(np.finfo(np.float32).tiny)
+    shares = probabilities(scores)[0][classes].clip(np.finfo(np.float32).tiny)
     return Attention(classes, shares)
 
 
 def view(model: Backbone, picture: Picture, activations: Activations, wanted: Attention) -> View:
-    """A picture with the heat map of some classes."""
+    """A picture with the heat map of some classes; it is all zero where there are none."""
+    if not len(wanted.classes):
+        dark = np.zeros(activations.features.shape[2:], np.float32)
+        return View(picture.pixels, dark, model.stride, picture.size)
     maps = activation_maps(activations, model.classifier_weights, wanted.classes[None], encoding=_SHOWN)
     return View(picture.pixels, heat_map(maps[0], wanted.shares), model.stride, picture.size)
 
@@ -92,26 +97,40 @@ def locate(
 
     The first of its files that still holds the content is used.
     """
+    picture = read_again(paths, content, reader)
+    if not isinstance(picture, str):
+        seen, box = look(model, picture, model.run(picture.pixels), wanted)
+        return Located(box, None if box else no_box(wanted), seen)
+    return Located(None, picture, None)
+
+
+def read_again(paths: Sequence[bytes], content: bytes, reader: PictureReader) -> Picture | str:
+    """A stored picture, from the first of its files that still holds the content; or why there is none."""
     reason = "it has no file"
     for path in paths:
         try:
             with open_file(path) as file:
-                if fingerprint(file) != content:
-                    reason = "its file has changed since it was indexed"
-                    continue
-                picture = reader.read(file)
+                if fingerprint(file) == content:
+                    return reader.read(file)
+                reason = "its file has changed since it was indexed"
         except PictureError as error:
             reason = error.message
-            continue
-        seen, box = look(model, picture, model.run(picture.pixels), wanted)
-        return Located(box, None if box else "the network sees none of the query's classes in it", seen)
-    return Located(None, reason, None)
+    return reason
 
 
-def class_scores(model: Backbone, activations: Activations, top: int) -> tuple[ClassScore, ...]:
-    """The most probable classes of one picture."""
-    shares = probabilities(activations.scores)[0]
-    numbers: list[int] = most_probable(activations.scores, top)[0].tolist()
+def no_box(wanted: Attention) -> str:
+    """Why a picture that was looked at has no box."""
+    if not len(wanted.classes):
+        return "the model has no classifier, so it knows no classes to look for"
+    return "the network sees none of the query's classes in it"
+
+
+def class_scores(model: Backbone, scores: Float32[F32, "1 classes"], top: int) -> tuple[ClassScore, ...]:
+    """The most probable classes of one picture; none without a classifier."""
+    if not scores.shape[1]:
+        return ()
+    shares = probabilities(scores)[0]
+    numbers: list[int] = most_probable(scores, top)[0].tolist()
     return tuple(ClassScore(number, model.class_names[number], float(shares[number])) for number in numbers)
 
 
@@ -120,7 +139,7 @@ def explain(
     path: str | os.PathLike[str],
     *,
     top: int = 5,
-    longer_side: int = 640,
+    size: Resize = DEFAULT_SIZE,
     limits: Limits | None = None,
 ) -> Explanation:
     """Shows what the network sees in a picture, and where.
@@ -129,7 +148,7 @@ def explain(
         model: The classifier.
         path: The picture.
         top: How many classes, 1 or more.
-        longer_side: The picture is scaled down to this longer side, pixels.
+        size: The size at which the picture is read.
         limits: What this machine may spend on it.
 
     Raises:
@@ -137,11 +156,12 @@ def explain(
     """
     if top < 1:
         raise ValueError(f"top is {top}, below 1")
-    reader = PictureReader.of(model, longer_side, limits or Limits())
+    model.require_classifier("an explanation")
+    reader = PictureReader.of(model, size, limits or Limits())
     with opened(path) as (_, file):
         picture = reader.read(file)
     activations = model.run(picture.pixels)
-    classes = class_scores(model, activations, top)
+    classes = class_scores(model, activations.scores, top)
     alone = np.ones(1, np.float32)
     views = tuple(
         view(model, picture, activations, Attention(np.array([item.id]), alone)) for item in classes

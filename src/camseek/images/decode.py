@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import Image, ImageChops
 
-from camseek.config import Limits
+from camseek.config import Limits, Resize
 from camseek.errors import (
     CamseekError,
     DamagedPictureError,
@@ -39,14 +39,14 @@ _big_turn = threading.Lock()
 def decode(
     file: BinaryIO,
     *,
-    longer_side: int,
+    resize: Resize,
     multiple: int = 1,
     max_pixels: int = Limits().max_pixels,
     region: Box | None = None,
 ) -> Picture:
     """Decodes a picture, or a region of it, small and in sRGB; the same bytes give the same pixels.
 
-    Decode (JPEG and JPEG 2000 at a reduced scale that still covers ``longer_side``), average whole
+    Decode (JPEG and JPEG 2000 at a reduced scale that still covers the result), average whole
     blocks, then Pillow's antialiased bicubic filter; colours and orientation last, on few pixels.
 
     - Alpha and transparent palette entries are laid on white, premultiplied throughout.
@@ -67,11 +67,11 @@ def decode(
 
     Args:
         file: A regular file or bytes, at any position.
-        longer_side: Upper bound on the longer side of the result, pixels; nothing is enlarged.
+        resize: The size of the result.
         multiple: Sides of four multiples or more are rounded down to a multiple, each for itself: the shape
             changes by a fifth at most. Shorter ones keep their length.
         max_pixels: Pictures with more pixels are refused, after reading the header.
-        region: Pixels of the upright picture, half-open; ``longer_side`` then bounds the region.
+        region: Pixels of the upright picture, half-open; ``resize`` is then that of the region.
 
     Raises:
         NotAPictureError: The content is no picture format known here.
@@ -80,8 +80,8 @@ def decode(
         UnreadableFileError: Reading the file failed.
         RegionError: See ``check_region``.
     """
-    if longer_side < 1 or multiple < 1:
-        raise ValueError("longer_side and multiple must be 1 or more")
+    if multiple < 1:
+        raise ValueError("multiple must be 1 or more")
     if region is not None and (len(region) != 4 or any(type(side) is not int for side in region)):
         raise ValueError(f"a region is four whole numbers, not {region!r}")
     try:
@@ -94,7 +94,7 @@ def decode(
         raise NotAPictureError(describe(head), remedy="give a picture, or leave the file out")
     try:
         with _quiet_pillow():
-            return _decode(file, format, (longer_side, multiple), max_pixels, region)
+            return _decode(file, format, (resize, multiple), max_pixels, region)
     except CamseekError:
         raise
     except MemoryError as error:
@@ -108,9 +108,9 @@ def decode(
 
 
 def _decode(
-    file: BinaryIO, format: str, wanted: tuple[int, int], max_pixels: int, region: Box | None
+    file: BinaryIO, format: str, wanted: tuple[Resize, int], max_pixels: int, region: Box | None
 ) -> Picture:
-    longer_side, multiple = wanted
+    resize, multiple = wanted
     budget = max(_MEMORY, 8.5 * max_pixels)
     if format in opening.READ_WHOLE and 4 * file.seek(0, 2) > budget:
         raise _too_much(format, budget)
@@ -125,9 +125,10 @@ def _decode(
     size = turned_size(source.size, source.orientation)
     box = check_region(region, size) if region is not None else (0, 0, *size)
     box = stored_box(box, source.size, source.orientation)
-    factor = min(1.0, longer_side / max(box[2] - box[0], box[3] - box[1]))
-    target = (_side((box[2] - box[0]) * factor, multiple), _side((box[3] - box[1]) * factor, multiple))
-    scale = opening.shrink(source, factor)
+    width, height = box[2] - box[0], box[3] - box[1]
+    fitted = resize.fit(width, height)
+    target = (_side(fitted[0], multiple), _side(fitted[1], multiple))
+    scale = opening.shrink(source, resize.share(width, height))
     needed = opening.memory(source, scale)
     if needed > budget:
         raise _too_much(format, budget)
@@ -151,9 +152,8 @@ def _decode(
     return Picture(pixels, size, format, frames, tuple(source.warnings))
 
 
-def _side(length: float, multiple: int) -> int:
+def _side(whole: int, multiple: int) -> int:
     """A side of the result in whole pixels."""
-    whole = max(1, round(length))
     return whole if whole < 4 * multiple else whole // multiple * multiple
 
 

@@ -17,7 +17,7 @@ from camseek.report.parts import (
     placeholder,
     switches,
 )
-from camseek.results import Hit, Query, SearchResult, View
+from camseek.results import Hit, Query, QueryPicture, SearchResult, Stage, View
 
 _NOTE = (
     "A box shows where the network looked for the query's classes, not the outline of the thing: "
@@ -46,12 +46,20 @@ def search_page(result: SearchResult) -> str:
             facts(_facts(result)),
         ]
     )
-    main = Markup.joined([_query(result.query, result.query_view), _hits(result.hits, result.views)])
+    main = Markup.joined([_query(result), _hits(result.hits, result.views)])
     return document(f"{heading}{name}", header=header, main=main, note=_NOTE)
 
 
 def _query_name(query: Query) -> str:
-    return "the query picture" if query.path is None else base_name(query.path)
+    first, *others = query.pictures
+    name = _name(first)
+    # A picture and a region of it have one name.
+    more = len({item.path for item in others} - {first.path})
+    return f"{name} and {more} more" if more else name
+
+
+def _name(item: QueryPicture) -> str:
+    return "the query picture" if item.path is None else base_name(item.path)
 
 
 def _facts(result: SearchResult) -> list[tuple[str, str]]:
@@ -63,38 +71,61 @@ def _facts(result: SearchResult) -> list[tuple[str, str]]:
     ]
     if "encoding" in settings:
         told.append(("Encoding", str(settings["encoding"])))
-    if "longer_side" in settings:
-        told.append(("Longer side", f"{settings['longer_side']} pixels"))
+    if "size" in settings:
+        told.append(("Size", f"{settings['size']} pixels"))
     if settings.get("region_reading"):
         told.append(("Region read as", str(settings["region_reading"])))
     if settings.get("without_self"):
         told.append(("Query's own picture", "left out"))
+    told.extend((stage.name.capitalize(), _stage(stage)) for stage in result.stages[1:])
     return told
 
 
-def _query(query: Query, view: View | None) -> Markup:
-    name = _query_name(query)
-    region = f", region {query.region}" if query.region else ""
-    picture = (
-        placeholder("the query's picture was not kept")
-        if view is None
-        else framed(view, alt=f"Query: {name}{region}", box=query.region, region=True)
+def _stage(stage: Stage) -> str:
+    """What a stage did, in words."""
+    count = f"{stage.pictures:,} picture{'' if stage.pictures == 1 else 's'}"
+    if stage.name == "expansion":
+        return f"{count} summed{' with the query' if stage.details.get('with_query') else ''}"
+    kept = stage.details.get("kept")
+    classes = (
+        f", {len(stage.classes)} class{'' if len(stage.classes) == 1 else 'es'}" if stage.classes else ""
     )
-    told = [dimensions(query.size)]
-    if query.region:
-        x1, y1, x2, y2 = query.region
-        told.append(f"searched in the dashed region, {x2 - x1} × {y2 - y1} pixels at ({x1}, {y1})")
-    path = [] if query.path is None else [element("p", element("bdi", path_text(query.path)), class_="path")]
+    return f"{count} looked at{classes}{f'; {kept} could not be read' if kept else ''}"
+
+
+def _query(result: SearchResult) -> Markup:
+    query = result.query
+    pictures = [
+        _query_picture(item, view)
+        for item, view in zip_longest(query.pictures, result.query_views[: len(query.pictures)])
+    ]
+    classes = (
+        [element("h3", "What the network sees in it"), class_list(query.classes)] if query.classes else []
+    )
     words = element(
         "div",
         element("h2", "Query"),
-        *path,
-        element("p", "; ".join(told), class_="quiet"),
-        element("h3", "What the network sees in it"),
-        class_list(query.classes),
+        *(told for item in query.pictures for told in _query_words(item)),
+        *classes,
         class_="words",
     )
-    return element("section", element("figure", picture), words, class_="query")
+    return element("section", element("div", *pictures), words, class_="query")
+
+
+def _query_picture(item: QueryPicture, view: View | None) -> Markup:
+    region = f", region {item.region}" if item.region else ""
+    if view is None:
+        return element("figure", placeholder("the query's picture was not kept"))
+    return element("figure", framed(view, alt=f"Query: {_name(item)}{region}", box=item.region, region=True))
+
+
+def _query_words(item: QueryPicture) -> list[Markup]:
+    told = [dimensions(item.size)]
+    if item.region:
+        x1, y1, x2, y2 = item.region
+        told.append(f"searched in the dashed region, {x2 - x1} × {y2 - y1} pixels at ({x1}, {y1})")
+    path = [] if item.path is None else [element("p", element("bdi", path_text(item.path)), class_="path")]
+    return [*path, element("p", "; ".join(told), class_="quiet")]
 
 
 def _hits(hits: Sequence[Hit], views: Sequence[View | None]) -> Markup:
@@ -136,4 +167,6 @@ def _asides(hit: Hit, *, seen: bool) -> list[str]:
         lines.append(f"also as {', '.join(others[:_NAMES_TOLD])}{more}")
     if seen and hit.box is None and hit.box_reason:
         lines.append(f"no box: {hit.box_reason}")
+    if hit.kept:
+        lines.append(f"keeps its place: {hit.kept}")
     return lines

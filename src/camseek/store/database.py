@@ -1,6 +1,5 @@
 """The SQLite database of a collection in a folder: making it, opening it, and its errors in users' words."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Generator
@@ -13,9 +12,9 @@ from urllib.parse import quote
 import numpy as np
 
 from camseek.errors import CollectionBusyError, CollectionError, CorruptCollectionError, StorageError
-from camseek.store.interface import ADDED_BY_HAND, Profile
+from camseek.store.interface import ADDED_BY_HAND
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DATABASE = "collection.sqlite"
 STORED = np.dtype("<f2")
 """How descriptors are stored: half the bytes; a score moves by 2^-11 (5e-4) at most."""
@@ -102,8 +101,13 @@ def open_database(path: Path, options: str) -> sqlite3.Connection:
     return database
 
 
-def create_database(folder: Path, profile: Profile) -> None:
-    """Writes an empty database beside its place and moves it there whole."""
+def create_database(folder: Path, facts: dict[str, Any]) -> None:
+    """Writes an empty database beside its place and moves it there whole.
+
+    Args:
+        folder: The collection's folder.
+        facts: What the collection says of itself: rows of the table ``meta``.
+    """
     path = folder / f"{DATABASE}.new"
     path.unlink(missing_ok=True)
     database = sqlite3.connect(path, isolation_level=None)
@@ -115,16 +119,11 @@ def create_database(folder: Path, profile: Profile) -> None:
         schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
         for statement in schema.split(";\n"):
             database.execute(statement)
-        meta: dict[str, Any] = {
+        meta = {
             "format_version": FORMAT_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "model": profile.model,
-            "model_checksum": profile.model_checksum,
-            "settings": json.dumps(profile.settings.to_json()),
-            "dimensions": profile.dimensions,
+            **facts,
         }
-        if profile.whitening is not None:
-            meta["whitening"] = profile.whitening
         database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         database.execute("INSERT INTO roots VALUES (?, ?)", (ADDED_BY_HAND, b""))
         database.execute("COMMIT")

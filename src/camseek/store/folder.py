@@ -1,6 +1,5 @@
 """A collection in a folder: one SQLite database, the source of truth for everything in it."""
 
-import json
 import os
 import shutil
 import sqlite3
@@ -17,8 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
-from camseek.config import Settings
-from camseek.errors import CollectionVersionError, NoCollectionError, StorageError
+from camseek.errors import CollectionBusyError, NoCollectionError, StorageError
 from camseek.results import Skipped
 from camseek.store.database import (
     DATABASE,
@@ -35,6 +33,7 @@ from camseek.store.database import (
 )
 from camseek.store.interface import ADDED_BY_HAND, CollectionInfo, Profile, StoredPicture
 from camseek.store.lock import WriterLock
+from camseek.store.meta import profile_of, profile_rows, refit_of
 from camseek.store.writer import FolderWriter
 
 F32 = NDArray[np.float32]
@@ -44,17 +43,6 @@ I64 = NDArray[np.int64]
 _ORPHANS = {
     "pictures without a file": ("SELECT count(*) FROM pictures WHERE id NOT IN (SELECT picture FROM files)"),
     "files that no root claims": "SELECT count(*) FROM files WHERE path NOT IN (SELECT path FROM claims)",
-}
-
-# What every collection says of itself.
-_META = {
-    "format_version": int,
-    "created": str,
-    "model": str,
-    "model_checksum": str,
-    "settings": str,
-    "dimensions": int,
-    "whitening": bytes,
 }
 
 
@@ -70,7 +58,7 @@ class FolderCollection:
 
         Raises:
             NoCollectionError: There is none.
-            CollectionVersionError: A later camseek made it.
+            CollectionVersionError: Another version of camseek made it.
             CorruptCollectionError: Its file is damaged.
             StorageError: It cannot be read.
         """
@@ -82,8 +70,9 @@ class FolderCollection:
             with translated(self.address):
                 self._database = self._connect()
                 try:
-                    self._meta: dict[str, Any] = dict(self._database.execute("SELECT key, value FROM meta"))
-                    self._profile = self._read_profile()
+                    # What the profile was read of: SQLite's number for what other connections have written.
+                    self._read_at = self._database.execute("PRAGMA data_version").fetchone()[0]
+                    self._profile = profile_of(self.address, self._meta())
                 except BaseException:
                     self._database.close()
                     raise
@@ -112,7 +101,7 @@ class FolderCollection:
         try:
             if not (folder / DATABASE).exists():
                 with translated(str(folder)):
-                    create_database(folder, profile)
+                    create_database(folder, profile_rows(profile))
         finally:
             lock.release()
         return cls(folder)
@@ -124,7 +113,10 @@ class FolderCollection:
 
     @property
     def profile(self) -> Profile:
-        """What the descriptors were made with."""
+        """What the descriptors were made with: true inside ``snapshot`` and ``write``.
+
+        Elsewhere another process may have fitted a whitening since. The same object until it changes.
+        """
         return self._profile
 
     def __enter__(self) -> "FolderCollection":
@@ -194,27 +186,18 @@ class FolderCollection:
             self._copy.cleanup()
             self._copy = None
 
-    def _read_profile(self) -> Profile:
-        version = self._meta.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise CollectionVersionError(
-                f"{self.address} has format {version}; this camseek knows up to {FORMAT_VERSION}",
-                remedy="upgrade camseek",
-            )
-        for key, kind in _META.items():
-            if not isinstance(self._meta.get(key), kind) and (key in self._meta or key != "whitening"):
-                raise corrupt(self.address, ValueError(f"its {key} is missing or no {kind.__name__}"))
-        try:
-            settings = Settings.from_json(json.loads(self._meta["settings"]))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise corrupt(self.address, error) from error
-        return Profile(
-            model=self._meta["model"],
-            model_checksum=self._meta["model_checksum"],
-            settings=settings,
-            dimensions=self._meta["dimensions"],
-            whitening=self._meta.get("whitening"),
-        )
+    def _meta(self) -> dict[str, Any]:
+        return dict(self._query("SELECT key, value FROM meta"))
+
+    def _refresh_profile(self) -> None:
+        """Brings the profile in line with the moment that is being read."""
+        read_at = self._query("PRAGMA data_version")[0][0]
+        if read_at == self._read_at:
+            return
+        generation = self._query("SELECT value FROM meta WHERE key = 'generation'", kinds=(int,))
+        if generation != [(self._profile.generation,)]:
+            self._profile = profile_of(self.address, self._meta())
+        self._read_at = read_at
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -232,6 +215,7 @@ class FolderCollection:
                 return
             self._query("BEGIN")
             try:
+                self._refresh_profile()
                 yield
             finally:
                 self._query("COMMIT")
@@ -243,12 +227,25 @@ class FolderCollection:
     def descriptors(
         self, *, after: int = 0, block: int = 4096
     ) -> Iterator[tuple[Int64[I64, " N"], Float32[F32, "N D"]]]:
-        """Record numbers above ``after`` and their descriptors, in blocks, ascending."""
+        """Record numbers above ``after`` and their descriptors, in blocks, ascending.
+
+        Raises:
+            CollectionBusyError: Outside a ``snapshot``, a whitening was fitted meanwhile.
+        """
         sql = "SELECT picture, vector FROM descriptors WHERE picture > ? ORDER BY picture LIMIT ?"
-        while rows := self._query(sql, (after, block)):
+        first: int | None = None
+        while True:
+            with self.snapshot():
+                first = self._profile.generation if first is None else first
+                if first != self._profile.generation:
+                    raise _changed(self.address)
+                rows = self._query(sql, (after, block))
+                if not rows:
+                    return
+                records, vectors = zip(*rows, strict=True)
+                found = np.array(records, np.int64), self._unpack(vectors)
             after = rows[-1][0]
-            records, vectors = zip(*rows, strict=True)
-            yield np.array(records, np.int64), self._unpack(vectors)
+            yield found
 
     def descriptors_of(self, records: Int64[I64, " N"]) -> Float32[F32, "N D"]:
         """The descriptors of these records, in their order.
@@ -257,16 +254,17 @@ class FolderCollection:
             KeyError: A record has none.
         """
         found: dict[int, bytes] = {}
-        for some in _chunks([int(record) for record in records]):
-            marks = ",".join("?" * len(some))
-            found.update(
-                self._query(
-                    f"SELECT picture, vector FROM descriptors WHERE picture IN ({marks})",  # noqa: S608  # only question marks are put in
-                    some,
-                    (int, bytes),
+        with self.snapshot():
+            for some in _chunks([int(record) for record in records]):
+                marks = ",".join("?" * len(some))
+                found.update(
+                    self._query(
+                        f"SELECT picture, vector FROM descriptors WHERE picture IN ({marks})",  # noqa: S608  # only question marks are put in
+                        some,
+                        (int, bytes),
+                    )
                 )
-            )
-        return self._unpack([found[int(record)] for record in records])
+            return self._unpack([found[int(record)] for record in records])
 
     def _unpack(self, vectors: Sequence[bytes]) -> Float32[F32, "N D"]:
         try:
@@ -318,7 +316,7 @@ class FolderCollection:
                 address=self.address,
                 profile=self._profile,
                 format_version=FORMAT_VERSION,
-                created=self._meta["created"],
+                created=self._meta()["created"],
                 pictures=pictures,
                 files=count("files"),
                 featureless=pictures - count("descriptors"),
@@ -355,21 +353,27 @@ class FolderCollection:
             for kind, sql in _ORPHANS.items():
                 if number := self._query(sql)[0][0]:
                     faults.append(f"{number} {kind}")
-            return faults + list(self._faulty_descriptors())
+            faults += self._faulty_descriptors("descriptors", "descriptor", self._profile.dimensions)
+            if refit := refit_of(self.address, self._meta()):
+                faults += self._faulty_descriptors("refit", "unfinished descriptor", refit.dimensions)
+            return faults
 
-    def _faulty_descriptors(self) -> Iterator[str]:
-        length = self._profile.dimensions * STORED.itemsize
+    def _faulty_descriptors(self, table: str, name: str, dimensions: int) -> Iterator[str]:
+        length = dimensions * STORED.itemsize
         after = 0
-        sql = "SELECT picture, vector, crc FROM descriptors WHERE picture > ? ORDER BY picture LIMIT 4096"
+        sql = (
+            f"SELECT picture, vector, crc FROM {table} "  # noqa: S608  # names from above
+            "WHERE picture > ? AND vector IS NOT NULL ORDER BY picture LIMIT 4096"
+        )
         while rows := self._query(sql, (after,), (int, bytes, int)):
             after = rows[-1][0]
             for record, vector, crc in rows:
                 if len(vector) != length:
-                    yield f"the descriptor of record {record} has {len(vector)} bytes, not {length}"
+                    yield f"the {name} of record {record} has {len(vector)} bytes, not {length}"
                 elif zlib.crc32(vector) != crc:
-                    yield f"the descriptor of record {record} has another checksum than when it was written"
+                    yield f"the {name} of record {record} has another checksum than when it was written"
                 elif not abs(float(np.linalg.norm(np.frombuffer(vector, STORED).astype(float))) - 1) < 0.01:
-                    yield f"the descriptor of record {record} is not of unit length"
+                    yield f"the {name} of record {record} is not of unit length"
 
     # -- writing ------------------------------------------------------------------------------------------
 
@@ -386,7 +390,8 @@ class FolderCollection:
             with translated(self.address):
                 database = open_database(self._folder / DATABASE, "mode=rw")
             try:
-                writer = FolderWriter(database, self.address, self._profile.dimensions)
+                self._require_current(database)
+                writer = FolderWriter(database, self.address)
                 try:
                     yield writer
                 except StorageError:
@@ -397,10 +402,31 @@ class FolderCollection:
                     writer.abandon() if writer.torn else writer.commit()
                     raise
                 writer.commit()
+                with self.snapshot():
+                    pass  # the profile that this writer may have made
             finally:
                 database.close()
         finally:
             lock.release()
+
+    def _require_current(self, database: sqlite3.Connection) -> None:
+        """Makes the profile that of now: no other process can change it while this one is the writer.
+
+        Raises:
+            CollectionBusyError: The caller is in a snapshot of a time before another whitening was fitted.
+        """
+        with self.snapshot():
+            known = self._profile.generation
+        with translated(self.address):
+            now = database.execute("SELECT value FROM meta WHERE key = 'generation'").fetchall()
+        if now != [(known,)]:
+            raise _changed(self.address)
+
+
+def _changed(address: str) -> CollectionBusyError:
+    return CollectionBusyError(
+        f"{address} was fitted with another whitening while it was being read", remedy="do it again"
+    )
 
 
 def _bytes_of(path: Path) -> int:

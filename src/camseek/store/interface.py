@@ -1,8 +1,9 @@
 """The one interface through which a collection is reached, wherever it lies."""
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from camseek.config import Settings
+from camseek.names import path_json, path_text
 from camseek.results import Size, Skipped
 
 F32 = NDArray[np.float32]
@@ -17,6 +19,59 @@ I64 = NDArray[np.int64]
 
 ADDED_BY_HAND = 0
 """The root of files that ``add`` brought: no folder reconciles them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhiteningNote:
+    """What a collection's whitening was fitted on.
+
+    Attributes:
+        folder: The folder of the pictures; None for the collection's own.
+        pictures: Pictures that gave samples.
+        samples: Vectors it was fitted on.
+        sample_classes: N_pca, the classes of each picture that gave class vectors; None for an encoding that
+            has none.
+        channels: Length of a vector before it.
+        dimensions: Length of a vector after it.
+        fitted: When, UTC.
+        checksum: SHA-256 of the matrix, hexadecimal.
+    """
+
+    folder: bytes | None
+    pictures: int
+    samples: int
+    sample_classes: int | None
+    channels: int
+    dimensions: int
+    fitted: str
+    checksum: str
+
+    def __str__(self) -> str:
+        """One line for people."""
+        of = "the collection's own" if self.folder is None else path_text(self.folder)
+        classes = "" if self.sample_classes is None else f", {self.sample_classes} classes each"
+        return (
+            f"{self.channels} to {self.dimensions} dimensions, fitted {self.fitted} on {self.samples} "
+            f"samples of {self.pictures} pictures ({of}{classes}), checksum {self.checksum[:12]}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON; ``from_json`` reads them back."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"folder": None if self.folder is None else path_json(self.folder)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "WhiteningNote":
+        """Reads what ``to_json`` gave.
+
+        Raises:
+            ValueError, TypeError, KeyError: It did not give this.
+        """
+        values, folder = dict(data), data["folder"]
+        if folder is not None:
+            coded = folder.get("path_bytes")
+            values["folder"] = folder["path"].encode() if coded is None else base64.b64decode(coded)
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +84,8 @@ class Profile:
         settings: How pictures become descriptors.
         dimensions: Length of a descriptor.
         whitening: The matrix applied, as bytes, or None.
+        whitening_note: What it was fitted on; None where there is none or nobody said.
+        generation: Goes up by 1 whenever all descriptors are replaced (``camseek fit``).
     """
 
     model: str
@@ -36,6 +93,25 @@ class Profile:
     settings: Settings
     dimensions: int
     whitening: bytes | None = None
+    whitening_note: WhiteningNote | None = None
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refit:
+    """New descriptors for a whole collection, in the making.
+
+    Attributes:
+        asked: What was asked for: a run that asks for the same goes on with it.
+        whitening: The matrix of the new descriptors, as bytes; None for unwhitened ones.
+        dimensions: Their length.
+        note: What the matrix was fitted on.
+    """
+
+    asked: str
+    whitening: bytes | None
+    dimensions: int
+    note: WhiteningNote | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +182,6 @@ class CollectionInfo:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        from camseek.names import path_json
-
         return {
             "collection": self.address,
             "format_version": self.format_version,
@@ -117,6 +191,7 @@ class CollectionInfo:
             "settings": self.profile.settings.to_json(),
             "dimensions": self.profile.dimensions,
             "whitened": self.profile.whitening is not None,
+            "whitening": self.profile.whitening_note.to_json() if self.profile.whitening_note else None,
             "pictures": self.pictures,
             "files": self.files,
             "featureless": self.featureless,
@@ -129,8 +204,54 @@ class CollectionInfo:
 
 
 @runtime_checkable
+class Refitter(Protocol):
+    """Replaces every descriptor of a collection at once; part of a ``Writer``.
+
+    The new ones are stored beside the old ones, which serve until ``finish``. ``commit`` of the writer makes
+    the work permanent.
+    """
+
+    def unfinished(self) -> Refit | None:
+        """What an earlier run began and did not finish."""
+        ...
+
+    def begin(self, refit: Refit) -> None:
+        """Begins; what was unfinished is thrown away."""
+        ...
+
+    def pending(self) -> list[int]:
+        """The records that have no new descriptor yet, ascending: pictures that came meanwhile, too."""
+        ...
+
+    def put(self, record: int, descriptor: Float32[F32, " D"] | None) -> None:
+        """Stores a picture's new descriptor, None where it is featureless.
+
+        Raises:
+            ValueError: Nothing was begun, or the descriptor is zero, not finite or of another length.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Puts the new descriptors and the new whitening in the place of the old ones, with ``commit``.
+
+        Raises:
+            ValueError: Nothing was begun, or a picture that has files is still pending.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Throws away what is unfinished."""
+        ...
+
+
+@runtime_checkable
 class Writer(Protocol):
     """The one writer of a collection. What it does is kept from ``commit`` on, and on leaving."""
+
+    @property
+    def refitter(self) -> Refitter:
+        """Replaces every descriptor at once."""
+        ...
 
     def root(self, path: bytes) -> int:
         """The number of a root, made if it is new."""
@@ -200,6 +321,10 @@ class Writer(Protocol):
         """Removes pictures that no file holds any more, then makes what was done so far permanent."""
         ...
 
+    def compact(self) -> None:
+        """Commits, and gives freed space back to the disk, where there is room to do so."""
+        ...
+
 
 @runtime_checkable
 class Collection(Protocol):
@@ -212,7 +337,10 @@ class Collection(Protocol):
 
     @property
     def profile(self) -> Profile:
-        """What its descriptors were made with."""
+        """What its descriptors were made with: true inside ``snapshot`` and ``write``.
+
+        Elsewhere another process may have fitted a whitening since. The same object until it changes.
+        """
         ...
 
     def write(self, command: str) -> AbstractContextManager[Writer]:

@@ -96,6 +96,7 @@ class DescriptorIndex:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._version: object = None
+        self._generation = collection.profile.generation
         self._records: Int64[I64, " N"] = np.empty(0, np.int64)
         self._vectors: Float32[F32, "N D"] = np.empty((0, collection.profile.dimensions), np.float32)
 
@@ -104,7 +105,13 @@ class DescriptorIndex:
         version = self._collection.version()
         if version == self._version:
             return
-        # Record numbers only grow and a record's descriptor never changes: new ones are above the last.
+        profile = self._collection.profile
+        if profile.generation != self._generation:
+            # A whitening was fitted: every descriptor is another.
+            self._records = np.empty(0, np.int64)
+            self._vectors = np.empty((0, profile.dimensions), np.float32)
+            self._generation = profile.generation
+        # Record numbers only grow and in between no descriptor changes: new ones are above the last.
         last = int(self._records[-1]) if len(self._records) else 0
         records = self._collection.record_numbers()
         kept = np.isin(self._records, records, assume_unique=True)

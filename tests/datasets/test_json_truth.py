@@ -71,7 +71,7 @@ def test_reads_everything(folder: Path) -> None:
                 boxes={b"a.jpg": (0, 0, 5, 6)},
                 absent=2,
             ),
-            TruthQuery(id="two", image=root + b"/photos/a.jpg", region=None, good=frozenset()),
+            TruthQuery(id="two", image=root + b"/photos/a.jpg", region=None, good=frozenset(), own=b"a.jpg"),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Ground truth: which pictures of a folder show the same thing as a query.
+"""Ground truth in camseek's own form: which pictures of a folder show the same thing as a query.
 
 A ground-truth file is JSON. ``database`` is a folder, relative to the file, and every picture in it is
 searched. Each of ``queries`` has
@@ -18,9 +18,10 @@ keys are notes, and not read.
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
+from camseek.datasets.truth import GroundTruth, TruthQuery, name_within
 from camseek.errors import GroundTruthError
 from camseek.names import path_text
 from camseek.results import Box
@@ -29,52 +30,7 @@ _FILE_KEYS = frozenset({"database", "queries"})
 _QUERY_KEYS = frozenset({"id", "image", "good"})
 # So many offending names are told.
 _TOLD_NAMES = 3
-_REMEDY = "correct the file; its form is described in camseek.datasets"
-
-
-@dataclass(frozen=True, slots=True)
-class TruthQuery:
-    """One query and what is known of it.
-
-    Attributes:
-        id: Its name.
-        image: The query picture, an absolute path.
-        region: The box of the thing in it, or None for the whole picture.
-        good: Names, relative to the database, of pictures that show the thing well.
-        ok: Names of pictures that show it less well; positives too.
-        junk: Names of pictures that count neither way.
-        boxes: Where the thing is in a positive, pixels of its upright picture.
-        absent: How many of the things in the query picture are in no database picture, where known.
-    """
-
-    id: str
-    image: bytes
-    region: Box | None
-    good: frozenset[bytes]
-    ok: frozenset[bytes] = frozenset()
-    junk: frozenset[bytes] = frozenset()
-    boxes: dict[bytes, Box] = field(default_factory=dict[bytes, Box])
-    absent: int | None = None
-
-    @property
-    def positives(self) -> frozenset[bytes]:
-        """Every picture that shows the thing: good and ok."""
-        return self.good | self.ok
-
-
-@dataclass(frozen=True, slots=True)
-class GroundTruth:
-    """A folder of pictures and queries whose answers are known.
-
-    Attributes:
-        path: The file it was read from, absolute.
-        database: The folder that is searched, absolute.
-        queries: In the file's order.
-    """
-
-    path: bytes
-    database: bytes
-    queries: tuple[TruthQuery, ...]
+_REMEDY = "correct the file; its form is described in camseek.datasets.json_truth"
 
 
 def read_ground_truth(path: str | bytes | os.PathLike[str]) -> GroundTruth:
@@ -168,6 +124,7 @@ def _query(entry: Any, number: int, file: bytes, *, folder: bytes, database: byt
         junk=frozenset(names["junk"]),
         boxes=_boxes(data.get("boxes", {}), place.key("boxes")),
         absent=_count(data["absent"], place.key("absent")) if "absent" in data else None,
+        own=name_within(image, database),
     )
     for key, listed in names.items():
         missing = [item for item in listed if not os.path.isfile(os.path.join(database, item))]

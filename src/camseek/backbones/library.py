@@ -1,0 +1,92 @@
+"""Where models lie: the embedded one, and those that were imported."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from camseek.backbones.card import CARD_FILE
+from camseek.errors import ModelError
+
+EMBEDDED_NAME = "efficientnet-lite0"
+EMBEDDED = Path(__file__).parent / "data" / "efficientnet_lite0"
+_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def models_folder() -> Path:
+    """Where imported models lie: ``CAMSEEK_MODELS``, or ``camseek/models`` in the user's data folder.
+
+    That is ``XDG_DATA_HOME`` where it is set; otherwise ``~/.local/share``, ``~/Library/Application Support``
+    (macOS) or ``%LOCALAPPDATA%`` (Windows).
+    """
+    if named := os.environ.get("CAMSEEK_MODELS"):
+        return Path(named)
+    if data := os.environ.get("XDG_DATA_HOME"):
+        return Path(data) / "camseek" / "models"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "camseek" / "models"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "camseek" / "models"
+    return Path.home() / ".local" / "share" / "camseek" / "models"
+
+
+def check_name(name: str) -> str:
+    """A name that an imported model may have.
+
+    Raises:
+        ModelError: It is the embedded model's, or not made of letters, digits, dots, dashes and underscores.
+    """
+    if not _NAME.fullmatch(name):
+        raise ModelError(
+            f"{name!r} cannot be a model's name",
+            remedy="give --name 1 to 100 letters, digits, dots, dashes and underscores",
+        )
+    if name == EMBEDDED_NAME:
+        raise ModelError(f"{name} is the embedded model", remedy="give another --name")
+    return name
+
+
+def imported_models() -> dict[str, Path]:
+    """The imported models' folders by name, in the order of the names."""
+    try:
+        places = sorted(models_folder().iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise ModelError(
+            f"cannot read the models in {models_folder()}: {error.strerror}",
+            remedy="make the folder readable, or set CAMSEEK_MODELS to another",
+        ) from error
+    return {
+        place.name: place
+        for place in places
+        if _NAME.fullmatch(place.name) and place.name != EMBEDDED_NAME and (place / CARD_FILE).is_file()
+    }
+
+
+def find_model(model: str | os.PathLike[str]) -> Path:
+    """The folder of a model.
+
+    Args:
+        model: A folder that holds a card (this comes first), or the name of an imported model or of the
+            embedded one.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    place, name = Path(model), os.fspath(model)
+    if (place / CARD_FILE).is_file():
+        return place
+    if name == EMBEDDED_NAME:
+        return EMBEDDED
+    known = imported_models() if _NAME.fullmatch(name) else {}
+    if name in known:
+        return known[name]
+    if place.is_dir() or not _NAME.fullmatch(name):
+        return place  # reading its card says what is wrong with it
+    imported = ", ".join(known) or "none"
+    raise ModelError(
+        f"there is no model {name}: no folder of that name, and imported are: {imported}",
+        remedy="give a folder that holds card.json, or a name that camseek model list prints",
+    )

@@ -1,0 +1,99 @@
+"""``classes``."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from camseek.cli.options import (
+    NameType,
+    json_option,
+    max_megapixels_option,
+    model_option,
+    open_engine,
+)
+from camseek.cli.output import emit, note, printable, require_place, say, shown, write_output
+from camseek.cli.progress import progress
+
+if TYPE_CHECKING:
+    from camseek.engine.classes import ClassTally
+
+
+@click.command("classes")
+@click.argument("collection", metavar="COLLECTION", type=NameType())
+@click.option(
+    "--like",
+    metavar="PICTURES",
+    type=NameType(),
+    multiple=True,
+    help="Count the classes of these pictures or folders instead, a set of one theme (repeatable).",
+)
+@click.option("--top", type=click.IntRange(min=1), default=16, show_default=True, help="How many classes.")
+@click.option(
+    "--per-picture",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="How many of each picture's most probable classes count, N_C.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Read so many pictures at most, spread evenly.",
+)
+@click.option(
+    "--list",
+    "class_list",
+    metavar="OUT.txt",
+    type=NameType(),
+    help="Write the classes as a list for --class-list (all of them, unless --top is given).",
+)
+@model_option
+@max_megapixels_option
+@json_option
+@click.pass_context
+def classes_command(
+    context: click.Context,
+    collection: str,
+    like: tuple[str, ...],
+    top: int,
+    per_picture: int,
+    sample: int,
+    class_list: str | None,
+    model: str | None,
+    max_megapixels: float,
+    as_json: bool,
+) -> None:
+    """Print the classes that the pictures of COLLECTION show most.
+
+    With --list they become a predefined list: every picture described with the same classes (paper, section
+    4.3). Pictures are read again from their files.
+    """
+    if class_list:
+        require_place(class_list)
+    with (
+        open_engine(collection, model=model, max_megapixels=max_megapixels) as engine,
+        progress() as shown_progress,
+    ):
+        found = engine.classes(
+            like=like or None, per_picture=per_picture, sample=sample, progress=shown_progress
+        )
+    for item in found.skipped:
+        note(f"skipped: {shown(item.path)}: {printable(item.reason)}")
+    asked = context.get_parameter_source("top") is not click.core.ParameterSource.DEFAULT
+    if class_list:
+        listed = found.classes[:top] if asked else found.classes
+        write_output(class_list, "".join(f"{item.id}\t{item.name}\n" for item in listed))
+    if as_json:
+        emit(found.to_json() | {"classes": [item.to_json() for item in found.classes[:top]]})
+        return
+    _tell(found, top)
+    if class_list:
+        note(f"list: {printable(class_list)}")
+
+
+def _tell(found: "ClassTally", top: int) -> None:
+    for item in found.classes[:top]:
+        say(f"{item.pictures:6d}  {item.id:4d}  {item.name}")
+    note(f"{found.pictures} pictures read, the {found.per_picture} most probable classes of each counted")

@@ -1,0 +1,138 @@
+"""``datasets``: the public data sets, how to get them, and whether a copy is whole."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from camseek.cli.options import NameType, json_option
+from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.progress import progress
+
+if TYPE_CHECKING:
+    from camseek.datasets import Checked, Dataset
+
+_FAILED = 1
+
+
+@click.group("datasets", invoke_without_command=True)
+@json_option
+@click.pass_context
+def datasets(context: click.Context, as_json: bool) -> None:
+    """Say which public data sets camseek knows, where to get them, and whether a copy is whole.
+
+    Without a further word it lists them. Nothing is downloaded.
+    """
+    if context.invoked_subcommand is None:
+        _list(as_json)
+
+
+@datasets.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List the data sets."""
+    _list(as_json)
+
+
+@datasets.command("show")
+@click.argument("name", type=NameType())
+@json_option
+def show_command(name: str, as_json: bool) -> None:
+    """Say what the data set NAME is, where to get it, how its folder must look and how it is scored."""
+    from camseek.datasets import dataset
+
+    found = dataset(name)
+    if as_json:
+        emit(found.to_json())
+        return
+    for line in _shown(found):
+        say(line)
+
+
+@datasets.command("check")
+@click.argument("name", type=NameType())
+@click.argument("folder", type=NameType())
+@json_option
+def check_command(name: str, folder: str, as_json: bool) -> int:
+    """Read all of the data set NAME in FOLDER and name every file that is missing or damaged.
+
+    It ends with 1 if there is any.
+    """
+    from camseek.backbones import processors
+    from camseek.datasets import check_dataset, dataset
+
+    with progress() as shown_progress:
+        found = check_dataset(dataset(name), folder, workers=processors(), progress=shown_progress)
+    if as_json:
+        emit(found.to_json())
+    else:
+        _say_checked(found)
+    return 0 if found.sound else _FAILED
+
+
+def _list(as_json: bool) -> None:
+    from camseek.datasets import known_datasets
+
+    known = known_datasets()
+    if as_json:
+        emit({"datasets": [item.to_json() for item in known.values()]})
+        return
+    rows = [("name", "pictures", "distractors", "queries", "what")]
+    rows += [
+        (
+            item.name,
+            f"{item.pictures:,}",
+            f"{item.distractors:,}" if item.distractors else "-",
+            f"{item.queries:,}",
+            item.title,
+        )
+        for item in known.values()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *numbers, title in rows:
+        told = "  ".join(number.rjust(width) for number, width in zip(numbers, widths[1:4], strict=True))
+        say(f"{name.ljust(widths[0])}  {told}  {title}")
+    say("")
+    say("camseek datasets show NAME tells where to get one and how its folder must look")
+
+
+def _shown(item: "Dataset") -> list[str]:
+    counts = f"{item.pictures:,} pictures"
+    if item.distractors:
+        counts += f" and {item.distractors:,} distractors"
+    parts = [
+        ("what it is", item.about),
+        ("size", f"{counts}, {item.queries:,} queries"),
+        ("protocol", item.protocol),
+        ("terms", item.terms),
+        ("checked", item.checked),
+        ("from memory", item.memory),
+    ]
+    lines = [f"{item.name}: {item.title}"]
+    for heading, text in parts[:2]:
+        lines += ["", *_wrapped(heading, text)]
+    lines += ["", "pages", *(f"  {page}" for page in item.pages)]
+    lines += ["", "files", *(f"  {file}" for file in item.downloads)]
+    lines += ["", "the folder", *(f"  {line}" for line in item.tree.rstrip("\n").split("\n"))]
+    for heading, text in parts[2:]:
+        lines += ["", *_wrapped(heading, text)]
+    lines += [
+        "",
+        f"is it whole?  camseek datasets check {item.name} FOLDER",
+        f"measure:      camseek evaluate {item.name}=FOLDER",
+    ]
+    return lines
+
+
+def _wrapped(heading: str, text: str) -> list[str]:
+    return [heading, click.wrap_text(text, 96, initial_indent="  ", subsequent_indent="  ")]
+
+
+def _say_checked(found: "Checked") -> None:
+    for fault in found.known:
+        note(f"known: {shown(fault.path)}: {fault.message}")
+    for fault in found.faults:
+        say(f"{fault.code:<12}  {printable(str(fault))}")
+    counts = f"{found.pictures:,} pictures, {found.queries:,} queries"
+    if found.distractors:
+        counts += f", {found.distractors:,} distractors"
+    say(f"{'whole' if found.sound else f'{len(found.faults)} faults'}: {counts}")

@@ -1,0 +1,120 @@
+"""``fit``."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from camseek.cli.options import NameType, json_option, max_megapixels_option, model_option, open_engine
+from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.progress import progress
+
+if TYPE_CHECKING:
+    from camseek.engine.refitting import FitReport
+
+
+@click.command()
+@click.argument("collection", metavar="COLLECTION", type=NameType(), envvar="CAMSEEK_COLLECTION")
+@click.option(
+    "--on",
+    metavar="FOLDER",
+    type=NameType(),
+    help="Fit on the pictures of this folder: held-out ones of the same theme. [default: COLLECTION's own]",
+)
+@click.option(
+    "--dimensions",
+    type=click.IntRange(min=1),
+    help="Length of the new descriptors; at most the channels, and the samples less one. "
+    "[default: 512, or as many as there can be]",
+)
+@click.option(
+    "--sample-classes",
+    type=click.IntRange(min=1),
+    help="N_pca: most probable classes of each picture whose class vectors are samples (cam). [default: 1]",
+)
+@click.option(
+    "--max-samples",
+    type=click.IntRange(min=2),
+    help="Fit on so many samples at most; of more pictures some are drawn. [default: 20000]",
+)
+@click.option("--remove", is_flag=True, help="Take the whitening out again.")
+@click.option(
+    "--allow-removal",
+    is_flag=True,
+    help="Let pictures whose files have gone or changed leave COLLECTION.",
+)
+@model_option
+@max_megapixels_option
+@json_option
+def fit(
+    collection: str,
+    on: str | None,
+    dimensions: int | None,
+    sample_classes: int | None,
+    max_samples: int | None,
+    remove: bool,
+    allow_removal: bool,
+    model: str | None,
+    max_megapixels: float,
+    as_json: bool,
+) -> None:
+    """Fit PCA-whitening for COLLECTION, and encode every picture of it anew with that.
+
+    Searches go on with what is there until all is done. A run that was stopped goes on where it ended when
+    the same is asked for again; with other options, or after it has ended, it starts from the pictures.
+    """
+    from camseek.engine.refitting import DEFAULT_MAX_SAMPLES, unfit
+    from camseek.engine.refitting import fit as fit_collection
+
+    if remove and (on, dimensions, sample_classes, max_samples) != (None,) * 4:
+        raise click.UsageError("--remove fits nothing: leave the options of a fit out")
+    with (
+        open_engine(collection, model=model, max_megapixels=max_megapixels) as engine,
+        progress() as shown_progress,
+    ):
+        if remove:
+            report = unfit(engine, allow_removal=allow_removal, progress=shown_progress)
+        else:
+            if on is None:
+                note(
+                    "fitted on the collection's own pictures; the paper fits on held-out pictures of the "
+                    "same theme (Paris6k for Oxford5k, and the other way round): give some with --on FOLDER"
+                )
+            report = fit_collection(
+                engine,
+                on=on,
+                dimensions=dimensions,
+                sample_classes=sample_classes,
+                max_samples=max_samples or DEFAULT_MAX_SAMPLES,
+                allow_removal=allow_removal,
+                progress=shown_progress,
+            )
+    _tell(report, as_json=as_json)
+
+
+def _tell(report: "FitReport", *, as_json: bool) -> None:
+    if report.limited == "samples":
+        note(
+            f"{report.dimensions} dimensions are all that {report.dimensions + 1} samples give, and that "
+            "many make all the samples equally unlike: fit on more pictures, or ask for fewer --dimensions"
+        )
+    elif report.limited == "channels":
+        note(f"{report.dimensions} dimensions are all that the layer's channels give")
+    for item in report.skipped:
+        note(f"no sample: {shown(item.path)}: {printable(item.reason)}")
+    for item in report.removed:
+        note(f"removed: {shown(item.path)}: {printable(item.reason)}")
+    if as_json:
+        emit(report.to_json())
+        return
+    say(f"whitening: {printable(str(report.note))}" if report.note else "no whitening")
+    if report.resumed:
+        say("an earlier run was finished")
+    if report.left_out:
+        say(f"{report.left_out} samples left out: they were zero")
+    rate = f" in {report.seconds:.1f} s" if report.re_encoded else ""
+    say(f"{report.re_encoded} of {report.pictures} pictures encoded anew{rate}")
+    if report.featureless:
+        say(
+            f"{report.featureless} featureless, {report.newly_featureless} of them since now: no search "
+            "finds them"
+        )

@@ -1,0 +1,156 @@
+"""Options for what a search does beyond comparing stored descriptors."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from camseek.cli.options import NameType
+
+if TYPE_CHECKING:
+    from camseek.backbones import Backbone
+    from camseek.config import Plan
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--aggregation",
+        type=click.Choice(["offline", "online", "predefined"]),
+        help="The classes that are summed: each picture's own, stored (offline); the query's, for every "
+        "picture of the shortlist (online); those of --class-list (predefined). "
+        "[default: offline, or as other options ask]",
+    ),
+    click.option(
+        "--classes", type=click.IntRange(min=1), help="How many classes are summed, N_C. [default: 64]"
+    ),
+    click.option(
+        "--class-list",
+        metavar="FILE",
+        type=NameType(),
+        help="Classes, one a line, by number or name, as camseek classes --list writes them: predefined "
+        "aggregation.",
+    ),
+    click.option(
+        "--attend",
+        metavar="CLASS",
+        multiple=True,
+        help="Attend to this class, by name or number, in place of the query's (repeatable): online "
+        "aggregation.",
+    ),
+    click.option(
+        "--expand",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Search again with the sum of the first N results (query expansion).",
+    ),
+    click.option("--expand-with-query", is_flag=True, help="The query has a part in that sum (CroW's form)."),
+    click.option(
+        "--rerank",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="R",
+        help="Compare the first R pictures region by region; reads their files.",
+    ),
+)
+
+shortlist_option = click.option(
+    "--shortlist",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many pictures are described anew for --aggregation online and predefined; reads their files.",
+)
+
+
+def plan_options(command: Function) -> Function:
+    """``--aggregation`` to ``--rerank``."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_plan(
+    *,
+    aggregation: str | None,
+    classes: int | None,
+    class_list: str | None,
+    attend: Sequence[str],
+    expand: int,
+    expand_with_query: bool,
+    rerank: int,
+    shortlist: int = 100,
+) -> "Callable[[Backbone], Plan]":
+    """The plan that the options ask for, once the model says which classes are meant by names.
+
+    Args:
+        aggregation: As given, None for whatever the others mean.
+        classes: As given.
+        class_list: Name of a file.
+        attend: Names or numbers.
+        expand: As given.
+        expand_with_query: As given.
+        rerank: As given.
+        shortlist: As given.
+
+    Returns:
+        What makes the plan, and raises ``SettingsError`` where a class is unknown.
+
+    Raises:
+        click.UsageError: Options that do not go together.
+        SettingsError: The list of classes cannot be read.
+    """
+    from camseek.config import Plan
+    from camseek.engine.classes import resolve_classes
+    from camseek.errors import SettingsError
+
+    if attend and class_list:
+        raise click.UsageError("--attend and --class-list both choose the classes; give one")
+    meant = aggregation or ("online" if attend else "predefined" if class_list else "offline")
+    values: dict[str, Any] = {
+        "aggregation": meant,
+        "classes": classes,
+        "shortlist": shortlist,
+        "expand": expand,
+        "expand_with_query": expand_with_query,
+        "rerank": rerank,
+    }
+    try:
+        # Any class stands for those that are named.
+        plan = Plan(**values, attend=(0,) * bool(attend), predefined=(0,) * bool(class_list))
+    except SettingsError as error:
+        raise click.UsageError(f"{error.message}; {error.remedy}") from error
+    listed = read_class_list(class_list) if class_list else []
+
+    def named(model: "Backbone") -> "Plan":
+        return replace(
+            plan,
+            attend=resolve_classes(model, attend) if attend else (),
+            predefined=resolve_classes(model, listed) if listed else (),
+        )
+
+    return named
+
+
+def read_class_list(path: str) -> list[str]:
+    """The classes that a file names.
+
+    Raises:
+        SettingsError: It cannot be read, is no text, or names none.
+    """
+    from camseek.engine.classes import parse_class_list
+    from camseek.errors import SettingsError
+
+    remedy = "name a file as camseek classes --list writes it"
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = parse_class_list(file.read())
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}", remedy=remedy) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text", remedy=remedy) from error
+    if not found:
+        raise SettingsError(f"{path} names no class", remedy=remedy)
+    return found

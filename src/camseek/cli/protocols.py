@@ -1,0 +1,164 @@
+"""Options for how an evaluation is done, which ``evaluate`` and ``audit`` share."""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from camseek.cli.options import EncodingType, NameType, SizeType, limits, settings
+from camseek.cli.plans import plan_options, read_plan
+from camseek.cli.progress import progress
+
+if TYPE_CHECKING:
+    from camseek.backbones import Backbone
+    from camseek.config import Encoding, RegionReading, Settings
+    from camseek.datasets import GroundTruth
+    from camseek.engine.protocol import EvaluationReading, Protocol
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--size", type=SizeType(), help="Scale pictures to it: 640, smaller:720 or 1024x720. [default: 640]"
+    ),
+    click.option("--layer", help="The model's layer for the feature maps. [default: the model's]"),
+    click.option(
+        "--region-reading",
+        "reading",
+        type=click.Choice(["crop", "cells", "whole"]),
+        help="Encode a query region's pixels alone, crop the maps of the whole picture, or ignore regions.",
+    ),
+    click.option(
+        "--ap",
+        "ap_form",
+        type=click.Choice(["mean", "trapezoid"]),
+        help="Average precision: the mean of the precisions at the positives' ranks, or the trapezoidal "
+        "area. [default: the ground truth's own]",
+    ),
+    click.option(
+        "--whitening-on",
+        metavar="FOLDER|TRUTH",
+        type=NameType(),
+        help="Whiten, fitted on the pictures of this folder or of another ground truth's database.",
+    ),
+    click.option(
+        "--dimensions",
+        type=click.IntRange(min=1),
+        help="Length of whitened descriptors. [default: 512, or as many as there can be]",
+    ),
+    click.option(
+        "--sample-classes",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="N_pca: classes of each picture whose vectors the whitening is fitted on (cam).",
+    ),
+)
+
+
+def protocol_options(command: Function) -> Function:
+    """``--size`` to ``--sample-classes``, and those of a search's plan."""
+    command = plan_options(command)
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def named_encodings(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> "dict[str, Encoding]":
+    """Encodings by the names that they were asked for with."""
+    kind = EncodingType()
+    return {value.strip(): kind.convert(value, parameter, context) for value in values}
+
+
+def read_protocols(
+    truth: "GroundTruth",
+    model: "Callable[[], Backbone]",
+    encodings: "Mapping[str, Encoding]",
+    options: dict[str, Any],
+    *,
+    existing: "Settings | None" = None,
+    default_reading: "RegionReading" = "crop",
+    max_megapixels: float = 200,
+) -> "dict[str, Protocol]":
+    """The protocols that the options ask for, one for each encoding; fits whitening.
+
+    Args:
+        truth: What is measured.
+        model: Gives the model, loaded with the layer.
+        encodings: By their names; none for the default, or that of ``existing``.
+        options: What ``protocol_options`` give.
+        existing: A collection's settings, where one is measured.
+        default_reading: How query regions are read where the user does not say.
+        max_megapixels: Limit of a picture.
+
+    Raises:
+        click.UsageError: Options that do not go together.
+        CamseekError: A class is unknown, or the whitening cannot be fitted.
+    """
+    from dataclasses import replace
+
+    from camseek.engine.protocol import Protocol
+
+    place = options["whitening_on"]
+    reading: EvaluationReading = options["reading"] or default_reading
+    if options["dimensions"] is not None and place is None:
+        raise click.UsageError("--dimensions goes with --whitening-on")
+    if place is not None and existing is not None:
+        raise click.UsageError("a collection has its own whitening: leave out --whitening-on")
+    base = settings(encoding=None, size=options["size"], layer=options["layer"], existing=existing)
+    names = ("aggregation", "classes", "class_list", "attend", "expand", "expand_with_query", "rerank")
+    plan = read_plan(**{name: options[name] for name in names})(model())
+    wanted = encodings or {str(base.encoding): base.encoding}
+    anew = existing is None and plan.aggregation != "offline"
+    protocols = {
+        name: Protocol(
+            settings=replace(base, encoding=_described(encoding, class_weighted=anew)),
+            plan=plan,
+            reading=reading,
+            ap_form=options["ap_form"],
+        )
+        for name, encoding in wanted.items()
+    }
+    if place is None:
+        return protocols
+    from camseek.engine.measuring.held_out import fit_each, held_out
+
+    pictures = held_out(_pictures(place), truth)
+    shown: AbstractContextManager[Any] = progress()
+    with shown as told:
+        found = fit_each(
+            model(),
+            pictures,
+            base,
+            [item.settings.encoding for item in protocols.values()],
+            dimensions=options["dimensions"],
+            sample_classes=options["sample_classes"],
+            limits=limits(max_megapixels),
+            progress=told,
+        )
+    return {
+        name: replace(protocol, whitening=whitening, whitening_note=fitted_on)
+        for (name, protocol), (whitening, fitted_on) in zip(protocols.items(), found, strict=True)
+    }
+
+
+def _described(encoding: "Encoding", *, class_weighted: bool) -> "Encoding":
+    """The encoding that descriptors are made with: class vectors, where classes are chosen for them."""
+    from dataclasses import replace
+
+    from camseek.config import Encoding
+
+    if not class_weighted or encoding.name == "cam":
+        return encoding
+    return replace(Encoding.parse("cam"), power=encoding.power)
+
+
+def _pictures(place: str) -> "bytes | GroundTruth":
+    from camseek.datasets import open_truth
+    from camseek.names import absolute
+
+    return absolute(place) if os.path.isdir(place) else open_truth(place)

@@ -1,0 +1,158 @@
+"""Classes by name, and the classes that pictures show most."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+from numpy.typing import NDArray
+
+from camseek.aggregation import most_frequent, most_probable
+from camseek.backbones import Backbone
+from camseek.engine.indexing import Progress
+from camseek.engine.pipeline import ordered
+from camseek.engine.reading import PictureReader
+from camseek.errors import PictureError, SettingsError
+from camseek.images import open_file
+from camseek.results import Skipped
+
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """A class, and how many pictures have it among their most probable ones."""
+
+    id: int
+    name: str
+    pictures: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"id": self.id, "name": self.name, "pictures": self.pictures}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTally:
+    """The classes that pictures show most.
+
+    Attributes:
+        pictures: How many were read.
+        per_picture: How many of each picture's most probable classes counted.
+        classes: The most frequent first.
+        skipped: Pictures that could not be used.
+    """
+
+    pictures: int
+    per_picture: int
+    classes: tuple[ClassCount, ...]
+    skipped: tuple[Skipped, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "pictures": self.pictures,
+            "per_picture": self.per_picture,
+            "classes": [item.to_json() for item in self.classes],
+            "skipped": [item.to_json() for item in self.skipped],
+        }
+
+
+def resolve_classes(model: Backbone, wanted: Sequence[str]) -> tuple[int, ...]:
+    """Finds classes by number or by name, whatever the case; each once, in the order given.
+
+    Raises:
+        SettingsError: There is no such class, or several of the name.
+    """
+    model.require_classifier("naming classes")
+    return tuple(dict.fromkeys(_resolve(model, text.strip()) for text in wanted))
+
+
+def _resolve(model: Backbone, text: str) -> int:
+    count = len(model.class_names)
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        if int(text) < count:
+            return int(text)
+        raise SettingsError(f"there is no class {text}", remedy=f"classes go from 0 to {count - 1}")
+    wanted = text.casefold()
+    # "cardboard box / carton": either of its names will do.
+    names = [{name, *name.split(" / ")} for name in map(str.casefold, model.class_names)]
+    found = [number for number, known in enumerate(names) if wanted in known]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SettingsError(
+            f"{len(found)} classes are called {text!r}", remedy=f"give a number: {', '.join(map(str, found))}"
+        )
+    near = [name for name in model.class_names if text.casefold() in name.casefold()][:5]
+    raise SettingsError(
+        f"there is no class {text!r}",
+        remedy=f"near it: {', '.join(near)}" if near else "camseek explain prints the classes of a picture",
+    )
+
+
+def parse_class_list(text: str) -> list[str]:
+    """The classes of a list, most wanted first: one a line, its number or its name.
+
+    What follows a number is a note, and so is a line that begins with ``#``; ``camseek classes --list``
+    writes such a file.
+    """
+    lines = (line.strip() for line in text.splitlines())
+    kept = [line for line in lines if line and not line.startswith("#")]
+    return [found[0] if (found := re.match(r"[0-9]+(?=\s|$)", line)) else line for line in kept]
+
+
+def tally(
+    model: Backbone,
+    paths: Sequence[bytes],
+    *,
+    reader: PictureReader,
+    per_picture: int,
+    workers: int,
+    progress: Progress,
+) -> ClassTally:
+    """Counts the classes that pictures show (METHOD, "Predefined classes"; paper section 4.3).
+
+    Args:
+        model: A classifier, one thread a pass.
+        paths: The pictures' files.
+        reader: How they are read.
+        per_picture: N_C: how many of each picture's most probable classes count, 1 or more.
+        workers: Threads.
+        progress: Told how far it is.
+
+    Raises:
+        SettingsError: The model has no classifier.
+    """
+    model.require_classifier("counting classes")
+    progress.start(len(paths))
+    rows: list[Int64[I64, " C"]] = []
+    skipped: list[Skipped] = []
+    for item in ordered(partial(_classes_of, model, reader, per_picture), paths, workers=workers):
+        progress.step()
+        if isinstance(item, Skipped):
+            skipped.append(item)
+        else:
+            rows.append(item)
+    if not rows:
+        return ClassTally(0, per_picture, (), tuple(skipped))
+    ids, counts = most_frequent(np.array(rows))
+    classes = [
+        ClassCount(int(number), model.class_names[int(number)], int(count))
+        for number, count in zip(ids, counts, strict=True)
+    ]
+    return ClassTally(len(rows), per_picture, tuple(classes), tuple(skipped))
+
+
+def _classes_of(
+    model: Backbone, reader: PictureReader, per_picture: int, path: bytes
+) -> Int64[I64, " C"] | Skipped:
+    try:
+        with open_file(path) as file:
+            picture = reader.read(file)
+    except PictureError as error:
+        return Skipped(path, error.message, error.code)
+    return most_probable(model.run(picture.pixels).scores, per_picture)[0]

@@ -1,0 +1,71 @@
+"""The networks that the experiments run with."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from camseek.backbones import ModelCard, find_model, imported_models
+from camseek.backbones.library import EMBEDDED_NAME
+from camseek.engine.paper.experiments import PAPER_MODELS, Slot
+
+_EMBEDDED_LAYERS = ("expand16", "head")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network and the layer of its features.
+
+    Attributes:
+        name: As ``--model`` takes it; its title where it is not there.
+        layer: The layer; empty where it is not there.
+        slot: The paper's network that it is, or None.
+        there: Whether it can be loaded.
+        classifier: Whether it knows classes.
+    """
+
+    name: str
+    layer: str = ""
+    slot: Slot | None = None
+    there: bool = True
+    classifier: bool = True
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        if self.slot is not None:
+            return self.slot
+        return f"{os.path.basename(self.name.rstrip('/')) or self.name} {self.layer}"
+
+
+def choose_networks(models: Sequence[str] = (), layers: Sequence[str] = ()) -> list[Network]:
+    """The networks to measure: those named, or the paper's that are there and the embedded one.
+
+    Args:
+        models: Names or folders.
+        layers: Of networks that are not the paper's, so many rows each; none for ``expand16`` (the stride of
+            the paper's layer) and ``head`` of the embedded one, and the card's own choice of others.
+
+    Returns:
+        The paper's three first, there or not, then the others.
+
+    Raises:
+        ModelError: A named model is not there.
+    """
+    there = imported_models()
+    wanted = list(models) or [*(name for name in PAPER_MODELS.values() if name in there), EMBEDDED_NAME]
+    found = [
+        _network(name, None, slot) if name in wanted else Network(name=slot, slot=slot, there=False)
+        for slot, name in PAPER_MODELS.items()
+    ]
+    for name in dict.fromkeys(wanted):
+        if name not in PAPER_MODELS.values():
+            usual = _EMBEDDED_LAYERS if name == EMBEDDED_NAME else (None,)
+            found += [_network(name, layer, None) for layer in layers or usual]
+    return found
+
+
+def _network(name: str, layer: str | None, slot: Slot | None) -> Network:
+    card = ModelCard.read(find_model(name))
+    return Network(
+        name=name, layer=layer or card.default_layer, slot=slot, classifier=card.classifier is not None
+    )

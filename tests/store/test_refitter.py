@@ -1,0 +1,367 @@
+"""All descriptors of a collection replaced at once."""
+
+import os
+import sqlite3
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from camseek.errors import (
+    CollectionBusyError,
+    CollectionVersionError,
+    CorruptCollectionError,
+    StorageError,
+)
+from camseek.store import DescriptorIndex, Refit, Signature, WhiteningNote, open_collection, rank
+from camseek.store import writer as writer_module
+
+NEW = 4
+NOTE = WhiteningNote(
+    folder=b"/held/\xff out",
+    pictures=6,
+    samples=12,
+    sample_classes=2,
+    channels=16,
+    dimensions=NEW,
+    fitted="2026-01-02T03:04:05+00:00",
+    checksum="cd" * 32,
+)
+REFIT = Refit(asked="so", whitening=b"\x00matrix", dimensions=NEW, note=NOTE)
+
+
+def new(record):
+    """The new descriptor of a record."""
+    vector = np.random.default_rng(100 + record).standard_normal(NEW).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def refit_all(collection, refit=REFIT, without=()):
+    with collection.write("test") as writer:
+        writer.refitter.begin(refit)
+        for record in writer.refitter.pending():
+            writer.refitter.put(record, None if record in without else new(record))
+        writer.refitter.finish()
+
+
+def alter(collection, sql, values=()):
+    with sqlite3.connect(os.path.join(collection.address, "collection.sqlite")) as connection:
+        connection.execute(sql, values)
+    connection.close()
+
+
+def vectors_of(collection):
+    return {
+        record: vector
+        for records, vectors in collection.descriptors()
+        for record, vector in zip(records.tolist(), vectors, strict=True)
+    }
+
+
+def test_everything_is_replaced_at_once(collection, fill, profile):
+    fill(collection, range(5))
+    old = vectors_of(collection)
+    with open_collection(collection.address) as reader:
+        with collection.write("test") as writer:
+            writer.refitter.begin(REFIT)
+            for record in writer.refitter.pending():
+                writer.refitter.put(record, new(record))
+            writer.commit()
+            assert writer.refitter.pending() == []
+            # The old ones serve while the new ones are made.
+            assert vectors_of(reader).keys() == old.keys()
+            assert all((vectors_of(reader)[record] == old[record]).all() for record in old)
+            assert reader.check() == []
+            writer.refitter.finish()
+        found = vectors_of(reader)
+        assert found.keys() == old.keys()
+        for record, vector in found.items():
+            np.testing.assert_allclose(vector, new(record), atol=2**-11)
+        wanted = replace(
+            profile, dimensions=NEW, whitening=REFIT.whitening, whitening_note=NOTE, generation=1
+        )
+        assert reader.profile == collection.profile == wanted
+        assert reader.check() == []
+    with open_collection(collection.address) as again:
+        assert again.profile == wanted
+        assert again.info().to_json()["whitening"]["samples"] == 12
+    with collection.write("test") as writer:
+        assert writer.refitter.unfinished() is None
+
+
+def test_it_can_be_taken_back(collection, fill, profile):
+    fill(collection, range(3))
+    refit_all(collection)
+    with collection.write("test") as writer:
+        writer.refitter.begin(Refit(asked="remove", whitening=None, dimensions=2, note=None))
+        for record in writer.refitter.pending():
+            writer.refitter.put(record, np.array([0, 1], np.float32))
+        writer.refitter.finish()
+    with open_collection(collection.address) as again:
+        assert again.profile == replace(profile, dimensions=2, generation=2)
+        assert again.info().to_json()["whitening"] is None
+
+
+def test_what_is_unfinished_waits_for_the_next_run(collection, fill, picture):
+    fill(collection, range(4))
+    with collection.write("test") as writer:
+        writer.refitter.begin(REFIT)
+        for record in (1, 2, 4):
+            writer.refitter.put(record, new(record))
+    with collection.write("test") as writer:
+        # Meanwhile one picture leaves and one comes.
+        writer.release([b"/photos/0.jpg"], None)
+        writer.point(b"/late", writer.insert(picture(9)), Signature(1, 1, 1), writer.root(b"/"))
+    with open_collection(collection.address) as later, later.write("test") as writer:
+        assert writer.refitter.unfinished() == REFIT
+        assert writer.refitter.pending() == [3, 5]
+        with pytest.raises(ValueError, match="2 pictures have no new descriptor"):
+            writer.refitter.finish()
+        writer.refitter.put(3, new(3))
+        writer.refitter.put(5, None)
+        writer.refitter.finish()
+    info = collection.info()
+    assert (info.pictures, info.featureless) == (4, 1)
+    assert sorted(vectors_of(collection)) == [2, 3, 4]
+    assert collection.check() == []
+
+
+def test_other_wishes_begin_again(collection, fill):
+    fill(collection, range(2))
+    other = replace(REFIT, asked="other", whitening=None, note=None)
+    with collection.write("test") as writer:
+        writer.refitter.begin(REFIT)
+        writer.refitter.put(1, new(1))
+        writer.refitter.begin(other)
+        assert writer.refitter.pending() == [1, 2]
+        assert writer.refitter.unfinished() == other
+        writer.refitter.discard()
+        assert writer.refitter.unfinished() is None
+        with pytest.raises(ValueError, match="no refit was begun"):
+            writer.refitter.put(1, new(1))
+        with pytest.raises(ValueError, match="no refit was begun"):
+            writer.refitter.finish()
+    assert collection.profile.generation == 0
+    assert len(vectors_of(collection)[1]) == 16
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (np.zeros(NEW, np.float32), "norm"),
+        (np.full(NEW, np.nan, np.float32), "norm"),
+        (np.array([1, 0], np.float32), "2 numbers, not 4"),
+    ],
+)
+def test_a_descriptor_that_cannot_be(collection, fill, bad, why):
+    fill(collection, range(1))
+    with collection.write("test") as writer:
+        writer.refitter.begin(REFIT)
+        with pytest.raises(ValueError, match=why):
+            writer.refitter.put(1, bad)
+
+
+def test_an_interrupt_while_all_is_replaced_leaves_the_old(collection, fill, monkeypatch):
+    fill(collection, range(3))
+    old = vectors_of(collection)
+    with pytest.raises(KeyboardInterrupt), collection.write("test") as writer:
+        writer.refitter.begin(REFIT)
+        for record in writer.refitter.pending():
+            writer.refitter.put(record, new(record))
+        with writer.unit():
+            writer.refitter.finish()
+            raise KeyboardInterrupt
+    assert collection.profile.generation == 0
+    assert all((vectors_of(collection)[record] == old[record]).all() for record in old)
+    with collection.write("test") as writer:
+        assert writer.refitter.pending() == []
+        writer.refitter.finish()
+    assert collection.profile.generation == 1
+
+
+class TestWhoeverHasItOpen:
+    """Readers and writers that opened the collection before it was fitted."""
+
+    @pytest.fixture
+    def other(self, collection, fill):
+        fill(collection, range(6))
+        with open_collection(collection.address) as opened:
+            yield opened
+
+    def test_a_snapshot_keeps_its_moment(self, collection, other):
+        with other.snapshot():
+            before = vectors_of(other)
+            refit_all(collection)
+            assert other.profile.generation == 0
+            assert all((vectors_of(other)[record] == before[record]).all() for record in before)
+            assert other.descriptors_of(np.array([2])).shape == (1, 16)
+        assert other.descriptors_of(np.array([2])).shape == (1, NEW)
+        assert other.profile.whitening_note == NOTE
+
+    def test_the_profile_stays_the_same_object_until_it_changes(self, collection, other, fill):
+        profile = other.profile
+        fill(collection, range(20, 22))
+        with other.snapshot():
+            assert other.profile is profile
+        refit_all(collection)
+        with other.snapshot():
+            assert other.profile is not profile
+
+    def test_blocks_outside_a_snapshot(self, collection, other):
+        blocks = other.descriptors(block=4)
+        assert next(blocks)[1].shape == (4, 16)
+        refit_all(collection)
+        with pytest.raises(CollectionBusyError, match="while it was being read"):
+            next(blocks)
+
+    def test_descriptors_in_memory_are_dropped(self, collection, other, unit):
+        index = DescriptorIndex(other)
+        with other.snapshot():
+            index.refresh()
+            assert rank(index, unit(3), 1)[0].tolist() == [4]
+        # Record 2 has no descriptor for one generation, and one again in the next.
+        refit_all(collection, without=[2])
+        with other.snapshot():
+            index.refresh()
+            for record in (1, 3, 4, 5, 6):
+                assert rank(index, new(record), 1)[0].tolist() == [record]
+            assert rank(index, new(1), 9)[2] == 5
+        refit_all(collection)
+        with other.snapshot():
+            index.refresh()
+            assert rank(index, new(2), 1)[0].tolist() == [2]
+            assert rank(index, new(1), 9)[2] == 6
+
+    def test_it_writes_what_fits_now(self, collection, other, picture):
+        refit_all(collection)
+        with other.write("test") as writer:
+            assert other.profile.dimensions == NEW
+            root = writer.root(b"/r")
+            with pytest.raises(ValueError, match="16 numbers, not 4"), writer.unit():
+                writer.insert(picture(50))
+            writer.point(b"/r/n", writer.insert(picture(51, new(51))), Signature(1, 1, 1), root)
+        assert other.check() == []
+
+    def test_it_cannot_write_out_of_an_older_snapshot(self, collection, other):
+        with other.snapshot():
+            other.record_numbers()
+            refit_all(collection)
+            with pytest.raises(CollectionBusyError, match="while it was being read"), other.write("test"):
+                pass
+        with other.write("test"):
+            pass
+
+
+class TestDamage:
+    def test_check_reads_unfinished_descriptors_too(self, collection, fill):
+        fill(collection, range(3))
+        with collection.write("test") as writer:
+            writer.refitter.begin(REFIT)
+            writer.refitter.put(1, new(1))
+            writer.refitter.put(2, new(2))
+            writer.refitter.put(3, None)
+        assert collection.check() == []
+        alter(collection, "UPDATE refit SET vector = zeroblob(8) WHERE picture = 2")
+        [fault] = collection.check()
+        assert "unfinished descriptor of record 2" in fault
+        assert "checksum" in fault
+
+    @pytest.mark.parametrize("value", ["{", "{}", "null", '{"asked": "x", "dimensions": "y", "note": 1}'])
+    def test_notes_that_are_none(self, collection, value):
+        alter(collection, "INSERT INTO meta VALUES ('refit', ?)", (value,))
+        with pytest.raises(CorruptCollectionError), collection.write("test") as writer:
+            writer.refitter.unfinished()
+        with pytest.raises(CorruptCollectionError):
+            collection.check()
+
+    @pytest.mark.parametrize("value", ["{", "{}", '{"folder": 3}', b"bytes"])
+    def test_a_note_of_the_whitening_that_is_none(self, collection, value):
+        alter(collection, "INSERT INTO meta VALUES ('whitening_note', ?)", (value,))
+        with pytest.raises(CorruptCollectionError):
+            open_collection(collection.address)
+
+    def test_the_format_before(self, collection):
+        alter(collection, "UPDATE meta SET value = 1 WHERE key = 'format_version'")
+        with pytest.raises(CollectionVersionError, match="format 1") as error:
+            open_collection(collection.address)
+        assert "new collection" in error.value.remedy
+
+
+class TestSpace:
+    def test_freed_space_goes_back(self, collection, fill):
+        fill(collection, range(2000))
+        with collection.write("test") as writer:
+            writer.compact()
+        before = collection.info().bytes
+        with collection.write("test") as writer:
+            writer.refitter.begin(REFIT)
+            for record in writer.refitter.pending():
+                writer.refitter.put(record, new(record))
+            writer.refitter.finish()
+            writer.compact()
+        collection.close()
+        with open_collection(collection.address) as again:
+            # 2,000 descriptors of 12 numbers less, at two bytes each.
+            assert again.info().bytes <= before - 32_768
+            assert again.check() == []
+
+    def test_no_room_to_give_space_back(self, collection, fill, monkeypatch):
+        fill(collection, range(3))
+
+        class Full:
+            def __init__(self, database):
+                self._database = database
+
+            def execute(self, sql, *values):
+                if sql == "VACUUM":
+                    raise sqlite3.OperationalError("database or disk is full")
+                return self._database.execute(sql, *values)
+
+            def __getattr__(self, name):
+                return getattr(self._database, name)
+
+        real = writer_module.FolderWriter.__init__
+        monkeypatch.setattr(
+            writer_module.FolderWriter,
+            "__init__",
+            lambda self, database, address: real(self, Full(database), address),
+        )
+        with collection.write("test") as writer:
+            writer.refitter.begin(REFIT)
+            for record in writer.refitter.pending():
+                writer.refitter.put(record, new(record))
+            writer.refitter.finish()
+            writer.compact()
+        assert sorted(vectors_of(collection)) == [1, 2, 3]
+        assert collection.info().profile.generation == 1
+
+    @pytest.mark.needs_root
+    def test_a_full_disk_leaves_the_old_ones(self, small_disk, profile, fill):
+        from camseek.store import create_collection
+
+        with create_collection(str(small_disk(1) / "c"), replace(profile, dimensions=16)) as collection:
+            fill(collection, range(1200))
+            wide = Refit(asked="wide", whitening=None, dimensions=300, note=None)
+            with pytest.raises(StorageError, match="full"), collection.write("test") as writer:
+                writer.refitter.begin(wide)
+                writer.commit()
+                for record in writer.refitter.pending():
+                    vector = np.zeros(300, np.float32)
+                    vector[record % 300] = 1
+                    writer.refitter.put(record, vector)
+                    if record % 16 == 0:
+                        writer.commit()
+            assert len(vectors_of(collection)) == 1200
+            assert collection.check() == []
+            with open_collection(collection.address) as again:
+                assert again.profile.dimensions == 16
+
+
+def test_a_note_tells_people(collection):
+    assert str(NOTE) == (
+        "16 to 4 dimensions, fitted 2026-01-02T03:04:05+00:00 on 12 samples of 6 pictures "
+        "(/held/\ufffd out, 2 classes each), checksum cdcdcdcdcdcd"
+    )
+    own = replace(NOTE, folder=None, sample_classes=None)
+    assert "(the collection's own)" in str(own)
+    assert WhiteningNote.from_json(own.to_json()) == own
