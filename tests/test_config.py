@@ -96,6 +96,7 @@ def test_a_size_says_what_a_picture_becomes():
     assert Resize.parse("640").fit(100, 50) == (100, 50)
     assert Resize.parse("smaller:720").fit(1440, 2880) == (720, 1440)
     assert Resize.parse("smaller:100").fit(10000, 200) == (400, 8)
+    assert Resize.parse("smaller:720").fit(1024, 682) == (1081, 720)
     assert Resize.parse("1024x720").fit(300, 200) == (1024, 720)
     assert Resize.parse("720x1024").fit(200, 300) == (720, 1024)
     assert str(Resize.parse("720x1024")) == "1024x720"
@@ -130,6 +131,7 @@ def test_the_share_still_covers_the_size(kind, width, height):
         {"rerank": -1},
         {"shortlist": 0},
         {"aggregation": "online", "classes": 0},
+        {"aggregation": "online", "classes": 1, "attend": (1, 2)},
     ],
 )
 def test_a_plan_that_cannot_be(values):

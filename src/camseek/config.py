@@ -131,10 +131,10 @@ class Resize:
     """The size at which pictures are read; ``parse`` makes one of ``640``, ``smaller:720`` or ``1024x720``.
 
     Attributes:
-        kind: ``longer``: down to this longer side, aspect kept, never enlarged. ``smaller``: the same for the
-            smaller side (the paper's 720); no side becomes more than four times as long. ``squeezed``: to
-            exactly this size, the longer number along the picture's longer side, whatever its aspect (the
-            paper's research code: 1024 x 720 or 720 x 1024).
+        kind: ``longer``: down to this longer side, aspect kept, never enlarged. ``smaller``: to this smaller
+            side, enlarged too (the paper's 720), but where the longer one would pass four times of it.
+            ``squeezed``: to exactly this size, the longer number along the picture's longer side, whatever
+            its aspect (the paper's research code: 1024 x 720 or 720 x 1024).
         longer: Pixels of the longer side; for ``smaller`` the most it may be.
         smaller: Pixels of the smaller side; for ``longer`` the same number.
     """
@@ -192,19 +192,21 @@ class Resize:
         """
         if self.kind == "squeezed":
             return (self.longer, self.smaller) if width >= height else (self.smaller, self.longer)
-        share = self.share(width, height)
+        share = self._scale(max(width, height), min(width, height))
         return max(round(width * share), 1), max(round(height * share), 1)
 
     def share(self, width: int, height: int) -> float:
         """How far a picture may be scaled down, above 0 to 1, and still cover what ``fit`` gives."""
-        long, short = max(width, height), min(width, height)
+        return min(1.0, self._scale(max(width, height), min(width, height)))
+
+    def _scale(self, long: int, short: int) -> float:
         match self.kind:
             case "longer":
                 return min(1.0, self.longer / long)
             case "smaller":
-                return min(1.0, self.longer / long, self.smaller / short)
+                return min(self.longer / long, self.smaller / short)
             case "squeezed":
-                return min(1.0, max(self.longer / long, self.smaller / short))
+                return max(self.longer / long, self.smaller / short)
 
 
 # A panorama's longer side is bounded, or its smaller side alone would let it take any amount of memory.
@@ -327,6 +329,10 @@ class Plan:
         if self.attend and self.aggregation != "online":
             raise SettingsError(
                 "classes to attend to are a kind of online aggregation", remedy="use --aggregation online"
+            )
+        if self.attend and self.classes is not None:
+            raise SettingsError(
+                "the classes to attend to are all summed", remedy="leave out the number of classes"
             )
         if self.classes is not None and self.aggregation == "offline":
             raise SettingsError(

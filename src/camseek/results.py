@@ -125,7 +125,7 @@ class Hit:
         box: Where the network looked for the query's classes (after re-ranking the region that matches best),
             or None.
         box_reason: Why there is no box, or None.
-        kept: Why it could not be looked at again and keeps its place and score of before, or None.
+        kept: Why it could not be looked at again, so that it kept its place among those that were, or None.
     """
 
     rank: int

@@ -101,9 +101,15 @@ class TestWhitening:
         assert told["gem"]["whitening"] != told["cam:classes=2"]["whitening"]
 
     def test_online_features_are_whitened_as_class_vectors(self, oxford, photos, camseek):
-        options = ("--size", "128", "--encoding", "gem", "--aggregation", "online")
+        options = ("--size", "128", "--aggregation", "online")
         told = camseek("evaluate", oxford, *options, "--whitening-on", photos(5))
-        assert told["settings"]["protocols"]["gem"]["encoding"] == "cam:power=3"
+        # The default encoding is gem: its power stays.
+        assert list(told["encodings"]) == ["cam:power=3"]
+        assert told["settings"]["protocols"]["cam:power=3"]["encoding"] == "cam:power=3"
+
+    def test_other_encodings_have_no_classes_to_sum(self, oxford, failing):
+        options = ("--encoding", "cam", "--encoding", "gem", "--aggregation", "online")
+        assert "gem: only --encoding cam" in failing("evaluate", oxford, *options, code=2)["message"]
 
 
 class TestPlot:

@@ -72,7 +72,7 @@ class TestSearch:
         os.unlink(indexed / "2.jpg")
         told = text("search", indexed / "0.jpg", "--collection", collection, "--rerank", "5")
         assert "re-ranking: 5 pictures, 6 classes, 1 of them could not be read" in told.err
-        assert "keeps its place: there is no such file" in told.err
+        assert "could not be looked at again: there is no such file" in told.err
         assert "5 of 5 pictures" in told.err
 
     def test_a_report_says_it(self, indexed, search, tmp_path):
@@ -82,7 +82,7 @@ class TestSearch:
         page = report.read_text(encoding="utf-8")
         assert "5 pictures looked at, 6 classes; 1 could not be read" in page
         assert "2 pictures summed" in page
-        assert "keeps its place: there is no such file" in page
+        assert "could not be looked at again: there is no such file" in page
 
     def test_several_pictures(self, indexed, camseek, collection, tmp_path):
         report = tmp_path / "r.html"
@@ -142,7 +142,7 @@ class TestClasses:
         camseek("index", folder, "--collection", other, *options)
 
     def test_another_list_is_refused(self, folder, camseek, failing, collection, tmp_path):
-        for name, content in (("one", "1\n2\n"), ("two", "# theme\n2\tsecond\n\n1 first\n")):
+        for name, content in (("one", "1\n2\n"), ("two", "# theme\n2\tgreat white shark\n\n1\n")):
             (tmp_path / name).write_text(content)
         command = ("index", folder, "--collection", collection, "--encoding", "cam", "--class-list")
         camseek(*command, tmp_path / "one")
@@ -165,6 +165,17 @@ class TestClasses:
         error = failing("index", folder, "--collection", collection, "--class-list", tmp_path / "l")
         assert "do not go with the encoding" in error["message"]
         assert not os.path.exists(collection)
+
+    def test_a_list_of_another_model_is_refused(self, indexed, failing, collection, tmp_path):
+        (tmp_path / "l").write_text("7\tunicorn\n")
+        command = ("search", indexed / "0.jpg", "--collection", collection, "--class-list", tmp_path / "l")
+        assert "class 7 is 'rooster'" in failing(*command)["message"]
+
+    def test_nothing_to_count_writes_no_list(self, indexed, failing, collection, tmp_path):
+        command = ("classes", collection, "--like", tmp_path / "none", "--list", tmp_path / "l")
+        error = failing(*command)
+        assert error["code"] == "source"
+        assert not (tmp_path / "l").exists()
 
     def test_pictures_that_cannot_be_used_are_told(self, indexed, camseek, collection, tmp_path):
         (tmp_path / "bad.jpg").write_text("no picture")

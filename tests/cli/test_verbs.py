@@ -204,6 +204,8 @@ class TestExitCodes:
             ("search", "a.jpg", "--collection", "c", "--expand", "-1"),
             ("search", "a.jpg", "--collection", "c", "--attend", "pier", "--class-list", "l.txt"),
             ("search", "a.jpg", "b.jpg", "c.jpg", "--collection", "c", *("--region", "1,2,3,4") * 2),
+            ("search", "a.jpg", "--collection", "c", "--shortlist", "9"),
+            ("search", "a.jpg", "--collection", "c", "--attend", "pier", "--classes", "1"),
             ("classes",),
             ("classes", "c", "--top", "0"),
             ("explain", "a.jpg", "--report", "r.pdf"),

@@ -320,6 +320,8 @@ class TestSets:
         assert fitted[asked.title] == ["one"]
         assert all(item.truth.ap_form == "trapezoid" for item in sets)
         assert columns_module.theme(one, sets) is one
+        again = paper.own_columns([str(tmp_path / "two/ground_truth.json")] * 3)
+        assert [item.title for item in again] == ["two", "two 2", "two 3"]
 
     def test_a_damaged_picture_is_told_and_gives_no_sample(self, photos, encoded, tmp_path):
         truths = []

@@ -75,9 +75,9 @@ def index(
     predefined = None
     if class_list:
         from camseek.backbones import load_model
-        from camseek.engine.classes import resolve_classes
+        from camseek.engine.classes import resolve_list
 
-        predefined = resolve_classes(load_model(model), read_class_list(class_list))
+        predefined = resolve_list(load_model(model), read_class_list(class_list))
     options = {"encoding": encoding, "size": size, "layer": layer, "predefined": predefined}
     with (
         open_engine(

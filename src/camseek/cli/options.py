@@ -111,8 +111,9 @@ max_megapixels_option = click.option(
 encoding_option = click.option(
     "--encoding",
     type=EncodingType(),
-    help="How a new collection describes pictures: sum, spoc, ucrow, crow, gem[:power=3,prior=none|centre] "
-    "or cam[:classes=64,power=1,maps=clipped|minmax]. [default: gem:prior=centre]",
+    help="How a new collection describes pictures: sum[:weights=none|channel], spoc, ucrow, crow, "
+    "gem[:power=3,prior=none|centre], rmac[:scales=3] or "
+    "cam[:classes=64,power=1,maps=clipped|minmax|flipped]. [default: gem:prior=centre]",
 )
 size_option = click.option(
     "--size",

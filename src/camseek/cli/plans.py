@@ -59,9 +59,8 @@ _OPTIONS = (
 shortlist_option = click.option(
     "--shortlist",
     type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="How many pictures are described anew for --aggregation online and predefined; reads their files.",
+    help="How many pictures are described anew for --aggregation online and predefined; reads their files. "
+    "[default: 100]",
 )
 
 
@@ -81,7 +80,7 @@ def read_plan(
     expand: int,
     expand_with_query: bool,
     rerank: int,
-    shortlist: int = 100,
+    shortlist: int | None = None,
 ) -> "Callable[[Backbone], Plan]":
     """The plan that the options ask for, once the model says which classes are meant by names.
 
@@ -103,16 +102,18 @@ def read_plan(
         SettingsError: The list of classes cannot be read.
     """
     from camseek.config import Plan
-    from camseek.engine.classes import resolve_classes
+    from camseek.engine.classes import resolve_classes, resolve_list
     from camseek.errors import SettingsError
 
     if attend and class_list:
         raise click.UsageError("--attend and --class-list both choose the classes; give one")
     meant = aggregation or ("online" if attend else "predefined" if class_list else "offline")
+    if shortlist is not None and meant == "offline":
+        raise click.UsageError("--shortlist goes with --aggregation online or predefined")
     values: dict[str, Any] = {
+        **({} if shortlist is None else {"shortlist": shortlist}),
         "aggregation": meant,
         "classes": classes,
-        "shortlist": shortlist,
         "expand": expand,
         "expand_with_query": expand_with_query,
         "rerank": rerank,
@@ -128,13 +129,13 @@ def read_plan(
         return replace(
             plan,
             attend=resolve_classes(model, attend) if attend else (),
-            predefined=resolve_classes(model, listed) if listed else (),
+            predefined=resolve_list(model, listed) if listed else (),
         )
 
     return named
 
 
-def read_class_list(path: str) -> list[str]:
+def read_class_list(path: str) -> "list[tuple[str, str | None]]":
     """The classes that a file names.
 
     Raises:

@@ -51,9 +51,7 @@ _OPTIONS = (
     click.option(
         "--sample-classes",
         type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="N_pca: classes of each picture whose vectors the whitening is fitted on (cam).",
+        help="N_pca: classes of each picture whose vectors the whitening is fitted on (cam). [default: 1]",
     ),
 )
 
@@ -101,22 +99,29 @@ def read_protocols(
     """
     from dataclasses import replace
 
+    from camseek.config import Encoding
     from camseek.engine.protocol import Protocol
 
     place = options["whitening_on"]
     reading: EvaluationReading = options["reading"] or default_reading
-    if options["dimensions"] is not None and place is None:
-        raise click.UsageError("--dimensions goes with --whitening-on")
+    if (options["dimensions"], options["sample_classes"]) != (None, None) and place is None:
+        raise click.UsageError("--dimensions and --sample-classes go with --whitening-on")
     if place is not None and existing is not None:
         raise click.UsageError("a collection has its own whitening: leave out --whitening-on")
     base = settings(encoding=None, size=options["size"], layer=options["layer"], existing=existing)
     names = ("aggregation", "classes", "class_list", "attend", "expand", "expand_with_query", "rerank")
     plan = read_plan(**{name: options[name] for name in names})(model())
-    wanted = encodings or {str(base.encoding): base.encoding}
     anew = existing is None and plan.aggregation != "offline"
+    if anew and not encodings:
+        base = replace(base, encoding=replace(Encoding.parse("cam"), power=base.encoding.power))
+    wanted = encodings or {str(base.encoding): base.encoding}
+    if anew and (others := [name for name, item in wanted.items() if item.name != "cam"]):
+        raise click.UsageError(
+            f"{', '.join(others)}: only --encoding cam sums classes, as --aggregation {plan.aggregation} asks"
+        )
     protocols = {
         name: Protocol(
-            settings=replace(base, encoding=_described(encoding, class_weighted=anew)),
+            settings=replace(base, encoding=encoding),
             plan=plan,
             reading=reading,
             ap_form=options["ap_form"],
@@ -136,7 +141,7 @@ def read_protocols(
             base,
             [item.settings.encoding for item in protocols.values()],
             dimensions=options["dimensions"],
-            sample_classes=options["sample_classes"],
+            sample_classes=options["sample_classes"] or 1,
             limits=limits(max_megapixels),
             progress=told,
         )
@@ -144,17 +149,6 @@ def read_protocols(
         name: replace(protocol, whitening=whitening, whitening_note=fitted_on)
         for (name, protocol), (whitening, fitted_on) in zip(protocols.items(), found, strict=True)
     }
-
-
-def _described(encoding: "Encoding", *, class_weighted: bool) -> "Encoding":
-    """The encoding that descriptors are made with: class vectors, where classes are chosen for them."""
-    from dataclasses import replace
-
-    from camseek.config import Encoding
-
-    if not class_weighted or encoding.name == "cam":
-        return encoding
-    return replace(Encoding.parse("cam"), power=encoding.power)
 
 
 def _pictures(place: str) -> "bytes | GroundTruth":

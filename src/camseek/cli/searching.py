@@ -126,7 +126,7 @@ def _tell(result: "SearchResult") -> None:
         if hit.box_reason:
             note(f"      no box: {printable(hit.box_reason)}")
         if hit.kept:
-            note(f"      keeps its place: {printable(hit.kept)}")
+            note(f"      could not be looked at again: {printable(hit.kept)}")
     for stage in result.stages[1:]:
         classes = f", {len(stage.classes)} classes" if stage.classes else ""
         kept = f", {stage.details['kept']} of them could not be read" if stage.details.get("kept") else ""

@@ -94,15 +94,34 @@ def _resolve(model: Backbone, text: str) -> int:
     )
 
 
-def parse_class_list(text: str) -> list[str]:
+def parse_class_list(text: str) -> list[tuple[str, str | None]]:
     """The classes of a list, most wanted first: one a line, its number or its name.
 
-    What follows a number is a note, and so is a line that begins with ``#``; ``camseek classes --list``
-    writes such a file.
+    ``camseek classes --list`` writes number, tab and name. A line that begins with ``#`` is a note.
+
+    Returns:
+        For each line its number or name, and the name beside a number, if there is one.
     """
     lines = (line.strip() for line in text.splitlines())
-    kept = [line for line in lines if line and not line.startswith("#")]
-    return [found[0] if (found := re.match(r"[0-9]+(?=\s|$)", line)) else line for line in kept]
+    kept = [line.partition("\t") for line in lines if line and not line.startswith("#")]
+    return [(first.strip(), name.strip() or None) for first, _, name in kept]
+
+
+def resolve_list(model: Backbone, listed: Sequence[tuple[str, str | None]]) -> tuple[int, ...]:
+    """Finds the classes of a list.
+
+    Raises:
+        SettingsError: There is no such class, or it has another name in this model.
+    """
+    found = resolve_classes(model, [first for first, _ in listed])
+    for first, name in listed:
+        known = model.class_names[_resolve(model, first)]
+        if name is not None and name != known:
+            raise SettingsError(
+                f"class {first} is {known!r} in the model {model.card.name}, not {name!r}",
+                remedy="make the list with this model: camseek classes --list",
+            )
+    return found
 
 
 def tally(

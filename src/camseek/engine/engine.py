@@ -24,9 +24,9 @@ from camseek.engine.reading import PictureReader
 from camseek.engine.searching import Found, Search
 from camseek.engine.sources import Source, find_files, find_pictures
 from camseek.engine.viewing import Attention, Located, class_scores, locate
-from camseek.errors import NoCollectionError
+from camseek.errors import NoCollectionError, SourceError
 from camseek.images import Picture
-from camseek.names import absolute
+from camseek.names import absolute, path_text
 from camseek.results import Box, Hit, IndexReport, Query, QueryPicture, SearchResult
 from camseek.store import (
     ADDED_BY_HAND,
@@ -428,12 +428,12 @@ class Engine:
 
         Raises:
             SettingsError: The model has no classifier.
-            SourceError: A folder is missing, unreadable or empty.
+            SourceError: A folder is unreadable or empty, or none of the pictures can be read.
         """
         if per_picture < 1 or sample < 1:
             raise ValueError("per_picture and sample are 1 or more")
         paths = self._stored_files(sample) if like is None else _files(like, sample)
-        return tally(
+        found = tally(
             self._in_worker(),
             paths,
             reader=self.reader,
@@ -441,6 +441,12 @@ class Engine:
             workers=self._workers,
             progress=progress or Quiet(),
         )
+        if not found.pictures:
+            why = f": {path_text(found.skipped[0].path)}: {found.skipped[0].reason}" if found.skipped else ""
+            raise SourceError(
+                f"none of {len(paths)} pictures could be read{why}", remedy="check the names of the pictures"
+            )
+        return found
 
     def _stored_files(self, most: int) -> list[bytes]:
         """A file of each of the collection's pictures, or of so many, spread evenly."""

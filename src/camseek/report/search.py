@@ -168,5 +168,5 @@ def _asides(hit: Hit, *, seen: bool) -> list[str]:
     if seen and hit.box is None and hit.box_reason:
         lines.append(f"no box: {hit.box_reason}")
     if hit.kept:
-        lines.append(f"keeps its place: {hit.kept}")
+        lines.append(f"could not be looked at again: {hit.kept}")
     return lines

@@ -77,9 +77,11 @@ def own_columns(truths: Sequence[str], *, size: Resize | None = None) -> list[Co
         GroundTruthError: One cannot be read.
     """
     columns: list[Column] = []
+    seen: list[str] = []
     for text in truths:
         name = _column_name(text)
-        count = sum(column.title == name for column in columns)
+        count = seen.count(name)
+        seen.append(name)
         columns.append(
             Column(
                 name=f"own {len(columns) + 1}",

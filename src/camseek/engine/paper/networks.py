@@ -3,10 +3,13 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from camseek.backbones import ModelCard, find_model, imported_models
+from camseek.backbones import Backbone, ModelCard, find_model, imported_models
 from camseek.backbones.library import EMBEDDED_NAME
+from camseek.config import Limits
 from camseek.engine.paper.experiments import PAPER_MODELS, Slot
+from camseek.errors import ModelError
 
 _EMBEDDED_LAYERS = ("expand16", "head")
 
@@ -49,7 +52,7 @@ def choose_networks(models: Sequence[str] = (), layers: Sequence[str] = ()) -> l
         The paper's three first, there or not, then the others.
 
     Raises:
-        ModelError: A named model is not there.
+        ModelError: A named model is not there, or two have one name.
     """
     there = imported_models()
     wanted = list(models) or [*(name for name in PAPER_MODELS.values() if name in there), EMBEDDED_NAME]
@@ -61,7 +64,20 @@ def choose_networks(models: Sequence[str] = (), layers: Sequence[str] = ()) -> l
         if name not in PAPER_MODELS.values():
             usual = _EMBEDDED_LAYERS if name == EMBEDDED_NAME else (None,)
             found += [_network(name, layer, None) for layer in layers or usual]
+    titles = [network.title for network in found]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise ModelError(
+                f"two of the networks are called {title}", remedy="give one of the folders another name"
+            )
     return found
+
+
+def model_key(model: Backbone, limits: Limits) -> dict[str, Any]:
+    """What decides a result, of a network and of the pictures that it may see."""
+    key: dict[str, Any] = {"model": model.checksum, "input": repr(model.card.input)}
+    # Results with a limit of one's own leave some pictures out.
+    return key if limits == Limits() else key | {"max_pixels": limits.max_pixels}
 
 
 def _network(name: str, layer: str | None, slot: Slot | None) -> Network:

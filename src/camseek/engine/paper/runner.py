@@ -25,7 +25,7 @@ from camseek.engine.paper.columns import (
     theme,
 )
 from camseek.engine.paper.experiments import CLASSES, Experiment
-from camseek.engine.paper.networks import Network
+from camseek.engine.paper.networks import Network, model_key
 from camseek.engine.paper.results import Cost, Measured
 from camseek.engine.paper.whitenings import Whitener
 from camseek.engine.paper.work import Work
@@ -122,6 +122,7 @@ class OneNetwork:
             value = runner.work.get("cell", key)
             if value is not None:
                 found[experiment] = _measured(value)
+                self._tell_skipped(column, value.get("skipped", 0))
         missing = {item: protocol for item, protocol in protocols.items() if item not in found}
         runner.kept += len(found)
         done = runner.measured + runner.kept
@@ -172,7 +173,7 @@ class OneNetwork:
         return {item: told | {"protocol": protocol.to_json()} for item, protocol in protocols.items()}
 
     def _model_key(self) -> dict[str, Any]:
-        return {"model": self.model.checksum, "input": repr(self.model.card.input)}
+        return model_key(self.model, self.runner.limits)
 
     def _measure(
         self, column: Column, protocols: Mapping[Experiment, Protocol]
@@ -188,12 +189,15 @@ class OneNetwork:
             workers=self.runner.workers,
             progress=self.runner.progress,
         )
-        if result.skipped:
-            self.runner.skipped[column.title] = len(result.skipped)
+        self._tell_skipped(column, len(result.skipped))
         return {
             experiment: _value(result, scores)
             for experiment, scores in zip(protocols, result.encodings, strict=True)
         }
+
+    def _tell_skipped(self, column: Column, count: int) -> None:
+        if count:
+            self.runner.skipped[column.title] = count
 
     def class_list(self, column: Column) -> ClassList:
         """The classes that the queries of a set's theme show most (paper section 4.3)."""
@@ -285,6 +289,7 @@ def _value(result: Evaluation, scores: EncodingScores) -> dict[str, Any]:
         "interval": list(scores.interval),
         "queries": len(scores.queries),
         "left_out": result.left_out,
+        "skipped": len(result.skipped),
         "average_precisions": {item.id: item.average_precision for item in scores.queries},
     }
 

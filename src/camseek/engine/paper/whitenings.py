@@ -13,6 +13,7 @@ from camseek.engine.encoder import Encoder
 from camseek.engine.indexing import Progress
 from camseek.engine.paper.columns import Column, fingerprint_pictures, fitted_on, picture_paths
 from camseek.engine.paper.experiments import Experiment
+from camseek.engine.paper.networks import model_key
 from camseek.engine.paper.work import Work
 from camseek.engine.pipeline import ordered
 from camseek.engine.reading import PictureReader
@@ -84,8 +85,7 @@ class Whitener:
 
     def _key(self, column: Column, others: Sequence[Column], wanted: Wanted) -> dict[str, object]:
         return {
-            "model": self.model.checksum,
-            "input": repr(self.model.card.input),
+            **model_key(self.model, self.limits),
             "layer": self.model.layer,
             "size": str(column.size),
             "encoding": str(wanted[0]),
