@@ -88,13 +88,13 @@ def test_figures(data, work, tmp_path, camseek, text):
     assert len(told["files"]) == 3
     files = sorted(path.name for path in out.iterdir())
     assert files == [
-        "figure5a-efficientnet-lite0-head-paris6k.svg",
+        "figure5a-efficientnet-lite0-paris6k.svg",
         "figure5b-efficientnet-lite0-head-oxford5k.svg",
         "figure5b-efficientnet-lite0-head-paris6k.svg",
     ]
     assert all((out / name).read_text().startswith("<svg") for name in files)
     said = text(*arguments, *SMALL)
-    assert "Figure 5a: classes of the queries of Paris6k, efficientnet-lite0 head" in said.out
+    assert "Figure 5a: classes of the queries of Paris6k, efficientnet-lite0" in said.out
     assert "vault" in said.out
 
 

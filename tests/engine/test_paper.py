@@ -336,7 +336,7 @@ class TestSets:
         report = _run(sets, tmp_path / "work", tables=("1a", "1b"))
         title = sets[0].title
         assert f"{title}: pictures that could not be used: 1" in report.missing
-        fitted = next(text for text in report.tables[0].notes if text.startswith(f"{title}: "))
+        fitted = next(text for text in report.notes if text.startswith(f"{title}: "))
         assert "fitted on 5 vectors of 5 pictures" in fitted
         assert "4 dimensions" in fitted
         assert sum(line.cost is not None for line in report.tables[1].lines) == 5

@@ -191,6 +191,8 @@ def _report_lines(report: "PaperReport", *, markdown: bool) -> list[str]:
     lines: list[str] = []
     for table in report.tables:
         lines += _table_lines(table, markdown=markdown)
+    if report.tables and report.notes:
+        lines += [*_remarks(report.notes, markdown=markdown), ""]
     for figure in report.figures:
         lines += _figure_lines(figure, markdown=markdown)
     if report.missing:
@@ -213,12 +215,12 @@ def _table_lines(table: "Table", *, markdown: bool) -> list[str]:
     rows = [heading, *(_row_cells(line, table.headings, costs=costs) for line in table.lines)]
     title = printable(table.title)
     if markdown:
-        return [f"### {title}", "", *_markdown(rows, left=2), "", *_bullets(table.notes), ""]
+        return [f"### {title}", "", *_markdown(rows, left=2), "", *_remarks(table.notes, markdown=True), ""]
     joined = [[f"{row[0]}  {row[1]}" if place else "", *row[2:]] for place, row in enumerate(rows)]
     widest = max(len(line.network) for line in table.lines)
     for place, line in enumerate(table.lines, 1):
         joined[place][0] = f"{printable(line.network).ljust(widest)}  {line.setting}"
-    return [title, "", *aligned(joined), "", *(printable(text) for text in table.notes), ""]
+    return [title, "", *aligned(joined), "", *_remarks(table.notes, markdown=False), ""]
 
 
 def _heading_cells(heading: "Heading") -> list[str]:
@@ -284,5 +286,5 @@ def _markdown(rows: "Sequence[Sequence[str]]", *, left: int) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (escaped[0], rule, *escaped[1:])]
 
 
-def _bullets(notes: "Sequence[str]") -> list[str]:
-    return [f"- {printable(text)}" for text in notes]
+def _remarks(notes: "Sequence[str]", *, markdown: bool) -> list[str]:
+    return [f"{'- ' if markdown else ''}{printable(text)}" for text in notes]

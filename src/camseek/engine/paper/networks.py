@@ -34,10 +34,13 @@ class Network:
 
     @property
     def title(self) -> str:
-        """For people."""
-        if self.slot is not None:
-            return self.slot
-        return f"{os.path.basename(self.name.rstrip('/')) or self.name} {self.layer}"
+        """Network and layer, for people."""
+        return self.slot or f"{self.model_title} {self.layer}"
+
+    @property
+    def model_title(self) -> str:
+        """The network, for people."""
+        return self.slot or os.path.basename(self.name.rstrip("/")) or self.name
 
 
 def choose_networks(models: Sequence[str] = (), layers: Sequence[str] = ()) -> list[Network]:

@@ -125,9 +125,11 @@ def run_paper(
             found[network.title, column.name] = opened.cells(column, wanted) if wanted else {}
         costs[network.title] = _costs(opened, asked, sets)
         figures += _figures(opened, asked, sets, found)
+    figures = list({figure.file: figure for figure in figures}.values())  # layers share figure 5a
     return PaperReport(
-        tables=tuple(_table(name, columns, networks, found, costs, runner) for name in asked.tables),
+        tables=tuple(_table(name, columns, networks, found, costs) for name in asked.tables),
         figures=tuple(figures),
+        notes=tuple(_notes(networks, runner)),
         missing=tuple(_missing(columns, networks, runner)),
         cells=(runner.measured, runner.kept),
         seconds=time.perf_counter() - started,
@@ -171,7 +173,6 @@ def _table(
     networks: Sequence[Network],
     found: Found,
     costs: Mapping[str, Mapping[Experiment, Cost]],
-    runner: Runner,
 ) -> Table:
     spec = TABLES[name]
     shown = [
@@ -184,22 +185,22 @@ def _table(
         for network in networks
         for row in _rows(name, network)
     ]
-    notes = list(spec.notes)
-    if any(network.slot is None for network in networks):
-        notes.append("Beside the rows of other networks stand the paper's numbers of VGG-16.")
-    fitted: dict[str, None] = {}
-    for column in shown:
-        for network in networks:
-            note = runner.fitted.get((column.title, network.title))
-            if note is not None:
-                fitted.setdefault(f"{column.title}: whitening fitted on {note}.")
     return Table(
         name=name,
         title=spec.title,
         headings=tuple(Heading(name=item.name, title=item.title, kind=_kind(item)) for item in shown),
         lines=tuple(lines),
-        notes=(*notes, *fitted),
+        notes=spec.notes,
     )
+
+
+def _notes(networks: Sequence[Network], runner: Runner) -> list[str]:
+    """What counts for all tables."""
+    notes: list[str] = []
+    if any(network.slot is None for network in networks):
+        notes.append("Beside the rows of networks that are not the paper's stand its numbers of VGG-16.")
+    fitted = (f"{title}: whitening fitted on {note}." for (title, _), note in runner.fitted.items())
+    return notes + list(dict.fromkeys(fitted))
 
 
 def _kind(column: Column) -> Kind:
@@ -240,7 +241,7 @@ def _figures(opened: OneNetwork, asked: Asked, sets: Sequence[Column], found: Fo
                 if name == "5a"
                 else _line_figure(name, network, column, found[network.title, column.name])
             )
-            if figure is not None and figure.file not in {item.file for item in figures}:
+            if figure is not None:
                 figures.append(figure)
     return figures
 
@@ -249,8 +250,8 @@ def _class_figure(opened: OneNetwork, column: Column) -> Figure:
     chosen = opened.class_list(column)
     return Figure(
         name="5a",
-        title=f"Figure 5a: classes of the queries of {chosen.source}, {opened.network.title}",
-        file=_file_name("5a", opened.network.title, chosen.source),
+        title=f"Figure 5a: classes of the queries of {chosen.source}, {opened.network.model_title}",
+        file=_file_name("5a", opened.network.model_title, chosen.source),
         counts=chosen.counts[:_LISTED],
         paper=PARIS_CLASSES if chosen.source == "Paris6k" else (),
     )

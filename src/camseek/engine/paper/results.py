@@ -176,6 +176,7 @@ class PaperReport:
     Attributes:
         tables: Those asked for.
         figures: Those asked for, for each network and set.
+        notes: What counts for all tables: what each whitening was fitted on.
         missing: What is not there, and why.
         cells: Cells measured anew, and cells kept from earlier runs.
         seconds: Duration.
@@ -183,6 +184,7 @@ class PaperReport:
 
     tables: tuple[Table, ...]
     figures: tuple[Figure, ...]
+    notes: tuple[str, ...]
     missing: tuple[str, ...]
     cells: tuple[int, int]
     seconds: float
@@ -192,6 +194,7 @@ class PaperReport:
         return {
             "tables": [item.to_json() for item in self.tables],
             "figures": [item.to_json() for item in self.figures],
+            "notes": list(self.notes),
             "missing": list(self.missing),
             "ap_form": "trapezoid",
             "measured": self.cells[0],
