@@ -43,8 +43,8 @@ def measure(options: Options) -> Report:
     items = [StoredPicture(place, _content(path), (1, 1), (path,)) for place, path in enumerate(paths)]
     workers = len(os.sched_getaffinity(0))
     report = Report()
-    _compare(report, model, encoder, reader, items, workers=workers, rounds=options.pick(7, 1))
-    report.tables.append(_ways(model, encoder, reader, items, rounds=options.pick(7, 1)))
+    _compare(report, model, encoder, reader, items, workers=workers, rounds=options.pick(5, 1))
+    report.tables.append(_ways(model, encoder, reader, items, rounds=options.pick(5, 1)))
     return report
 
 
