@@ -107,24 +107,34 @@ class CandidateReader:
     def _best_region(self, picture: Picture, activations: Activations) -> RegionMatch | None:
         if self.rematch is None:
             return None
-        proposed = propose_regions(self.encoder, activations, self.rematch.classes)
-        descriptors = self.encoder.describe_regions(activations, self.rematch.classes, proposed)
-        found = best(self.rematch.query, descriptors)
+        found = match_regions(self.encoder, activations, self.rematch, Reranking())
         if found is None:
             return None
-        place, score = found
-        box = grid_of(picture, self.model.stride).box(proposed[place])
-        return RegionMatch(score, descriptors[place], box)
+        cells, score, descriptor = found
+        return RegionMatch(score, descriptor, grid_of(picture, self.model.stride).box(cells))
 
 
-def propose_regions(
-    encoder: Encoder, activations: Activations, classes: Int64[I64, "1 C"], reranking: Reranking | None = None
+def match_regions(
+    encoder: Encoder, activations: Activations, rematch: Rematch, reranking: Reranking
+) -> tuple[Cells, float, Float32[F32, " D"]] | None:
+    """Compares the regions of one picture with a query (METHOD, "Local-aware re-ranking").
+
+    Returns:
+        The best region, its cosine and its descriptor; None where the network sees nothing in any.
+    """
+    regions = _proposed(encoder, activations, rematch.classes, reranking)
+    descriptors = encoder.describe_regions(activations, rematch.classes, regions)
+    found = best(rematch.query, descriptors)
+    return None if found is None else (regions[found[0]], found[1], descriptors[found[0]])
+
+
+def _proposed(
+    encoder: Encoder, activations: Activations, classes: Int64[I64, "1 C"], reranking: Reranking
 ) -> tuple[Cells, ...]:
     """The regions that the mean of the maps of the query's first classes proposes (METHOD, re-ranking).
 
     Where it proposes none (nothing lights up, or all are too small) the whole picture.
     """
-    reranking = reranking or Reranking()
     maps: F32 = activation_maps(
         activations,
         encoder.classifier_weights,

@@ -1,7 +1,7 @@
 """Classes by name, and the classes that pictures show most."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -59,6 +59,20 @@ class ClassTally:
             "classes": [item.to_json() for item in self.classes],
             "skipped": [item.to_json() for item in self.skipped],
         }
+
+
+def require_class_ids(model: Backbone, ids: Iterable[int]) -> None:
+    """Makes sure that a model has the classes of some numbers.
+
+    Raises:
+        SettingsError: It has fewer.
+    """
+    known, highest = len(model.class_names), max(ids, default=-1)
+    if highest >= known:
+        raise SettingsError(
+            f"there is no class {highest} among the {known} of the model {model.card.name}",
+            remedy="name classes as camseek explain prints them",
+        )
 
 
 def resolve_classes(model: Backbone, wanted: Sequence[str]) -> tuple[int, ...]:

@@ -376,7 +376,6 @@ class Engine:
             search = Search(
                 collection=self.collection,
                 index=self._index,
-                settings=self.settings,
                 model=model,
                 encoder=self.encoder,
                 reader=self.reader,

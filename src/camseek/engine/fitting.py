@@ -2,6 +2,7 @@
 
 from camseek.backbones import Backbone
 from camseek.config import Settings
+from camseek.engine.classes import require_class_ids
 from camseek.errors import SettingsError
 from camseek.store import Collection, Profile
 from camseek.whitening import Whitening
@@ -47,6 +48,20 @@ def require_settings(collection: Collection, wanted: Settings | None) -> None:
         )
 
 
+def require_whitening(whitening: Whitening | None, model: Backbone) -> None:
+    """Makes sure that a whitening, if there is one, takes what a model's layer gives.
+
+    Raises:
+        SettingsError: It was fitted on vectors of another length.
+    """
+    if whitening is not None and len(whitening.mean) != model.channels:
+        raise SettingsError(
+            f"the whitening takes vectors of {len(whitening.mean)} dimensions; the layer {model.layer} of "
+            f"{model.card.name} gives {model.channels}",
+            remedy="fit one on descriptors of this layer",
+        )
+
+
 def new_profile(model: Backbone, settings: Settings, whitening: Whitening | None) -> Profile:
     """The profile of a new collection.
 
@@ -61,18 +76,8 @@ def new_profile(model: Backbone, settings: Settings, whitening: Whitening | None
         )
     if settings.encoding.name == "cam":
         model.require_classifier(f"the encoding {settings.encoding}")
-    if settings.predefined and max(settings.predefined) >= len(model.class_names):
-        raise SettingsError(
-            f"there is no class {max(settings.predefined)} among the {len(model.class_names)} of "
-            f"{model.card.name}",
-            remedy="name classes of this model",
-        )
-    if whitening is not None and len(whitening.mean) != model.channels:
-        raise SettingsError(
-            f"the whitening takes vectors of {len(whitening.mean)} dimensions; the layer {model.layer} of "
-            f"{model.card.name} gives {model.channels}",
-            remedy="fit one on descriptors of this layer",
-        )
+    require_class_ids(model, settings.predefined)
+    require_whitening(whitening, model)
     return Profile(
         model=model.card.name,
         model_checksum=model.checksum,

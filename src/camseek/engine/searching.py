@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from camseek.backbones import Backbone
-from camseek.config import RERANK_CLASSES, Plan, Settings
+from camseek.config import RERANK_CLASSES, Plan
 from camseek.engine.candidates import Candidate, CandidateReader, Rematch
+from camseek.engine.classes import require_class_ids
 from camseek.engine.encoder import Encoder
 from camseek.engine.indexing import Progress
 from camseek.engine.pipeline import ordered
 from camseek.engine.querying import ReadQuery
 from camseek.engine.reading import PictureReader
 from camseek.engine.viewing import Attention
-from camseek.errors import CorruptCollectionError, FeaturelessError, SettingsError
+from camseek.errors import CorruptCollectionError, FeaturelessError
 from camseek.expansion import expand
 from camseek.numerics import is_usable
 from camseek.reranking import reorder
@@ -52,7 +53,6 @@ class Search:
     Attributes:
         collection: Where the stored descriptors are.
         index: They in memory, or None to read them from the collection.
-        settings: The collection's.
         model: One pass a thread.
         encoder: The collection's.
         reader: How pictures are read.
@@ -63,7 +63,6 @@ class Search:
 
     collection: Collection
     index: DescriptorIndex | None
-    settings: Settings
     model: Backbone
     encoder: Encoder
     reader: PictureReader
@@ -80,7 +79,7 @@ class Search:
         without_self: bool,
         boxes: Attention | None,
     ) -> tuple[list[Found], int]:
-        """Finds the ``top`` pictures.
+        """Finds the ``top`` pictures; inside a ``snapshot`` of the collection.
 
         Args:
             query: What is sought.
@@ -100,33 +99,33 @@ class Search:
         if plan.rerank:
             self.model.require_classifier("re-ranking")
         descriptor = _usable(query, query.descriptor(self.encoder))
-        with self.collection.snapshot():
-            own = _own(self.collection, query) if without_self else []
-            wanted = max(top, plan.rerank, plan.expand, plan.shortlist if anew is not None else 0)
-            found, searched = self._rank(descriptor, wanted, own)
-            self.stages.append(Stage("ranking", searched))
-            encoder = self.encoder if anew is None else self.encoder.class_weighted()
-            if anew is not None:
-                descriptor = _usable(query, query.descriptor(encoder, anew))
-            rematch = _rematch(query, encoder, plan) if plan.rerank else None
-            look = CandidateReader(self.model, encoder, self.reader, anew, rematch, boxes)
-            if anew is not None:
-                found = self._describe_anew(
-                    found, descriptor, look, "predefined" if plan.predefined else "online"
-                )
-            if rematch is not None:
-                found = self._rerank(found, plan.rerank, look)
-            if plan.expand:
-                new = self._expanded(found, plan, descriptor, stored=anew is None)
-                if anew is None:
-                    found = self._again(found, self._rank(new, top, own)[0])
-                else:
-                    found = _reordered(found, [_cosine(new, item) for item in found])
+        own = _own(self.collection, query) if without_self else []
+        wanted = max(top, plan.rerank, plan.expand, plan.shortlist if anew is not None else 0)
+        found, searched = self._rank(descriptor, wanted, own)
+        self.stages.append(Stage("ranking", searched))
+        encoder = self.encoder if anew is None else self.encoder.class_weighted()
+        if anew is not None:
+            descriptor = _usable(query, query.descriptor(encoder, anew))
+        rematch = _rematch(query, encoder, plan) if plan.rerank else None
+        look = CandidateReader(self.model, encoder, self.reader, anew, rematch, boxes)
+        if anew is not None:
+            found = self._describe_anew(
+                found, descriptor, look, "predefined" if plan.predefined else "online"
+            )
+        if rematch is not None:
+            found = self._rerank(found, plan.rerank, look)
+        if plan.expand:
+            new = self._expanded(found, plan, descriptor, stored=anew is None)
+            if anew is None:
+                found = self._again(found, self._rank(new, top, own)[0])
+            else:
+                found = _reordered(found, [_cosine(new, item) for item in found])
         return found[:top], searched
 
     def _classes_anew(self, query: ReadQuery, plan: Plan) -> Int64[I64, "1 C"] | None:
         """The classes that pictures must be described with anew; None where stored descriptors serve."""
-        count = plan.classes or self.settings.encoding.classes
+        settings = self.collection.profile.settings
+        count = plan.classes or settings.encoding.classes
         match plan.aggregation:
             case "offline":
                 return None
@@ -134,17 +133,12 @@ class Search:
                 self.model.require_classifier("online aggregation")
                 chosen = np.array(plan.attend, np.int64)[None] if plan.attend else query.classes(count)
             case "predefined":
-                stored = self.settings.predefined[: self.settings.encoding.classes]
+                stored = settings.predefined[: settings.encoding.classes]
                 if plan.predefined[:count] == stored:
                     return None
                 self.model.require_classifier("predefined aggregation")
                 chosen = np.array(plan.predefined[:count], np.int64)[None]
-        known = len(self.model.class_names)
-        if chosen.max(initial=0) >= known:
-            raise SettingsError(
-                f"there is no class {chosen.max()} among the {known} of the model {self.model.card.name}",
-                remedy="name classes as camseek explain prints them",
-            )
+        require_class_ids(self.model, chosen[0].tolist())
         return chosen
 
     # -- the stages ---------------------------------------------------------------------------------------

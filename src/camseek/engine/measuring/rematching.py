@@ -9,22 +9,18 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from camseek.backbones import Activations
-from camseek.engine.candidates import Rematch, propose_regions
-from camseek.engine.encoder import Encoder
+from camseek.engine.candidates import match_regions
 from camseek.engine.indexing import Progress
 from camseek.engine.measuring.asking import Asked
 from camseek.engine.measuring.database import Rows
 from camseek.engine.measuring.scratch import Scratch
 from camseek.engine.measuring.tasks import Key, Task
 from camseek.engine.pipeline import ordered
-from camseek.engine.protocol import Reranking
 from camseek.engine.reading import PictureReader
 from camseek.errors import PictureError
 from camseek.images import open_file
-from camseek.reranking import best
 
 F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,14 +126,5 @@ class Rematcher:
         rematch = self.asked[query].ready[place].rematch
         if rematch is None:
             raise ValueError("a protocol without re-ranking")
-        return match_regions(task.encoder, activations, rematch, task.protocol.reranking)
-
-
-def match_regions(
-    encoder: Encoder, activations: Activations, rematch: Rematch, reranking: Reranking
-) -> Match:
-    """Compares the regions of one picture with a query (METHOD, "Local-aware re-ranking")."""
-    regions = propose_regions(encoder, activations, rematch.classes, reranking)
-    descriptors = encoder.describe_regions(activations, rematch.classes, regions)
-    found = best(rematch.query, descriptors)
-    return Match(0.0, None) if found is None else Match(found[1], descriptors[found[0]])
+        found = match_regions(task.encoder, activations, rematch, task.protocol.reranking)
+        return Match(0.0, None) if found is None else Match(found[1], found[2])

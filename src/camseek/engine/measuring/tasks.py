@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from camseek.backbones import Backbone
+from camseek.engine.classes import require_class_ids
 from camseek.engine.encoder import Encoder
+from camseek.engine.fitting import require_whitening
 from camseek.engine.protocol import Protocol
 from camseek.errors import SettingsError
 
@@ -110,20 +112,8 @@ def _require(protocol: Protocol, model: Backbone) -> None:
     ):
         if needed:
             model.require_classifier(purpose)
-    known = len(model.class_names)
-    highest = max((*plan.predefined, *plan.attend, *settings.predefined), default=-1)
-    if highest >= known:
-        raise SettingsError(
-            f"there is no class {highest} among the {known} of the model {model.card.name}",
-            remedy="name classes as camseek explain prints them",
-        )
-    whitening = protocol.whitening
-    if whitening is not None and len(whitening.mean) != model.channels:
-        raise SettingsError(
-            f"the whitening takes vectors of {len(whitening.mean)} dimensions; the layer {model.layer} of "
-            f"{model.card.name} gives {model.channels}",
-            remedy="fit one on descriptors of this layer",
-        )
+    require_class_ids(model, (*plan.predefined, *plan.attend, *settings.predefined))
+    require_whitening(protocol.whitening, model)
 
 
 def make_tasks(
