@@ -15,23 +15,22 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from camseek import Encoding, Limits, Settings, load_model
-from camseek.aggregation import most_probable
-from camseek.backbones import Activations, Backbone, probabilities
+from camseek.backbones import Backbone
 from camseek.datasets import read_ground_truth
-from camseek.engine.encoder import activation_maps
-from camseek.engine.reading import PictureReader
-from camseek.engine.sources import opened
-from camseek.engine.viewing import BOX_FACTOR, BOX_THRESHOLD, HEAT_CLASSES, grid_of
+from camseek.encoding.activations import Activations, probabilities
+from camseek.encoding.aggregation import most_probable
+from camseek.encoding.encoder import activation_maps
+from camseek.encoding.regions import attention_box, heat_map
 from camseek.evaluation import intersection_over_union
-from camseek.images import Picture
-from camseek.regions import attention_box, heat_map
+from camseek.extraction.attention import BOX_FACTOR, BOX_THRESHOLD, HEAT_CLASSES
+from camseek.extraction.extractor import Extraction, Extractor
 from camseek.results import Box
 
 F32 = NDArray[np.float32]
 _CLASSES = (1, 2, 3, 6, 10, 64)
 _THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 
-Pair = tuple[Activations, Picture, Activations, Box]
+Pair = tuple[Activations, Extraction, Box]
 
 
 def measure(options: Options) -> Report:
@@ -58,18 +57,16 @@ def measure(options: Options) -> Report:
 
 def _pairs(model: Backbone, options: Options) -> list[Pair]:
     truth = read_ground_truth(f"{options.data}/paintings/ground_truth_walls.json")
-    reader = PictureReader.of(model, Settings().size, Limits())
-    seen: dict[bytes, tuple[Picture, Activations]] = {}
+    extractor = Extractor.of(model, Settings().size, Limits())
+    known: dict[bytes, Extraction] = {}
 
-    def look(path: bytes) -> tuple[Picture, Activations]:
-        if path not in seen:
-            with opened(os.fsdecode(path)) as (_, file):
-                picture = reader.read(file)
-            seen[path] = picture, model.run(picture.pixels)
-        return seen[path]
+    def look(path: bytes) -> Extraction:
+        if path not in known:
+            known[path] = extractor.extract(os.fsdecode(path))
+        return known[path]
 
     return [
-        (look(query.image)[1], *look(os.path.join(truth.database, name)), box)
+        (look(query.image).activations, look(os.path.join(truth.database, name)), box)
         for query in truth.queries[: options.pick(1000, 4)]
         for name, box in query.boxes.items()
     ]
@@ -77,10 +74,9 @@ def _pairs(model: Backbone, options: Options) -> list[Pair]:
 
 def _row(model: Backbone, pairs: Sequence[Pair], count: int, *, weighted: bool) -> list[str]:
     overlaps: list[list[float]] = []
-    for query, picture, activations, truth in pairs:
-        heat = _heat(model, query, activations, count, weighted=weighted)
-        grid = grid_of(picture, model.stride)
-        boxes = [attention_box(heat, threshold, grid, factor=BOX_FACTOR) for threshold in _THRESHOLDS]
+    for query, seen, truth in pairs:
+        heat = _heat(model, query, seen.activations, count, weighted=weighted)
+        boxes = [attention_box(heat, threshold, seen.grid, factor=BOX_FACTOR) for threshold in _THRESHOLDS]
         overlaps.append([intersection_over_union(box, truth) if box else 0.0 for box in boxes])
     return [f"{mean:.3f}" for mean in np.mean(overlaps, axis=0)]
 

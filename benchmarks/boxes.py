@@ -9,15 +9,18 @@ turns. A third row adds the loading of the model for those threads, which the fi
 import os
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from common import CHECKOUT, Figure, Options, Report, Table, in_turns, pictures_in, spread
+from common import CHECKOUT, Figure, Options, Report, Table, file_maps, in_turns, pictures_in, spread
 
 from camseek import Backbone, Limits, Settings, load_model
-from camseek.engine.pipeline import ordered
-from camseek.engine.reading import PictureReader
-from camseek.engine.viewing import Attention, attention, locate
+from camseek.extraction.attention import Attention, attention
+from camseek.extraction.extractor import Extractor
 from camseek.images import fingerprint, open_file
+from camseek.job import ordered
+from camseek.searching.looks import BoxLook, LookSet, ViewLook
+from camseek.store import StoredPicture
 
 _HITS = 20
 
@@ -43,19 +46,18 @@ def measure(options: Options) -> Report:
 
 
 def _works(model: Backbone, paths: list[bytes], workers: int) -> list[Callable[[], object]]:
-    contents = [_content(path) for path in paths]
-    reader = PictureReader.of(model, Settings().size, Limits())
-    with open_file(paths[0]) as file:
-        wanted = attention(model.run(reader.read(file).pixels).scores)
+    hits = [StoredPicture(place, _content(path), (1, 1), (path,)) for place, path in enumerate(paths)]
+    extractor = Extractor.of(model, Settings().size, Limits())
+    wanted = attention(extractor.extract(os.fsdecode(paths[0])).activations.scores)
 
     def bare(path: bytes) -> None:
         with open_file(path) as file:
-            picture = reader.read(file)
+            picture = extractor.reader.read(file)
         model.run(picture.pixels)
 
     def boxes(loaded: Backbone) -> None:
-        look = partial(_locate, loaded, wanted, reader)
-        found = list(ordered(look, list(zip(paths, contents, strict=True)), workers=workers))
+        look = partial(_look, replace(extractor, model=loaded), _looks(loaded, wanted))
+        found = list(ordered(look, hits, workers=workers))
         if not all(found):
             raise RuntimeError("a hit has no heat map")
 
@@ -71,7 +73,11 @@ def _content(path: bytes) -> bytes:
         return fingerprint(file)
 
 
-def _locate(model: Backbone, wanted: Attention, reader: PictureReader, item: tuple[bytes, bytes]) -> bool:
-    path, content = item
-    found = locate(model, [path], content, wanted, reader=reader)
-    return found.view is not None
+def _looks(model: Backbone, wanted: Attention) -> LookSet:
+    """What a search with a report wants to know of each hit."""
+    return LookSet([BoxLook(model, wanted), ViewLook(model, wanted)])
+
+
+def _look(extractor: Extractor, looks: LookSet, hit: StoredPicture) -> bool:
+    seen = file_maps(extractor).maps(hit)
+    return not isinstance(seen, str) and len(looks.see(seen)) == 2

@@ -11,20 +11,21 @@ as float16 (the paper's way). Bytes a picture, and milliseconds for a shortlist 
 
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from common import CHECKOUT, Figure, Options, Report, Table, in_turns, pictures_in, spread
+from common import CHECKOUT, Figure, Options, Report, Table, file_maps, in_turns, pictures_in, spread
 
-from camseek import Backbone, Encoding, Limits, Settings, load_model
-from camseek.aggregation import aggregate, most_probable
-from camseek.engine import Encoder
-from camseek.engine.candidates import CandidateReader, Rematch
-from camseek.engine.pipeline import ordered
-from camseek.engine.reading import PictureReader
+from camseek import Backbone, Encoding, Limits, MatchRegions, Settings, load_model
+from camseek.encoding.aggregation import aggregate, most_probable
+from camseek.encoding.encoder import Encoder
+from camseek.extraction.extractor import Extractor
 from camseek.images import fingerprint, open_file
+from camseek.job import ordered
+from camseek.searching.looks import DescribeLook, Look, LookSet
+from camseek.searching.stages import RegionLook
 from camseek.store import StoredPicture
 
 _CANDIDATES = 100
@@ -39,12 +40,12 @@ def measure(options: Options) -> Report:
     paths = [os.fsencode(path) for path in pictures_in(folder)[: options.pick(_CANDIDATES, 4)]]
     model = load_model(threads=1)
     encoder = Encoder(Encoding.parse("cam"), model.classifier_weights, model.classifier_bias)
-    reader = PictureReader.of(model, Settings().size, Limits())
+    extractor = Extractor.of(model, Settings().size, Limits())
     items = [StoredPicture(place, _content(path), (1, 1), (path,)) for place, path in enumerate(paths)]
     workers = len(os.sched_getaffinity(0))
     report = Report()
-    _compare(report, model, encoder, reader, items, workers=workers, rounds=options.pick(5, 1))
-    report.tables.append(_ways(model, encoder, reader, items, rounds=options.pick(5, 1)))
+    _compare(report, encoder, extractor, items, workers=workers, rounds=options.pick(5, 1))
+    report.tables.append(_ways(model, encoder, extractor, items, rounds=options.pick(5, 1)))
     return report
 
 
@@ -55,25 +56,26 @@ def _content(path: bytes) -> bytes:
 
 def _compare(
     report: Report,
-    model: Backbone,
     encoder: Encoder,
-    reader: PictureReader,
+    extractor: Extractor,
     items: list[StoredPicture],
     *,
     workers: int,
     rounds: int,
 ) -> None:
-    with open_file(items[0].paths[0]) as file:
-        activations = model.run(reader.read(file).pixels)
+    activations = extractor.extract(os.fsdecode(items[0].paths[0])).activations
     six = most_probable(activations.scores, _RERANK_CLASSES)
-    rematch = Rematch(six, encoder.describe(activations, classes=six)[0])
+    chosen = tuple(six[0].tolist())
+    query = encoder.describe(activations, classes=six)[0]
+    regions = RegionLook(encoder, MatchRegions(), chosen, query, keep=False)
     many = most_probable(activations.scores, _CLASSES)
-    plain = CandidateReader(model, encoder, reader, None, None, None)
-    looks = {
-        "bare decode and passes": partial(_bare, model, reader),
-        "re-ranking": replace(plain, rematch=rematch).look,
-        "online aggregation, 64 classes": replace(plain, classes=many).look,
-        "both": replace(plain, rematch=rematch, classes=many).look,
+    query = encoder.describe(activations, classes=many)[0]
+    online = DescribeLook(encoder, tuple(many[0].tolist()), query, keep=False)
+    looks: dict[str, Callable[[StoredPicture], object]] = {
+        "bare decode and passes": partial(_bare, extractor),
+        "re-ranking": partial(_look, extractor, [regions]),
+        "online aggregation, 64 classes": partial(_look, extractor, [online]),
+        "both": partial(_look, extractor, [online, regions]),
     }
 
     def all_of(look: Callable[[StoredPicture], object]) -> None:
@@ -95,19 +97,26 @@ def _compare(
     report.tables.append(table)
 
 
-def _bare(model: Backbone, reader: PictureReader, item: StoredPicture) -> None:
+def _bare(extractor: Extractor, item: StoredPicture) -> None:
     with open_file(item.paths[0]) as file:
-        picture = reader.read(file)
-    model.run(picture.pixels)
+        picture = extractor.reader.read(file)
+    extractor.model.run(picture.pixels)
+
+
+def _look(extractor: Extractor, looks: Sequence[Look], item: StoredPicture) -> None:
+    """What a search does to see a candidate again."""
+    seen = file_maps(extractor).maps(item)
+    if isinstance(seen, str):
+        raise RuntimeError(seen)
+    LookSet(looks).see(seen)
 
 
 def _ways(
-    model: Backbone, encoder: Encoder, reader: PictureReader, items: list[StoredPicture], *, rounds: int
+    model: Backbone, encoder: Encoder, extractor: Extractor, items: list[StoredPicture], *, rounds: int
 ) -> Table:
     """Class vectors made again, from kept maps, or kept: one picture's, times a shortlist."""
-    item = items[0]
-    with open_file(item.paths[0]) as file:
-        activations = model.run(reader.read(file).pixels)
+    item, reader = items[0], extractor.reader
+    activations = extractor.extract(os.fsdecode(item.paths[0])).activations
     wanted = most_probable(activations.scores, _CLASSES)
     half = activations.features.astype(np.float16)
     every = np.arange(len(model.class_names))[None]

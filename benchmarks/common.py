@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from camseek.extraction.extractor import Extractor, FileMaps
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 SETS = ("groceries", "buildings", "paintings", "covers")
 """The sets of photographs with a ``ground_truth.json``."""
@@ -108,6 +110,21 @@ def find_data() -> Path | None:
 def pictures_in(folder: Path) -> list[Path]:
     """The JPEGs of a folder tree, sorted."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg"})
+
+
+class _NoTraces:
+    """The traces of pictures that have files (the ``Traces`` interface)."""
+
+    def get(self, kind: str, records: Sequence[int]) -> dict[int, bytes]:
+        return {}
+
+    def kinds(self) -> dict[str, int]:
+        return {}
+
+
+def file_maps(extractor: Extractor) -> FileMaps:
+    """What a search sees stored pictures with, for pictures of no collection."""
+    return FileMaps(extractor, _NoTraces())
 
 
 def seconds_of(work: Callable[[], object]) -> float:

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from camseek import Encoding, Whitening, load_model
 from camseek.backbones import Backbone
-from camseek.engine import Encoder
+from camseek.encoding.encoder import Encoder
 
 _NAMES = ("cam", "sum", "spoc", "ucrow", "crow", "gem", "gem:prior=centre", "cam:maps=minmax", "cam:power=3")
 _WHITENED = "cam, whitened 1280 to 512"

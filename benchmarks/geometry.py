@@ -14,8 +14,8 @@ from jaxtyping import UInt8
 from quality import DIFFERENCES, differences_table, scored, sets_table
 
 from camseek import Backbone, load_model
-from camseek.backbones import Activations
 from camseek.datasets import read_ground_truth
+from camseek.encoding.activations import Activations
 
 _ENCODINGS = ("sum", "spoc", "crow", "gem", "cam")
 

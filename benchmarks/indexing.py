@@ -28,10 +28,10 @@ from threadpoolctl import threadpool_limits
 
 from camseek import Backbone, Engine, Limits, Settings, load_model
 from camseek.datasets import read_ground_truth
-from camseek.engine import Encoder
-from camseek.engine.pipeline import ordered
-from camseek.engine.reading import PictureReader
+from camseek.encoding.encoder import Encoder
+from camseek.extraction.reading import PictureReader
 from camseek.images import Picture, open_file
+from camseek.job import ordered
 
 _MEGAPIXELS = (4000, 3000)
 

@@ -5,7 +5,7 @@ precisions at the positives, on each set and in the mean over the sets; their di
 with paired bootstrap intervals (for the mean over the sets, queries are drawn set by set). Then the readings
 of a query region, and the boxes of the heat maps beside the whole picture and a centred box.
 
-``camseek.engine.measuring.evaluate`` does it all, as ``camseek evaluate`` does.
+``camseek.lab.measuring.evaluate`` does it all, as ``camseek evaluate`` does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,9 @@ from common import SETS, Options, Report, Table
 from camseek import Backbone, Encoding, Settings
 from camseek.config import AveragePrecisionForm
 from camseek.datasets import GroundTruth, read_ground_truth
-from camseek.engine.measuring import EvaluationReading, evaluate
 from camseek.evaluation import OVERLAP_PARTS, EncodingScores, bootstrap_interval, paired_bootstrap
+from camseek.extraction.extractor import Reading
+from camseek.lab.measuring import evaluate
 
 DEFAULT = str(Settings().encoding)
 _ENCODINGS = (
@@ -143,7 +144,7 @@ def _regions(truth: GroundTruth) -> Table:
     return table
 
 
-_READINGS: tuple[EvaluationReading, ...] = ("crop", "cells", "whole")
+_READINGS: tuple[Reading, ...] = ("crop", "cells", "whole")
 
 
 def _boxes(truth: GroundTruth) -> Table:

@@ -18,16 +18,14 @@ import numpy as np
 from common import CHECKOUT, Figure, Options, Report, Table, in_turns, pictures_in, python, spread
 
 from camseek import Backbone, Settings, load_model
-from camseek.engine.fitting import new_profile
+from camseek.extraction.agreement import new_profile
 from camseek.store import (
     ADDED_BY_HAND,
     Collection,
-    DescriptorIndex,
     PictureRecord,
     Signature,
     create_collection,
     open_collection,
-    rank,
 )
 
 _BLOCK = 1000
@@ -41,7 +39,7 @@ def measure(options: Options) -> Report:
     write_synthetic(folder, model, count)
     report = Report()
     with open_collection(str(folder)) as collection:
-        info = collection.info()
+        info = collection.catalogue.info()
         warm = in_turns(_works(collection, model), options.pick(30, 3))
     cold = in_turns(_commands(folder, options.folder), options.pick(9, 1) + 1)[1:]
     table = Table(f"Searching {count:,} pictures", ("work", "median, ms", "middle half"))
@@ -71,13 +69,11 @@ def measure(options: Options) -> Report:
 
 def _works(collection: Collection, model: Backbone) -> list[Callable[[], object]]:
     generator = np.random.default_rng(1)
-    query = generator.standard_normal(model.channels, np.float32)
+    query = generator.standard_normal((1, model.channels), np.float32)
     query /= np.linalg.norm(query)
     pixels = generator.integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    index = DescriptorIndex(collection)
-    with collection.snapshot():
-        index.refresh()
-    return [lambda: rank(index, query, 20), lambda: model.run(pixels)]
+    collection.vectors.nearest(query, 20)
+    return [lambda: collection.vectors.nearest(query, 20), lambda: model.run(pixels)]
 
 
 def _commands(collection: Path, folder: Path) -> list[Callable[[], object]]:

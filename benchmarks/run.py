@@ -28,6 +28,7 @@ SUBJECTS = (
     "encoding",
     "indexing",
     "ranking",
+    "warm",
     "boxes",
     "startup",
     "memory",
@@ -35,6 +36,7 @@ SUBJECTS = (
     "quality",
     "attention",
     "candidates",
+    "together",
 )
 
 

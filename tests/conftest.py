@@ -1,6 +1,7 @@
-"""Checks every shape annotation while testing, and makes Hypothesis repeatable."""
+"""Checks every shape annotation while testing, makes Hypothesis repeatable, and has what many tests need."""
 
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -8,8 +9,10 @@ import tempfile
 from pathlib import Path
 
 import jaxtyping
+import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 
 def _shaped_modules() -> list[str]:
@@ -74,6 +77,59 @@ def small_disk(tmp_path):
     yield make
     for folder in mounted:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+# camseek is imported where it is used: some folders of tests need none of it, and the hook comes first.
+
+
+@pytest.fixture(scope="session")
+def model():
+    """The embedded model, loaded once, one thread a pass."""
+    from camseek import load_model
+
+    return load_model(threads=1)
+
+
+@pytest.fixture
+def address(tmp_path):
+    """Where a collection may come to be."""
+    return tmp_path / "collection"
+
+
+@pytest.fixture
+def engine(address, model):
+    """An empty collection."""
+    from camseek import Engine
+
+    with Engine.open(address, model=model, create=True, workers=2) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def encoded():
+    """The bytes of a picture file: soft patches of colour, others for each seed."""
+
+    def make(seed, size=(64, 48), format="JPEG"):
+        patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC).save(file, format)
+        return file.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def photos(tmp_path, encoded):
+    """Makes a folder of JPEGs ``0.jpg``, ``1.jpg``, ..."""
+
+    def make(count, folder="photos"):
+        place = tmp_path / folder
+        place.mkdir()
+        for number in range(count):
+            (place / f"{number}.jpg").write_bytes(encoded(number))
+        return place
+
+    return make
 
 
 @pytest.fixture(scope="session")

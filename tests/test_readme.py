@@ -76,6 +76,15 @@ def test_the_lines_of_python(copy):
         assert "Alpro-Fresh-Soy-Milk" in said
 
 
+def test_the_page_for_python(copy):
+    """Its blocks go on from each other."""
+    page = (ROOT / "docs/python.md").read_text("utf-8")
+    (copy / "page.py").write_text("\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)))
+    said = run_installed("python page.py", copy)
+    assert "1 1.0 camseek:banana" in said
+    assert "no query: " in said
+
+
 def test_every_verb_is_documented():
     from camseek.cli.app import camseek
 

@@ -11,11 +11,14 @@ from camseek.version import VERSION
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone, load_model
-    from camseek.config import Encoding, Limits, Settings
-    from camseek.engine import Engine, explain
+    from camseek.config import Encoding, Limits, Resize, Settings
+    from camseek.encoding.whitening import Whitening, fit_whitening
+    from camseek.engine import Engine
     from camseek.errors import CamseekError
-    from camseek.results import Box, Hit, IndexReport, SearchResult
-    from camseek.whitening import Whitening, fit_whitening
+    from camseek.extraction.attention import explain
+    from camseek.lab import Protocol, audit, evaluate, measure
+    from camseek.results import Box, Hit, IndexReport, SearchResult, Skipped
+    from camseek.searching import DescribeAnew, Expand, MatchRegions, Nearest, Plan, QueryPart
 
 __version__ = VERSION
 
@@ -23,28 +26,43 @@ __all__ = [
     "Backbone",
     "Box",
     "CamseekError",
+    "DescribeAnew",
     "Encoding",
     "Engine",
+    "Expand",
     "Hit",
     "IndexReport",
     "Limits",
+    "MatchRegions",
+    "Nearest",
+    "Plan",
+    "Protocol",
+    "QueryPart",
+    "Resize",
     "SearchResult",
     "Settings",
+    "Skipped",
     "Whitening",
     "__version__",
+    "audit",
+    "evaluate",
     "explain",
     "fit_whitening",
     "load_model",
+    "measure",
 ]
 
 # Loaded when they are first used: the command line answers --help before NumPy would be there.
 _HOMES = {
     "camseek.backbones": ("Backbone", "load_model"),
-    "camseek.config": ("Encoding", "Limits", "Settings"),
-    "camseek.engine": ("Engine", "explain"),
+    "camseek.config": ("Encoding", "Limits", "Resize", "Settings"),
+    "camseek.encoding.whitening": ("Whitening", "fit_whitening"),
+    "camseek.engine": ("Engine",),
     "camseek.errors": ("CamseekError",),
-    "camseek.results": ("Box", "Hit", "IndexReport", "SearchResult"),
-    "camseek.whitening": ("Whitening", "fit_whitening"),
+    "camseek.extraction.attention": ("explain",),
+    "camseek.lab": ("Protocol", "audit", "evaluate", "measure"),
+    "camseek.results": ("Box", "Hit", "IndexReport", "SearchResult", "Skipped"),
+    "camseek.searching": ("DescribeAnew", "Expand", "MatchRegions", "Nearest", "Plan", "QueryPart"),
 }
 
 

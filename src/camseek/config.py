@@ -1,19 +1,26 @@
-"""Every setting, as frozen dataclasses of explicit values."""
+"""Every setting, as frozen dataclasses of explicit values.
+
+Whatever cannot be is refused where it is made, with ``SettingsError``: wrong types too, as settings come from
+command lines, files and forms as well as from programs.
+"""
 
 import re
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, get_args
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, fields, replace
+from math import inf
+from numbers import Real
+from operator import index
+from typing import Any, Literal, Self, cast, get_args, overload
 
 from camseek.errors import SettingsError
 
 EncodingName = Literal["sum", "ucrow", "crow", "gem", "rmac", "cam"]
 MapNormalisation = Literal["clipped", "minmax", "flipped"]
 RegionReading = Literal["crop", "cells"]
-Aggregation = Literal["offline", "online", "predefined"]
 ResizeKind = Literal["longer", "smaller", "squeezed"]
 AveragePrecisionForm = Literal["mean", "trapezoid"]
 
-# Which options each encoding has, and their defaults.
+# Which options each encoding has, and their defaults. Parser and constructor both read this alone.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "sum": {"prior": "none", "weights": "none"},
     "ucrow": {},
@@ -22,20 +29,32 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "rmac": {"scales": 3},
     "cam": {"classes": 64, "power": 1.0, "maps": "clipped"},
 }
-_CHOICES = {
-    "name": get_args(EncodingName),
+# Encodings whose descriptor is the sum of several vectors of a picture.
+_SEVERAL = frozenset({"rmac", "cam"})
+_ALIASES: dict[str, tuple[str, dict[str, Any]]] = {"spoc": ("sum", {"prior": "centre"})}
+# What an encoding without an option holds in its place: nothing else, or equal encodings would differ.
+_NEUTRAL: dict[str, Any] = {
+    "prior": "none",
+    "weights": "none",
+    "power": 1.0,
+    "classes": 64,
+    "scales": 3,
+    "maps": "clipped",
+}
+_CHOICES: dict[str, tuple[str, ...]] = {
     "prior": ("none", "centre"),
     "weights": ("none", "channel"),
     "maps": get_args(MapNormalisation),
 }
-_ALIASES = {"spoc": "sum:prior=centre"}
+_RANGES: dict[str, tuple[int, int | None]] = {"power": (1, 16), "classes": (1, None), "scales": (1, 6)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Encoding:
-    """How feature maps become a descriptor; ``parse`` makes one, with the defaults of its name.
+    """How feature maps become a descriptor.
 
-    Written ``NAME`` or ``NAME:option=value,...``:
+    Written ``NAME`` or ``NAME:option=value,...``, which ``parse`` reads; the constructor takes the same
+    names and options, and both fill in the defaults of the name:
 
     - ``sum[:prior=none|centre,weights=none|channel]``: sum-pooling; ``centre`` is SPoC's Gaussian prior
       (alias ``spoc``), ``channel`` CroW's channel weights (the paper's "raw + CroW").
@@ -48,37 +67,59 @@ class Encoding:
       ``power=1,maps=clipped`` the paper (Jimenez et al. 2017), above 1 class-weighted GeM.
 
     Attributes:
-        name: The encoding.
-        prior: Spatial prior of ``sum`` and ``gem``.
-        weights: Whether ``sum`` has CroW's channel weights.
-        power: Exponent p of the generalised mean, from 1 to 16 (``gem`` and ``cam``).
-        classes: Number of most probable classes summed, N_C, 1 or more (``cam``).
-        scales: Scales of the grid of regions, from 1 to 6 (``rmac``).
+        name: The encoding; an alias is resolved.
+        prior: Spatial prior of ``sum`` and ``gem``; none for all others.
+        weights: Whether ``sum`` has CroW's channel weights; none for all others.
+        power: Exponent p of the generalised mean, from 1 to 16 (``gem`` and ``cam``); 1 for all others.
+        classes: Number of most probable classes summed, N_C, 1 or more (``cam``); 64 for all others.
+        scales: Scales of the grid of regions, from 1 to 6 (``rmac``); 3 for all others.
         maps: Normalisation of the activation maps (``cam``): ``clipped`` sets negatives to 0 and divides
             by the maximum, ``minmax`` maps minimum and maximum to 0 and 1, ``flipped`` is the paper's
-            research code, whose maps that are nowhere positive change their sign.
+            research code, whose maps that are nowhere positive change their sign; clipped for all others.
     """
 
     name: EncodingName
-    prior: Literal["none", "centre"] = "none"
-    weights: Literal["none", "channel"] = "none"
-    power: float = 1.0
-    classes: int = 64
-    scales: int = 3
-    maps: MapNormalisation = "clipped"
+    prior: Literal["none", "centre"]
+    weights: Literal["none", "channel"]
+    power: float
+    classes: int
+    scales: int
+    maps: MapNormalisation
 
-    def __post_init__(self) -> None:
-        for key, choices in _CHOICES.items():
-            if getattr(self, key) not in choices:
-                raise SettingsError(
-                    f"{key} cannot be {getattr(self, key)!r}", remedy=f"use {' or '.join(choices)}"
-                )
-        if not 1.0 <= self.power <= 16.0:
-            raise SettingsError(f"power {self.power} is outside 1 to 16", remedy="use a power from 1 to 16")
-        if self.classes < 1:
-            raise SettingsError(f"classes {self.classes} is below 1", remedy="sum at least one class")
-        if not 1 <= self.scales <= 6:
-            raise SettingsError(f"scales {self.scales} is outside 1 to 6", remedy="use 1 to 6 scales")
+    def __init__(
+        self,
+        *,
+        name: EncodingName | Literal["spoc"],
+        prior: Literal["none", "centre"] | None = None,
+        weights: Literal["none", "channel"] | None = None,
+        power: float | None = None,
+        classes: int | None = None,
+        scales: int | None = None,
+        maps: MapNormalisation | None = None,
+    ) -> None:
+        """Makes an encoding; what is left out, or None, has the default of its name.
+
+        Raises:
+            SettingsError: Unknown name; an option that it does not have, unless at the value that stands
+                for none (see Attributes); or a value that cannot be.
+        """
+        given = {
+            "prior": prior,
+            "weights": weights,
+            "power": power,
+            "classes": classes,
+            "scales": scales,
+            "maps": maps,
+        }
+        base, options = _options(name)
+        object.__setattr__(self, "name", base)
+        for key, neutral in _NEUTRAL.items():
+            value = given[key]
+            if value is None:
+                value = options.get(key, neutral)
+            elif key not in options and not (isinstance(value, str | Real) and value == neutral):
+                raise _no_option(name, key)
+            object.__setattr__(self, key, _checked(key, value))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -87,20 +128,53 @@ class Encoding:
         Raises:
             SettingsError: Unknown name or option, or a value that cannot be.
         """
-        name, _, rest = _ALIASES.get(text.strip(), text.strip()).partition(":")
-        if name not in _OPTIONS:
-            known = ", ".join([*_OPTIONS, *_ALIASES])
-            raise SettingsError(f"there is no encoding {name!r}", remedy=f"use one of: {known}")
-        values: dict[str, Any] = dict(_OPTIONS[name])
+        name, _, rest = text.strip().partition(":")
+        options = _options(name)[1]
+        values: dict[str, Any] = {}
         for item in filter(None, rest.split(",")):
             key, _, value = item.partition("=")
-            if key not in values:
-                options = ", ".join(values) or "none"
-                raise SettingsError(
-                    f"encoding {name} has no option {key!r}", remedy=f"its options: {options}"
-                )
-            values[key] = _parse_value(key, value)
-        return cls(name=name, **values)  # pyright: ignore[reportArgumentType]  # checked against _OPTIONS
+            if key not in options:
+                raise _no_option(name, key)
+            values[key] = value if key in _CHOICES else _number(key, value)
+        return cls(name=cast(EncodingName, name), **values)
+
+    @classmethod
+    def of(cls, value: "Encoding | str") -> "Encoding":
+        """An encoding, or the text of one.
+
+        Raises:
+            SettingsError: It is neither, or the text cannot be.
+        """
+        if isinstance(value, Encoding):
+            return value
+        if isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # forms and files
+            return cls.parse(value)
+        raise SettingsError(
+            f"the encoding cannot be {value!r}", remedy="give an Encoding, or text such as gem"
+        )
+
+    @property
+    def one_vector(self) -> bool:
+        """Whether a picture has one pooled vector, where others sum several, each whitened."""
+        return self.name not in _SEVERAL
+
+    def class_weighted(self) -> "Encoding":
+        """The class-weighted encoding beside this one: itself for ``cam``, else the paper's.
+
+        The power of ``gem`` goes with it.
+        """
+        if self.name == "cam":
+            return self
+        return Encoding(name="cam", power=self.power if self.name == "gem" else None)
+
+    def with_classes(self, count: int) -> Self:
+        """The same encoding with another number of classes summed, N_C; itself where it sums none.
+
+        Raises:
+            SettingsError: The count is no whole number of 1 or more.
+        """
+        _checked("classes", count)
+        return replace(self, classes=count) if "classes" in _OPTIONS[self.name] else self
 
     def __str__(self) -> str:
         """The canonical form: options at their defaults are left out."""
@@ -113,17 +187,67 @@ class Encoding:
         return f"{self.name}:{','.join(given)}" if given else self.name
 
 
-def _parse_value(key: str, value: str) -> str | int | float:
-    if key in _CHOICES:
-        return value
+def _options(name: object) -> tuple[str, dict[str, Any]]:
+    """The encoding that a name or an alias means, and its options with their defaults."""
+    if not isinstance(name, str) or (name not in _OPTIONS and name not in _ALIASES):
+        known = ", ".join([*_OPTIONS, *_ALIASES])
+        raise SettingsError(f"there is no encoding {name!r}", remedy=f"use one of: {known}")
+    base, changed = _ALIASES.get(name, (name, {}))
+    return base, _OPTIONS[base] | changed
+
+
+def _no_option(name: str, key: str) -> SettingsError:
+    options = ", ".join(_options(name)[1]) or "none"
+    return SettingsError(f"encoding {name} has no option {key!r}", remedy=f"its options: {options}")
+
+
+def _number(key: str, text: str) -> int | float:
     try:
-        return float(value) if key == "power" else int(value)
+        return float(text) if key == "power" else int(text)
     except ValueError:
-        raise SettingsError(f"{key} cannot be {value!r}", remedy="give a number") from None
+        raise SettingsError(f"{key} cannot be {text!r}", remedy="give a number") from None
+
+
+def _checked(key: str, value: object) -> str | int | float:
+    """An option's value in the type that is kept."""
+    if key in _CHOICES:
+        if not isinstance(value, str) or value not in _CHOICES[key]:
+            raise SettingsError(f"{key} cannot be {value!r}", remedy=f"use {' or '.join(_CHOICES[key])}")
+        return str(value)
+    number = _real(key, value) if key == "power" else _whole(key, value)
+    low, high = _RANGES[key]
+    if high is None and number < low:
+        raise SettingsError(f"{key} {number} is below {low}", remedy=f"use {low} or more")
+    # Not number < low: NaN is no number in the range, and compares with none.
+    if high is not None and not low <= number <= high:
+        raise SettingsError(f"{key} {number} is outside {low} to {high}", remedy=f"use {low} to {high}")
+    return number
+
+
+def _real(key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise SettingsError(f"{key} cannot be {value!r}", remedy="give a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return inf
+
+
+def _whole(key: str, value: object) -> int:
+    """A whole number, NumPy's among them, as Python's; True is none."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return index(cast(Any, value))
+    except TypeError:
+        raise SettingsError(f"{key} cannot be {value!r}", remedy="give a whole number") from None
 
 
 DEFAULT_ENCODING = Encoding.parse("gem:prior=centre")
 """The best mean over the four measured sets: docs/decisions/0003-default-encoding.md."""
+
+# A panorama's longer side is bounded, or its smaller side alone would let it take any amount of memory.
+_LONGEST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +259,11 @@ class Resize:
             side, enlarged too (the paper's 720), but where the longer one would pass four times of it.
             ``squeezed``: to exactly this size, the longer number along the picture's longer side, whatever
             its aspect (the paper's research code: 1024 x 720 or 720 x 1024).
-        longer: Pixels of the longer side; for ``smaller`` the most it may be.
-        smaller: Pixels of the smaller side; for ``longer`` the same number.
+        longer: Pixels of the longer side; for ``smaller`` the most it may be, four times ``smaller``.
+        smaller: Pixels of the smaller side, 1 or more; for ``longer`` the same number.
+
+    Raises:
+        SettingsError: The kind is none of these, or the numbers do not fit it: its text could not say them.
     """
 
     kind: ResizeKind
@@ -144,8 +271,17 @@ class Resize:
     smaller: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.smaller <= self.longer:
-            raise ValueError(f"a size of {self.longer} x {self.smaller}")
+        if self.kind not in get_args(ResizeKind):
+            kinds = " or ".join(get_args(ResizeKind))
+            raise SettingsError(f"there is no kind of size {self.kind!r}", remedy=f"use {kinds}")
+        for key in ("longer", "smaller"):
+            object.__setattr__(self, key, _whole(f"the {key} side", getattr(self, key)))
+        wanted = {"longer": self.smaller, "smaller": _LONGEST * self.smaller}.get(self.kind, self.longer)
+        if self.longer != wanted or not 1 <= self.smaller <= self.longer:
+            raise SettingsError(
+                f"a size of {self.longer} x {self.smaller} cannot be of the kind {self.kind}",
+                remedy="use Resize.parse with 640 (longer side), smaller:720, or 1024x720 (squeezed)",
+            )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -169,6 +305,19 @@ class Resize:
         if found[1] == "smaller":
             return cls("smaller", _LONGEST * first, first)
         return cls("longer", first, first)
+
+    @classmethod
+    def of(cls, value: "Resize | str | int") -> "Resize":
+        """A size, the text of one, or the pixels of the longer side.
+
+        Raises:
+            SettingsError: It is none of these.
+        """
+        if isinstance(value, Resize):
+            return value
+        if isinstance(value, str):
+            return cls.parse(value)
+        return cls.parse(str(_whole("the size", value)))
 
     def __str__(self) -> str:
         """The form that ``parse`` reads."""
@@ -209,31 +358,56 @@ class Resize:
                 return max(self.longer / long, self.smaller / short)
 
 
-# A panorama's longer side is bounded, or its smaller side alone would let it take any amount of memory.
-_LONGEST = 4
 DEFAULT_SIZE = Resize("longer", 640, 640)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# What each setting is in JSON.
+_JSON: dict[str, type] = {"encoding": str, "size": str, "layer": str, "predefined": list}
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Settings:
     """What decides a descriptor, saved with the collection.
 
     Attributes:
         encoding: How maps become a descriptor.
-        size: The size at which pictures are read.
+        size: The size at which pictures are read; the smaller side of 32 to 4096 pixels.
         layer: The model's layer that gives the feature maps.
         predefined: Class ids that every picture is described with, in place of its own most probable ones
             (paper section 4.3; ``cam`` only): the first ``encoding.classes`` of them. Empty: its own.
     """
 
-    encoding: Encoding = DEFAULT_ENCODING
-    size: Resize = DEFAULT_SIZE
-    layer: str = "head"
-    predefined: tuple[int, ...] = ()
+    encoding: Encoding
+    size: Resize
+    layer: str
+    predefined: tuple[int, ...]
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        encoding: Encoding | str = DEFAULT_ENCODING,
+        size: Resize | str | int = DEFAULT_SIZE,
+        layer: str = "head",
+        predefined: Sequence[int] = (),
+    ) -> None:
+        """Makes settings; texts are parsed (``Settings(encoding="gem", size=640)``).
+
+        Raises:
+            SettingsError: A value cannot be, or two do not go together.
+        """
+        object.__setattr__(self, "encoding", Encoding.of(encoding))
+        object.__setattr__(self, "size", Resize.of(size))
+        object.__setattr__(self, "layer", layer)
+        object.__setattr__(self, "predefined", _class_ids(predefined))
+        self._check()
+
+    def _check(self) -> None:
         if not 32 <= self.size.smaller <= 4096 or self.size.longer > _LONGEST * 4096:
             raise SettingsError(f"size {self.size} is outside 32 to 4096", remedy="use 32 to 4096 pixels")
+        if not isinstance(self.layer, str) or not self.layer:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SettingsError(
+                f"the layer cannot be {self.layer!r}", remedy="give a layer's name, such as head"
+            )
         if self.predefined and self.encoding.name != "cam":
             raise SettingsError(
                 f"predefined classes do not go with the encoding {self.encoding}",
@@ -243,6 +417,38 @@ class Settings:
             raise SettingsError(
                 "a predefined class stands twice or is negative", remedy="name each class once"
             )
+
+    @overload
+    @classmethod
+    def of(cls, value: None) -> None: ...
+    @overload
+    @classmethod
+    def of(cls, value: "Settings | Encoding | str | Mapping[str, Any]") -> "Settings": ...
+    @classmethod
+    def of(cls, value: "Settings | Encoding | str | Mapping[str, Any] | None") -> "Settings | None":
+        """Settings as a caller may give them: ``"gem"``, ``{"encoding": "gem", "size": 640}``.
+
+        Args:
+            value: Settings; an encoding or the text of one; the fields by name, those left out at their
+                defaults; or None, which stays None.
+
+        Raises:
+            SettingsError: A value cannot be, or there is no such setting.
+            TypeError: It is of another type.
+        """
+        if value is None or isinstance(value, Settings):
+            return value
+        if isinstance(value, Encoding | str):
+            return cls(encoding=value)
+        if isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
+            known = [field.name for field in fields(cls)]
+            if odd := [str(key) for key in value if key not in known]:
+                raise SettingsError(f"there is no setting {', '.join(odd)}", remedy=f"use {', '.join(known)}")
+            return cls(**value)
+        raise TypeError(
+            f"settings cannot be {_told(value)}: give Settings, an encoding's text such as 'gem', or a "
+            "mapping such as {'encoding': 'gem', 'size': 640}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values; ``from_json`` reads it back."""
@@ -255,99 +461,37 @@ class Settings:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Reads what ``to_json`` wrote.
+        """Reads what ``to_json`` wrote, an earlier one's too: what is missing has its default.
 
         Raises:
-            SettingsError: A key is unknown or missing.
+            SettingsError: A key is unknown, as a later camseek writes it, or a value cannot be.
+            TypeError: It is no dictionary, or a value of another type than ``to_json`` writes.
         """
-        known = {field.name for field in fields(cls)}
-        if set(data) != known:
-            odd = ", ".join(sorted(set(data) ^ known))
-            raise SettingsError(f"settings with unknown or missing keys: {odd}", remedy="upgrade camseek")
-        values: dict[str, Any] = data | {
-            "encoding": Encoding.parse(data["encoding"]),
-            "size": Resize.parse(data["size"]),
-            "predefined": tuple(data["predefined"]),
-        }
-        return cls(**values)
-
-
-RERANK_CLASSES = 6
-"""N_re: classes of the query that candidates' regions are described with (METHOD, re-ranking)."""
-HEAT_CLASSES = 2
-"""Classes of the query whose maps make the heat map that regions are proposed from (ibid.)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a search does after, or in place of, comparing stored descriptors.
-
-    Attributes:
-        aggregation: Which classes are summed (METHOD, "Which classes are summed"). ``offline``: what the
-            collection's descriptors hold. ``online``: the query's own most probable classes, for the query
-            and for each picture of the shortlist. ``predefined``: those of ``predefined``, likewise.
-        classes: N_C for ``online`` and ``predefined``; None for the encoding's (64).
-        predefined: Class ids of ``predefined``, most wanted first.
-        attend: Class ids that the user wants attended to: ``online`` with these in place of the query's.
-        shortlist: How many pictures are described anew where the stored descriptors do not serve.
-        expand: Top results whose descriptors are summed into a new query; 0 for no expansion.
-        expand_with_query: The query's own descriptor is in that sum (CroW's form).
-        rerank: R, how many of the first are compared region by region; 0 for none.
-    """
-
-    aggregation: Aggregation = "offline"
-    classes: int | None = None
-    predefined: tuple[int, ...] = ()
-    attend: tuple[int, ...] = ()
-    shortlist: int = 100
-    expand: int = 0
-    expand_with_query: bool = False
-    rerank: int = 0
-
-    def __post_init__(self) -> None:
-        if self.aggregation not in get_args(Aggregation):
+        if not isinstance(data, dict):  # pyright: ignore[reportUnnecessaryIsInstance]  # damaged files
+            raise TypeError(f"settings cannot be {_told(data)}")
+        if odd := sorted(set(data) - set(_JSON)):
             raise SettingsError(
-                f"there is no aggregation {self.aggregation!r}", remedy="use offline, online or predefined"
+                f"a later camseek made these settings; they have keys unknown here: {', '.join(odd)}",
+                remedy="upgrade camseek",
             )
-        if (self.classes is not None and self.classes < 1) or self.shortlist < 1:
-            raise SettingsError("classes and shortlist are 1 or more", remedy="use 1 or more")
-        if self.expand < 0 or self.rerank < 0:
-            raise SettingsError("expand and rerank are 0 or more", remedy="use 0 for none")
-        if self.expand_with_query and not self.expand:
-            raise SettingsError(
-                "the query joins an expansion that there is none of",
-                remedy="say how many results with --expand",
-            )
-        if self.aggregation == "predefined" and not self.predefined:
-            raise SettingsError(
-                "predefined aggregation without a list of classes", remedy="give one with --class-list"
-            )
-        if self.predefined and self.aggregation != "predefined":
-            raise SettingsError(
-                "a list of classes goes with predefined aggregation", remedy="use --aggregation predefined"
-            )
-        if self.attend and self.aggregation != "online":
-            raise SettingsError(
-                "classes to attend to are a kind of online aggregation", remedy="use --aggregation online"
-            )
-        if self.attend and self.classes is not None:
-            raise SettingsError(
-                "the classes to attend to are all summed", remedy="leave out the number of classes"
-            )
-        if self.classes is not None and self.aggregation == "offline":
-            raise SettingsError(
-                "the number of classes of offline aggregation is the collection's",
-                remedy="use --aggregation online, or index with --encoding cam:classes=N",
-            )
+        for key, value in data.items():
+            if not isinstance(value, _JSON[key]):
+                raise TypeError(f"the setting {key} cannot be {_told(value)}")
+        return cls(**data)
 
-    @property
-    def looks(self) -> bool:
-        """Whether pictures may be looked at again."""
-        return self.aggregation != "offline" or self.rerank > 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self) | {"predefined": list(self.predefined), "attend": list(self.attend)}
+def _class_ids(ids: object) -> tuple[int, ...]:
+    # Of a set, which comes first is chance; text and bytes would give letters and bytes.
+    if not isinstance(ids, Iterable) or isinstance(ids, str | bytes | bytearray | Mapping | Set):
+        told = _told(cast(object, ids))
+        raise SettingsError(f"predefined classes cannot be {told}", remedy="give a list of class ids")
+    return tuple(_whole("a predefined class", item) for item in cast(Iterable[object], ids))
+
+
+def _told(value: object) -> str:
+    """A value with its type, short enough for a message."""
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,7 +499,16 @@ class Limits:
     """What this machine may spend on one picture.
 
     Attributes:
-        max_pixels: Pictures with more pixels are refused.
+        max_pixels: Pictures with more pixels are refused; 1 or more.
+
+    Raises:
+        SettingsError: It is no whole number of 1 or more.
     """
 
     max_pixels: int = 200_000_000
+
+    def __post_init__(self) -> None:
+        pixels = _whole("max_pixels", self.max_pixels)
+        if pixels < 1:
+            raise SettingsError(f"max_pixels {pixels} is below 1", remedy="allow at least one pixel")
+        object.__setattr__(self, "max_pixels", pixels)

@@ -15,9 +15,11 @@
     ├── GroundTruthError           a ground-truth file that cannot be used
     ├── SourceError                the folder or files to index cannot be used
     ├── OutputError                a report cannot be written
+    ├── CancelledError             whoever started the work has stopped it
     └── CollectionError
         ├── NoCollectionError        there is no collection there
         ├── CollectionBusyError      another process is writing to it
+        │   └── CollectionChangedError   its descriptors were replaced while they were being used
         ├── CorruptCollectionError   its file is damaged
         ├── CollectionVersionError   another version of camseek made it
         └── StorageError             the disk is full, read-only or failing
@@ -25,7 +27,8 @@
 A caller's bug raises ``ValueError`` or ``TypeError`` instead.
 """
 
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 
 class CamseekError(Exception):
@@ -43,6 +46,10 @@ class CamseekError(Exception):
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions travel as their arguments, and know nothing of keywords.
+        return partial(type(self), remedy=self.remedy), (self.message,), self.__dict__
 
 
 class PictureError(CamseekError):
@@ -117,6 +124,12 @@ class OutputError(CamseekError):
     code = "output"
 
 
+class CancelledError(CamseekError):
+    """Whoever started the work has stopped it; what was done is kept."""
+
+    code = "cancelled"
+
+
 class CollectionError(CamseekError):
     """A collection cannot be used."""
 
@@ -133,6 +146,12 @@ class CollectionBusyError(CollectionError):
     """Another process is writing to the collection."""
 
     code = "busy"
+
+
+class CollectionChangedError(CollectionBusyError):
+    """The collection changed so much in the meantime (``camseek fit``) that what was read does not fit it."""
+
+    code = "changed"
 
 
 class CorruptCollectionError(CollectionError):

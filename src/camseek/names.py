@@ -12,6 +12,21 @@ def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
     return b"/" + name.lstrip(b"/") if name.startswith(b"//") else name
 
 
+GIVEN = "camseek:"
+"""What the name of a picture begins with that came without a file."""
+
+
+def is_given(name: bytes) -> bool:
+    """Whether a name is that of a picture without a file."""
+    return name.startswith(GIVEN.encode())
+
+
+def known_name(path: str | bytes | os.PathLike[str]) -> bytes:
+    """The name by which a collection knows a file, or a picture without one."""
+    name = os.fsencode(path)
+    return name if is_given(name) else absolute(name)
+
+
 def path_text(path: bytes) -> str:
     """A name as text for people; bytes that are not UTF-8 show as U+FFFD."""
     return path.decode("utf-8", errors="replace")

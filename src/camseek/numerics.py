@@ -5,7 +5,15 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
-"""An array of single precision; jaxtyping adds its axes."""
+"""An array of single precision; jaxtyping adds its axes, here and below."""
+F64 = NDArray[np.float64]
+"""An array of double precision."""
+I64 = NDArray[np.int64]
+"""An array of whole numbers."""
+U8 = NDArray[np.uint8]
+"""An array of pixels."""
+BOOL = NDArray[np.bool_]
+"""An array of truth values."""
 
 
 def positive_or_one(values: Float32[F32, "*shape"]) -> Float32[F32, "*shape"]:

@@ -1,14 +1,14 @@
 """What searches and index runs give back, and their JSON forms."""
 
-import os
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
-from camseek.names import path_json
+from camseek.names import path_json, path_text
 
 Size = tuple[int, int]
 """Width and height, in pixels."""
@@ -96,7 +96,7 @@ class Stage:
 
     Attributes:
         name: ``ranking`` (stored descriptors), ``online`` or ``predefined`` (pictures described anew),
-            ``re-ranking`` or ``expansion``.
+            ``re-ranking``, ``expansion``, or what another stage is called.
         pictures: How many pictures it compared, looked at or summed.
         classes: Ids of the query's classes that it used.
         details: What else is to say, plain values.
@@ -113,45 +113,118 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one stage said of a picture; stages with more to say have a class of their own.
+
+    Attributes:
+        stage: The stage's name.
+        score: Its score, or None where it saw nothing to compare.
+    """
+
+    stage: str
+    score: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON: every field."""
+        return {item.name: plain(getattr(self, item.name)) for item in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class RegionEvidence(Evidence):
+    """The region of a picture that matches the query best.
+
+    Attributes:
+        box: Pixels of the upright picture; None where nothing was seen in any region.
+    """
+
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a picture shows the same thing, in the words of a stage that decides.
+
+    Attributes:
+        same: True, False, or None where the stage cannot tell.
+        confidence: How sure it is, in [0, 1].
+        reason: Why, for people.
+    """
+
+    same: bool | None
+    confidence: float
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """In words: ``the same thing (0.93): 41 points agree``."""
+        word = {True: "the same thing", False: "not the same thing", None: "cannot tell"}[self.same]
+        return f"{word} ({self.confidence:.2f})" + (f": {self.reason}" if self.reason else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"same": self.same, "confidence": self.confidence, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One result of a search.
 
     Attributes:
         rank: From 1.
         record: The picture's number in the collection.
-        paths: Every name of this content, sorted; copies are one hit.
-        score: Cosine with the query's descriptor, in [-1, 1]: of the last stage that could compare it.
+        paths_bytes: Every name of this content as the disk has it, sorted; copies are one hit.
+        score: What the last stage that could compare it gave; those of different stages do not compare. The
+            stages here give the cosine with the query's descriptor, in [-1, 1], and -1 where one looked and
+            saw nothing of the query's classes.
+        scored_by: That stage.
         size: Width and height of the upright picture, pixels.
         box: Where the network looked for the query's classes (after re-ranking the region that matches best),
             or None.
         box_reason: Why there is no box, or None.
         kept: Why it could not be looked at again, so that it kept its place among those that were, or None.
+        evidence: What each stage said, in order.
+        verdict: Whether it shows the same thing; None where no stage decided.
     """
 
     rank: int
     record: int
-    paths: tuple[bytes, ...]
+    paths_bytes: tuple[bytes, ...]
     score: float
     size: Size
+    scored_by: str = "ranking"
     box: Box | None = None
     box_reason: str | None = None
     kept: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    verdict: Verdict | None = None
 
     @property
     def path(self) -> str:
-        """The first name, as ``open`` takes it."""
-        return os.fsdecode(self.paths[0])
+        """The first name, for people; one that is not UTF-8 shows U+FFFD and is opened by ``path_bytes``."""
+        return path_text(self.paths_bytes[0])
+
+    @property
+    def path_bytes(self) -> bytes:
+        """The first name as the disk has it: ``open`` takes it."""
+        return self.paths_bytes[0]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every name, for people."""
+        return tuple(map(path_text, self.paths_bytes))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        names = [path_json(path) for path in self.paths]
+        names = [path_json(path) for path in self.paths_bytes]
         record: dict[str, Any] = {
             "rank": self.rank,
             **names[0],
             "paths": [name["path"] for name in names],
             "score": self.score,
+            "scored_by": self.scored_by,
             "box": list(self.box) if self.box else None,
             "size": list(self.size),
+            "evidence": [item.to_json() for item in self.evidence],
+            "verdict": self.verdict.to_json() if self.verdict else None,
         }
         if any("path_bytes" in name for name in names):
             record["paths_bytes"] = [name.get("path_bytes") for name in names]
@@ -160,6 +233,25 @@ class Hit:
         if self.kept:
             record["kept"] = self.kept
         return record
+
+    def to_row(self) -> dict[str, Any]:
+        """One flat row of a table: plain values under fixed names."""
+        x1, y1, x2, y2 = self.box or (None, None, None, None)
+        return {
+            "rank": self.rank,
+            "score": self.score,
+            "path": self.path,
+            "record": self.record,
+            "scored_by": self.scored_by,
+            "width": self.size[0],
+            "height": self.size[1],
+            "x1": x1,
+            "y1": y1,
+            "x2": x2,
+            "y2": y2,
+            "copies": len(self.paths_bytes) - 1,
+            "same": self.verdict.same if self.verdict else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +279,16 @@ class SearchResult:
     stages: tuple[Stage, ...] = ()
     query_views: tuple[View, ...] = ()
     views: tuple[View | None, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each hit: ``pandas.DataFrame(result.rows())`` is a table."""
+        return [hit.to_row() for hit in self.hits]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -278,13 +380,13 @@ class Explanation:
     """What the network sees in one picture.
 
     Attributes:
-        path: The picture's name.
+        path: The picture's name, or None for one that came without a file.
         size: Width and height of the upright picture, pixels.
         classes: Its most probable classes, most probable first.
         views: For each class, the picture with the class's activation map.
     """
 
-    path: bytes
+    path: bytes | None
     size: Size
     classes: tuple[ClassScore, ...]
     views: tuple[View, ...]
@@ -292,7 +394,14 @@ class Explanation:
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            **path_json(self.path),
+            **(path_json(self.path) if self.path is not None else {"path": None}),
             "size": list(self.size),
             "classes": [item.to_json() for item in self.classes],
         }
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON takes it: tuples as lists, what has a JSON form in it, all else as it is."""
+    if isinstance(value, tuple):
+        return [plain(item) for item in cast("tuple[Any, ...]", value)]
+    return value.to_json() if hasattr(value, "to_json") else value

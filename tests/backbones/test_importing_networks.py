@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from camseek.backbones import load_model
 from camseek.backbones.importing import RESEARCH, import_model, import_torch
-from camseek.cam import class_activation_maps
+from camseek.encoding.cam import class_activation_maps
 from camseek.errors import ModelError
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]) * 255, np.array([0.229, 0.224, 0.225]) * 255

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from camseek.backbones import load_model, probabilities
+from camseek.backbones import load_model
+from camseek.encoding.activations import probabilities
 
 
 @pytest.fixture(scope="module")

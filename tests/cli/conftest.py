@@ -16,7 +16,7 @@ from PIL import Image
 from camseek import backbones
 from camseek.backbones import onnx_backbone
 from camseek.cli import run
-from camseek.engine import engine
+from camseek.extraction import describer
 
 _load_once = functools.cache(backbones.load_model)
 
@@ -24,7 +24,7 @@ _load_once = functools.cache(backbones.load_model)
 @pytest.fixture(autouse=True)
 def _models_are_loaded_once(monkeypatch):
     """Hundreds of commands run in this process; those in others load the model as users' commands do."""
-    for module in (backbones, onnx_backbone, engine):
+    for module in (backbones, onnx_backbone, describer):
         monkeypatch.setattr(module, "load_model", _load_once)
 
 

@@ -14,9 +14,10 @@ def test_json(oxford, text):
     said = text("audit", oxford, *SMALL, "--json")
     assert "--rerank 20 --expand 5, as neither was given" in said.err
     told = said.json
-    plan = told["protocol"]["plan"]
+    regions, expand = told["protocol"]["plan"]["then"]
     # What is asked for where nobody says anything else.
-    assert (plan["rerank"], plan["expand"], told["protocol"]["region_reading"]) == (20, 5, "cells")
+    assert (regions["stage"], expand["stage"]) == ("MatchRegions", "Expand")
+    assert (regions["count"], expand["count"], told["protocol"]["region_reading"]) == (20, 5, "cells")
     assert told["facts"]["queries in the database"].startswith("9 (9 by name")
     found = {item["name"]: item for item in told["variants"]}
     assert found["own picture"]["difference"] < 0

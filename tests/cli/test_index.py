@@ -9,23 +9,23 @@ import pytest
 @pytest.fixture
 def opened(monkeypatch):
     """The names of the files that index runs open."""
-    from camseek.engine import indexing
+    from camseek.indexing import runs
 
     seen = []
-    real = indexing.open_file
+    real = runs.open_file
 
     def open_file(path):
         seen.append(os.path.basename(os.fsdecode(path)))
         return real(path)
 
-    monkeypatch.setattr(indexing, "open_file", open_file)
+    monkeypatch.setattr(runs, "open_file", open_file)
     return seen
 
 
 @pytest.fixture
 def trusting(monkeypatch):
     """Signatures are trusted at once, as they are some seconds after a file was written."""
-    monkeypatch.setattr("camseek.engine.indexing._TICK_NS", -(10**18))
+    monkeypatch.setattr("camseek.indexing.runs._TICK_NS", -(10**18))
 
 
 @pytest.fixture

@@ -158,9 +158,9 @@ class TestWhileIndexing:
     @pytest.fixture
     def after_the_walk(self, monkeypatch):
         """Has something happen between the walk and the reading."""
-        from camseek.engine import engine
+        from camseek.indexing import bringing
 
-        real = engine.find_pictures
+        real = bringing.find_pictures
 
         def arrange(happening):
             def find_pictures(*args, **options):
@@ -168,14 +168,14 @@ class TestWhileIndexing:
                 happening()
                 return found
 
-            monkeypatch.setattr(engine, "find_pictures", find_pictures)
+            monkeypatch.setattr(bringing, "find_pictures", find_pictures)
 
         return arrange
 
     @pytest.fixture
     def while_reading(self, monkeypatch):
         """Has something happen after a file was read."""
-        from camseek.engine import reading
+        from camseek.extraction import reading
 
         real = reading.decode
 

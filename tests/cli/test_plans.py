@@ -42,8 +42,51 @@ class TestSearch:
         assert reranking["classes"][:3] == online["classes"]
         assert (expansion["pictures"], expansion["with_query"]) == (2, True)
         plan = found["settings"]["plan"]
-        assert (plan["aggregation"], plan["classes"], plan["rerank"], plan["expand"]) == ("online", 3, 4, 2)
+        assert plan["first"] == {"stage": "Nearest", "own_entry": "picture"}
+        assert [stage["stage"] for stage in plan["then"]] == ["DescribeAnew", "MatchRegions", "Expand"]
+        anew, regions, expand = plan["then"]
+        assert (anew["classes"], anew["predefined"], anew["shortlist"]) == (3, [], 100)
+        assert (regions["count"], expand["count"], expand["with_query"]) == (4, 2, True)
         assert len(found["hits"]) == 5
+
+    def test_what_each_stage_said_is_told(self, indexed, search):
+        os.unlink(indexed / "2.jpg")
+        options = ("--aggregation", "online", "--classes", "3", "--rerank", "3")
+        found = search(indexed / "0.jpg", *options)
+        hits = {os.path.basename(hit["path"]): hit for hit in found["hits"]}
+        plain = {hit["path"]: hit["score"] for hit in search(indexed / "0.jpg")["hits"]}
+        for hit in hits.values():
+            assert hit["verdict"] is None
+            first = hit["evidence"][0]
+            assert first == {"stage": "ranking", "score": plain[hit["path"]]}
+            # The score is that of the last stage that could compare it.
+            assert (hit["evidence"][-1]["stage"], hit["evidence"][-1]["score"]) == (
+                hit["scored_by"],
+                hit["score"],
+            )
+        said = [[item["stage"] for item in hit["evidence"]] for hit in found["hits"]]
+        lost = found["hits"].index(hits["2.jpg"])
+        assert said[lost] == ["ranking"]
+        assert hits["2.jpg"]["scored_by"] == "ranking"
+        assert hits["2.jpg"]["kept"] == "there is no such file"
+        del said[lost]
+        matched = 3 - (lost < 3)
+        assert said == [["ranking", "online", "re-ranking"]] * matched + [["ranking", "online"]] * (
+            4 - matched
+        )
+        best = found["hits"][0]
+        # What was seen in the best region; the others have no region.
+        assert set(best["evidence"][2]) == {"stage", "score", "box"}
+        assert best["evidence"][2]["box"] == best["box"]
+
+    def test_a_plain_search_tells_it_too(self, indexed, search):
+        found = search(indexed / "0.jpg", "--no-boxes")
+        plan = {"first": {"stage": "Nearest", "own_entry": "picture"}, "then": []}
+        assert found["settings"]["plan"] == plan
+        for hit in found["hits"]:
+            assert hit["scored_by"] == "ranking"
+            assert hit["evidence"] == [{"stage": "ranking", "score": hit["score"]}]
+            assert hit["verdict"] is None
 
     def test_classes_by_name_or_number(self, indexed, search):
         by_name = search(indexed / "0.jpg", "--attend", "Pier", "--attend", "church")

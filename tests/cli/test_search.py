@@ -247,7 +247,7 @@ class TestBoxes:
         def forbidden(path):
             raise AssertionError(path)
 
-        monkeypatch.setattr("camseek.engine.viewing.open_file", forbidden)
+        monkeypatch.setattr("camseek.extraction.extractor.open_file", forbidden)
         found = search(indexed / "0.jpg", "--no-boxes")
         assert len(found["hits"]) == 6
         for hit in found["hits"]:
@@ -339,6 +339,19 @@ class TestReports:
             assert name in html
         # The hits are the same with and without a page.
         assert search(indexed / "0.jpg", "--region", "0,0,50,40")["hits"] == found["hits"]
+
+    def test_hits_are_seen_once_for_their_boxes_and_views(self, indexed, search, tmp_path, monkeypatch):
+        from camseek.extraction import extractor
+
+        seen, real = [], extractor.open_file
+
+        def open_file(path):
+            seen.append(os.path.basename(os.fsdecode(path)))
+            return real(path)
+
+        monkeypatch.setattr(extractor, "open_file", open_file)
+        found = search(indexed / "0.jpg", "--report", tmp_path / "found.html")
+        assert sorted(seen) == sorted(names(found))
 
     def test_for_people(self, indexed, text, collection, tmp_path):
         page = tmp_path / "found.html"

@@ -137,7 +137,7 @@ class TestJson:
         told = camseek("info", "--collection", collection)
         assert told["collection"] == str(collection)
         assert (told["pictures"], told["files"], told["featureless"], told["added_by_hand"]) == (3, 3, 0, 0)
-        assert told["format_version"] == 2
+        assert told["format_version"] == 3
         assert told["settings"] == Settings().to_json()
         assert re.fullmatch("[0-9a-f]{64}", told["model_checksum"])
         assert told["roots"] == [{"path": str(indexed), "files": 3}]
@@ -253,7 +253,7 @@ class TestExitCodes:
         def broken(self):
             raise ZeroDivisionError("by zero")
 
-        monkeypatch.setattr("camseek.store.FolderCollection.info", broken)
+        monkeypatch.setattr("camseek.store.catalogue.FolderCatalogue.info", broken)
         error = failing("info", "--collection", collection)
         assert error["code"] == "internal"
         assert "ZeroDivisionError" in error["message"]
@@ -264,7 +264,7 @@ class TestExitCodes:
         def greedy(*args, **options):
             raise MemoryError
 
-        monkeypatch.setattr("camseek.engine.reading.decode", greedy)
+        monkeypatch.setattr("camseek.extraction.reading.decode", greedy)
         (indexed / "new.jpg").write_bytes((indexed / "0.jpg").read_bytes() + b"more")
         assert failing("index", indexed, "--collection", collection)["code"] == "memory"
 
@@ -272,7 +272,7 @@ class TestExitCodes:
         def interrupted(self):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("camseek.store.FolderCollection.info", interrupted)
+        monkeypatch.setattr("camseek.store.catalogue.FolderCatalogue.info", interrupted)
         error = failing("info", "--collection", collection, code=130)
         assert error["code"] == "interrupted"
 
@@ -324,7 +324,7 @@ class TestForPeople:
         told = dict(
             line.split(maxsplit=1) for line in text("info", "--collection", collection).out.splitlines()
         )
-        assert told["collection"].startswith(f"{collection} (format 2, made ")
+        assert told["collection"].startswith(f"{collection} (format 3, made ")
         assert told["model"].startswith("efficientnet-lite0, checksum ")
         assert told["encoding"] == f"{Settings().encoding}, layer head, size 640"
         assert told["pictures"] == "3 (0 featureless), 3 files"

@@ -226,18 +226,23 @@ def test_a_file_that_cannot_be_read(folder: Path, name: str) -> None:
         read_ground_truth(folder / name)
 
 
+SHARED = {
+    "buildings/ground_truth.json": 35,
+    "covers/ground_truth.json": 200,
+    "covers/ground_truth_photos.json": 100,
+    "groceries/ground_truth.json": 34,
+    "paintings/ground_truth.json": 90,
+    "paintings/ground_truth_regions.json": 29,
+    "paintings/ground_truth_walls.json": 29,
+}
+
+
 @pytest.mark.shared_data
 def test_reads_the_shared_sets(shared_data: Path) -> None:
     found = sorted(shared_data.glob("*/ground_truth*.json"))
     counts = {
         path.relative_to(shared_data).as_posix(): len(read_ground_truth(path).queries) for path in found
     }
-    assert counts == {
-        "buildings/ground_truth.json": 35,
-        "covers/ground_truth.json": 200,
-        "covers/ground_truth_photos.json": 100,
-        "groceries/ground_truth.json": 34,
-        "paintings/ground_truth.json": 90,
-        "paintings/ground_truth_regions.json": 29,
-        "paintings/ground_truth_walls.json": 29,
-    }
+    # There may be more sets than were known when this was written.
+    assert {name: counts.get(name) for name in SHARED} == SHARED
+    assert all(counts.values())

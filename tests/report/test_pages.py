@@ -93,9 +93,9 @@ PAGES = {
     "explanation": explanation_page(make_explanation()),
     "hostile search": search_page(
         make_result(
-            make_hit(1, paths=(HOSTILE_NAME, HOSTILE_NAME + b"2")),
-            make_hit(2, paths=(HOSTILE_NAME,), box=None, box_reason=HOSTILE + "\udcff"),
-            make_hit(3, paths=(HOSTILE_NAME,), box=None, box_reason=HOSTILE),
+            make_hit(1, paths_bytes=(HOSTILE_NAME, HOSTILE_NAME + b"2")),
+            make_hit(2, paths_bytes=(HOSTILE_NAME,), box=None, box_reason=HOSTILE + "\udcff"),
+            make_hit(3, paths_bytes=(HOSTILE_NAME,), box=None, box_reason=HOSTILE),
             views=(make_view(), None, make_view()),
             query=Query((QueryPicture(HOSTILE_NAME, None, (640, 480)),), HOSTILE_CLASSES),
             collection=HOSTILE + "\udcff",
@@ -249,7 +249,7 @@ def test_settings_that_do_not_apply_are_left_out():
 
 def test_copies_are_told():
     names = tuple(b"/photos/copy %d.jpg" % i for i in range(6))
-    text = Page(search_page(make_result(make_hit(1, paths=names)))).text
+    text = Page(search_page(make_result(make_hit(1, paths_bytes=names)))).text
     assert "also as copy 1.jpg, copy 2.jpg, copy 3.jpg and 2 more" in text
     assert all(name.decode() in text for name in names)
 

@@ -30,7 +30,7 @@ def test_a_second_writer_ends_at_once_and_names_the_holder(collection):
         assert "camseek index" in caught.value.message
         # Readers are not held up.
         with open_collection(collection.address) as reader:
-            assert reader.info().pictures == 0
+            assert reader.catalogue.info().pictures == 0
         holder.kill()
     # A killed holder lets go.
     with collection.write("test"):

@@ -9,11 +9,12 @@ import pytest
 
 from camseek.errors import (
     CollectionBusyError,
-    CollectionVersionError,
+    CollectionChangedError,
     CorruptCollectionError,
     StorageError,
 )
-from camseek.store import DescriptorIndex, Refit, Signature, WhiteningNote, open_collection, rank
+from camseek.store import Refit, Signature, WhiteningNote, open_collection
+from camseek.store import vectors as vectors_module
 from camseek.store import writer as writer_module
 
 NEW = 4
@@ -51,11 +52,9 @@ def alter(collection, sql, values=()):
 
 
 def vectors_of(collection):
-    return {
-        record: vector
-        for records, vectors in collection.descriptors()
-        for record, vector in zip(records.tolist(), vectors, strict=True)
-    }
+    with collection.snapshot():
+        records = collection.vectors.records()
+        return dict(zip(records.tolist(), collection.vectors.of(records), strict=True))
 
 
 def test_everything_is_replaced_at_once(collection, fill, profile):
@@ -71,7 +70,7 @@ def test_everything_is_replaced_at_once(collection, fill, profile):
             # The old ones serve while the new ones are made.
             assert vectors_of(reader).keys() == old.keys()
             assert all((vectors_of(reader)[record] == old[record]).all() for record in old)
-            assert reader.check() == []
+            assert reader.catalogue.check() == []
             writer.refitter.finish()
         found = vectors_of(reader)
         assert found.keys() == old.keys()
@@ -81,10 +80,10 @@ def test_everything_is_replaced_at_once(collection, fill, profile):
             profile, dimensions=NEW, whitening=REFIT.whitening, whitening_note=NOTE, generation=1
         )
         assert reader.profile == collection.profile == wanted
-        assert reader.check() == []
+        assert reader.catalogue.check() == []
     with open_collection(collection.address) as again:
         assert again.profile == wanted
-        assert again.info().to_json()["whitening"]["samples"] == 12
+        assert again.catalogue.info().to_json()["whitening"]["samples"] == 12
     with collection.write("test") as writer:
         assert writer.refitter.unfinished() is None
 
@@ -99,7 +98,7 @@ def test_it_can_be_taken_back(collection, fill, profile):
         writer.refitter.finish()
     with open_collection(collection.address) as again:
         assert again.profile == replace(profile, dimensions=2, generation=2)
-        assert again.info().to_json()["whitening"] is None
+        assert again.catalogue.info().to_json()["whitening"] is None
 
 
 def test_what_is_unfinished_waits_for_the_next_run(collection, fill, picture):
@@ -120,10 +119,10 @@ def test_what_is_unfinished_waits_for_the_next_run(collection, fill, picture):
         writer.refitter.put(3, new(3))
         writer.refitter.put(5, None)
         writer.refitter.finish()
-    info = collection.info()
+    info = collection.catalogue.info()
     assert (info.pictures, info.featureless) == (4, 1)
     assert sorted(vectors_of(collection)) == [2, 3, 4]
-    assert collection.check() == []
+    assert collection.catalogue.check() == []
 
 
 def test_other_wishes_begin_again(collection, fill):
@@ -194,8 +193,8 @@ class TestWhoeverHasItOpen:
             refit_all(collection)
             assert other.profile.generation == 0
             assert all((vectors_of(other)[record] == before[record]).all() for record in before)
-            assert other.descriptors_of(np.array([2])).shape == (1, 16)
-        assert other.descriptors_of(np.array([2])).shape == (1, NEW)
+            assert other.vectors.of(np.array([2])).shape == (1, 16)
+        assert other.vectors.of(np.array([2])).shape == (1, NEW)
         assert other.profile.whitening_note == NOTE
 
     def test_the_profile_stays_the_same_object_until_it_changes(self, collection, other, fill):
@@ -207,30 +206,60 @@ class TestWhoeverHasItOpen:
         with other.snapshot():
             assert other.profile is not profile
 
-    def test_blocks_outside_a_snapshot(self, collection, other):
-        blocks = other.descriptors(block=4)
-        assert next(blocks)[1].shape == (4, 16)
-        refit_all(collection)
-        with pytest.raises(CollectionBusyError, match="while it was being read"):
-            next(blocks)
+    def test_while_a_search_reads_the_file(self, collection, other, unit, monkeypatch):
+        monkeypatch.setattr(vectors_module, "_READ", 4)
+        with open_collection(collection.address, keep_vectors=False) as reader:
+            read = reader.vectors._read
 
-    def test_descriptors_in_memory_are_dropped(self, collection, other, unit):
-        index = DescriptorIndex(other)
-        with other.snapshot():
-            index.refresh()
-            assert rank(index, unit(3), 1)[0].tolist() == [4]
-        # Record 2 has no descriptor for one generation, and one again in the next.
-        refit_all(collection, without=[2])
-        with other.snapshot():
-            index.refresh()
+            def read_and_be_overtaken(*args):
+                block = read(*args)
+                refit_all(collection)
+                return block
+
+            monkeypatch.setattr(reader.vectors, "_read", read_and_be_overtaken)
+            with pytest.raises(CollectionChangedError, match="while it was being read") as error:
+                reader.vectors.nearest(unit(0)[None], 1)
+            assert isinstance(error.value, CollectionBusyError)
+            assert error.value.code == "changed"
+
+    @pytest.mark.parametrize("keep", [True, False])
+    def test_descriptors_are_of_the_moment(self, collection, fill, unit, keep):
+        fill(collection, range(6))
+        with open_collection(collection.address, keep_vectors=keep) as other:
+
+            def found(query, k=1):
+                [ranking] = other.vectors.nearest(query[None], k)
+                return ranking
+
+            assert found(unit(3)).records.tolist() == [4]
+            # Record 2 has no descriptor for one generation, and one again in the next.
+            refit_all(collection, without=[2])
             for record in (1, 3, 4, 5, 6):
-                assert rank(index, new(record), 1)[0].tolist() == [record]
-            assert rank(index, new(1), 9)[2] == 5
-        refit_all(collection)
-        with other.snapshot():
-            index.refresh()
-            assert rank(index, new(2), 1)[0].tolist() == [2]
-            assert rank(index, new(1), 9)[2] == 6
+                assert found(new(record)).records.tolist() == [record]
+            assert found(new(1), 9).compared == 5
+            assert 2 not in found(new(2), 9).records
+            refit_all(collection)
+            assert found(new(2)).records.tolist() == [2]
+            assert found(new(1), 9).compared == 6
+            assert other.vectors.dimensions == NEW
+            assert other.vectors.generation == 2
+
+    @pytest.mark.parametrize("keep", [True, False])
+    def test_a_generation_that_has_gone_is_told(self, collection, fill, unit, keep):
+        fill(collection, range(6))
+        with open_collection(collection.address, keep_vectors=keep) as other:
+            asked = other.vectors.generation
+            assert len(other.vectors.nearest(unit(0)[None], 2, generation=asked)[0].records) == 2
+            assert len(other.vectors.of(np.array([1]), generation=asked)) == 1
+            refit_all(collection)
+            with pytest.raises(CollectionChangedError):
+                other.vectors.nearest(unit(0)[None], 2, generation=asked)
+            with pytest.raises(CollectionChangedError):
+                other.vectors.of(np.array([1]), generation=asked)
+            # A query of the old ones that does not say so.
+            with pytest.raises(ValueError, match="16 numbers, descriptors of 4"):
+                other.vectors.nearest(unit(0)[None], 2)
+            assert other.vectors.nearest(new(1)[None], 1, generation=asked + 1)[0].records.tolist() == [1]
 
     def test_it_writes_what_fits_now(self, collection, other, picture):
         refit_all(collection)
@@ -240,11 +269,11 @@ class TestWhoeverHasItOpen:
             with pytest.raises(ValueError, match="16 numbers, not 4"), writer.unit():
                 writer.insert(picture(50))
             writer.point(b"/r/n", writer.insert(picture(51, new(51))), Signature(1, 1, 1), root)
-        assert other.check() == []
+        assert other.catalogue.check() == []
 
     def test_it_cannot_write_out_of_an_older_snapshot(self, collection, other):
         with other.snapshot():
-            other.record_numbers()
+            other.vectors.records()
             refit_all(collection)
             with pytest.raises(CollectionBusyError, match="while it was being read"), other.write("test"):
                 pass
@@ -260,9 +289,9 @@ class TestDamage:
             writer.refitter.put(1, new(1))
             writer.refitter.put(2, new(2))
             writer.refitter.put(3, None)
-        assert collection.check() == []
+        assert collection.catalogue.check() == []
         alter(collection, "UPDATE refit SET vector = zeroblob(8) WHERE picture = 2")
-        [fault] = collection.check()
+        [fault] = collection.catalogue.check()
         assert "unfinished descriptor of record 2" in fault
         assert "checksum" in fault
 
@@ -272,7 +301,7 @@ class TestDamage:
         with pytest.raises(CorruptCollectionError), collection.write("test") as writer:
             writer.refitter.unfinished()
         with pytest.raises(CorruptCollectionError):
-            collection.check()
+            collection.catalogue.check()
 
     @pytest.mark.parametrize("value", ["{", "{}", '{"folder": 3}', b"bytes"])
     def test_a_note_of_the_whitening_that_is_none(self, collection, value):
@@ -280,19 +309,13 @@ class TestDamage:
         with pytest.raises(CorruptCollectionError):
             open_collection(collection.address)
 
-    def test_the_format_before(self, collection):
-        alter(collection, "UPDATE meta SET value = 1 WHERE key = 'format_version'")
-        with pytest.raises(CollectionVersionError, match="format 1") as error:
-            open_collection(collection.address)
-        assert "new collection" in error.value.remedy
-
 
 class TestSpace:
     def test_freed_space_goes_back(self, collection, fill):
         fill(collection, range(2000))
         with collection.write("test") as writer:
             writer.compact()
-        before = collection.info().bytes
+        before = collection.catalogue.info().bytes
         with collection.write("test") as writer:
             writer.refitter.begin(REFIT)
             for record in writer.refitter.pending():
@@ -302,8 +325,8 @@ class TestSpace:
         collection.close()
         with open_collection(collection.address) as again:
             # 2,000 descriptors of 12 numbers less, at two bytes each.
-            assert again.info().bytes <= before - 32_768
-            assert again.check() == []
+            assert again.catalogue.info().bytes <= before - 32_768
+            assert again.catalogue.check() == []
 
     def test_no_room_to_give_space_back(self, collection, fill, monkeypatch):
         fill(collection, range(3))
@@ -333,7 +356,7 @@ class TestSpace:
             writer.refitter.finish()
             writer.compact()
         assert sorted(vectors_of(collection)) == [1, 2, 3]
-        assert collection.info().profile.generation == 1
+        assert collection.catalogue.info().profile.generation == 1
 
     @pytest.mark.needs_root
     def test_a_full_disk_leaves_the_old_ones(self, small_disk, profile, fill):
@@ -352,7 +375,7 @@ class TestSpace:
                     if record % 16 == 0:
                         writer.commit()
             assert len(vectors_of(collection)) == 1200
-            assert collection.check() == []
+            assert collection.catalogue.check() == []
             with open_collection(collection.address) as again:
                 assert again.profile.dimensions == 16
 

@@ -6,16 +6,14 @@
 
 from camseek.backbones.card import ModelCard
 from camseek.backbones.library import find_model, imported_models, models_folder
-from camseek.backbones.onnx_backbone import Activations, Backbone, load_model, probabilities, processors
+from camseek.backbones.onnx_backbone import Backbone, as_model, load_model
 
 __all__ = [
-    "Activations",
     "Backbone",
     "ModelCard",
+    "as_model",
     "find_model",
     "imported_models",
     "load_model",
     "models_folder",
-    "probabilities",
-    "processors",
 ]

@@ -1,55 +1,26 @@
 """A network in an ONNX file, run by ONNX Runtime on the processor."""
 
+import ctypes
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
-from numpy.typing import NDArray
 
 from camseek.backbones.card import REPAIR, Classes, Classifier, Input, Layer, ModelCard
 from camseek.backbones.library import EMBEDDED, find_model
+from camseek.encoding.activations import Activations
 from camseek.errors import ModelError, SettingsError
+from camseek.job import processors
+from camseek.numerics import BOOL, F32, U8
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg, SessionOptions
-
-F32 = NDArray[np.float32]
-U8 = NDArray[np.uint8]
-BOOL = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Activations:
-    """What the network gives for a picture. B is 1.
-
-    Attributes:
-        features: Feature maps of the chosen layer, non-negative: in a signed layer, negatives are 0 here.
-        classifier_maps: Maps just before global average pooling, as they are; the same array as
-            ``features`` where the chosen layer is the classifier's and not signed. Of a plain backbone, which
-            has no classifier, ``features``.
-        scores: Logits: classifier weights times the means of the classifier maps (padding included), plus
-            the bias. Of a plain backbone (B, 0).
-        mask: True for the feature maps' cells that hold a pixel of the picture, False for those wholly
-            in padding.
-        classifier_mask: The same for the classifier maps.
-    """
-
-    features: Float32[F32, "B K H W"]
-    classifier_maps: Float32[F32, "B K2 H2 W2"]
-    scores: Float32[F32, "B classes"]
-    mask: Bool[BOOL, "B H W"]
-    classifier_mask: Bool[BOOL, "B H2 W2"]
-
-
-def probabilities(scores: Float32[F32, "*batch classes"]) -> Float32[F32, "*batch classes"]:
-    """Softmax over the last axis: logits to probabilities in [0, 1] that sum to 1."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 class Backbone:
@@ -85,8 +56,10 @@ class Backbone:
         session: "InferenceSession",
         layer: str,
         folder: Path,
+        threads: int,
     ) -> None:
         self._folder = folder
+        self._threads = threads
         self.card = card
         self.class_names = class_names
         self.checksum = card.model.sha256
@@ -110,10 +83,11 @@ class Backbone:
             ModelError: Its files have gone or changed.
             ValueError: ``threads`` is below 1.
         """
-        again = load_model(self._folder, threads=threads, layer=self.layer)
-        if again.checksum != self.checksum:
-            raise ModelError(f"the model in {self._folder} has changed", remedy="load it again")
-        return again if again.card.input == self.card.input else again.with_input(self.card.input)
+        return _reload(self._folder, self.layer, threads, self.checksum, self.card.input)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels as its address: another process loads it again, and makes sure that it is the same."""
+        return _reload, (self._folder, self.layer, self._threads, self.checksum, self.card.input)
 
     def with_input(self, taken: Input) -> "Backbone":
         """The same network that takes its pixels in another way: to see what a mistake there costs.
@@ -122,7 +96,7 @@ class Backbone:
             taken: What it takes; its name, multiple and size are the card's.
         """
         card = replace(self.card, input=taken)
-        return Backbone(card, self.class_names, self._session, self.layer, self._folder)
+        return Backbone(card, self.class_names, self._session, self.layer, self._folder, self._threads)
 
     def require_classifier(self, purpose: str) -> None:
         """Refuses what needs class scores or class activation maps where there is no classifier.
@@ -250,9 +224,49 @@ def load_model(
     except OSError as error:
         raise ModelError(f"cannot read {network}: {error.strerror}", remedy=REPAIR) from error
     _compare_checksums(network, checksum, card.model.sha256)
-    session = _session(network, processors() if threads is None else threads)
+    threads = processors() if threads is None else threads
+    session = _session(network, threads)
     _check_graph(session, card)
-    return Backbone(card, class_names, session, layer, place)
+    loaded = Backbone(card, class_names, session, layer, place, threads)
+    _give_memory_back()
+    return loaded
+
+
+def as_model(model: Any, layer: str | None = None) -> Backbone:
+    """A model as people give it: loaded, by its name or folder, or None for the embedded one.
+
+    Args:
+        model: It.
+        layer: The layer that gives the feature maps, where it is loaded here; None for the card's own choice.
+
+    Raises:
+        ModelError: It cannot be loaded.
+        TypeError: It is none of these.
+    """
+    if isinstance(model, Backbone):
+        return model
+    if model is None or isinstance(model, str | os.PathLike):
+        return load_model(cast("str | None", model), layer=layer)
+    raise TypeError(f"a model is what camseek.load_model gives, or its name, not {model!r}")
+
+
+def _give_memory_back() -> None:
+    """Gives back what glibc keeps of a graph that was loaded and rewritten: 25 MB in a millisecond."""
+    # Other systems have no such call, and need none.
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _reload(folder: Path, layer: str, threads: int, checksum: str, taken: Input) -> Backbone:
+    """A model that was loaded before, loaded again.
+
+    Raises:
+        ModelError: Its files have gone or changed.
+    """
+    again = load_model(folder, threads=threads, layer=layer)
+    if again.checksum != checksum:
+        raise ModelError(f"the model in {folder} has changed", remedy="load it again")
+    return again if again.card.input == taken else again.with_input(taken)
 
 
 def _session(model: Path, threads: int) -> "InferenceSession":
@@ -279,13 +293,6 @@ def _options(threads: int) -> "SessionOptions":
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors, which are raised as well
     return options
-
-
-def processors() -> int:
-    """Processors that this process may use, which in a container are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _class_names(folder: Path, classes: Classes) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from camseek.cli.tables import aligned, interval
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
-    from camseek.engine.auditing import Audit
+    from camseek.lab.auditing import Audit
 
 
 @click.command("audit")
@@ -46,7 +46,7 @@ def audit_command(
     is given, --rerank 20 --expand 5, so that all points count.
     """
     from camseek.datasets import open_truth
-    from camseek.engine.auditing import DEFAULT_PLAN, DEFAULT_SETTINGS, audit
+    from camseek.lab.auditing import DEFAULT_EXPAND, DEFAULT_RERANK, DEFAULT_SETTINGS, audit
 
     options["layer"] = layer_of(model, options["layer"])
     loaded: list[Backbone] = []
@@ -59,8 +59,8 @@ def audit_command(
         return loaded[0]
 
     if not (options["rerank"] or options["expand"]):
-        options |= {"rerank": DEFAULT_PLAN.rerank, "expand": DEFAULT_PLAN.expand}
-        note(f"--rerank {DEFAULT_PLAN.rerank} --expand {DEFAULT_PLAN.expand}, as neither was given")
+        options |= {"rerank": DEFAULT_RERANK, "expand": DEFAULT_EXPAND}
+        note(f"--rerank {DEFAULT_RERANK} --expand {DEFAULT_EXPAND}, as neither was given")
     options["size"] = options["size"] or DEFAULT_SETTINGS.size
     wanted = encoding or DEFAULT_SETTINGS.encoding
     known = open_truth(truth)

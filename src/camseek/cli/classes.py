@@ -15,7 +15,7 @@ from camseek.cli.output import emit, note, printable, require_place, say, shown,
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
-    from camseek.engine.classes import ClassTally
+    from camseek.extraction.classes import ClassTally
 
 
 @click.command("classes")

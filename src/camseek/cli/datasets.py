@@ -57,8 +57,8 @@ def check_command(name: str, folder: str, as_json: bool) -> int:
 
     It ends with 1 if there is any.
     """
-    from camseek.backbones import processors
     from camseek.datasets import check_dataset, dataset
+    from camseek.job import processors
 
     with progress() as shown_progress:
         found = check_dataset(dataset(name), folder, workers=processors(), progress=shown_progress)

@@ -61,7 +61,7 @@ def evaluate_command(
     regions are read as crops; give --region-reading cells for the paper's reading.
     """
     from camseek.datasets import open_truth
-    from camseek.engine.measuring import measure
+    from camseek.lab.measuring import measure
 
     if plot is not None:
         require_place(plot)
@@ -169,15 +169,19 @@ def _lines(result: "Evaluation") -> list[str]:
 
 def _done(protocols: dict[str, Any]) -> list[str]:
     """What a search does beyond comparing descriptors, and what the whitening was fitted on."""
-    plan = next(iter(protocols.values()))["plan"]
     done: list[str] = []
-    if plan["aggregation"] != "offline":
-        done.append(f"{plan['aggregation']} aggregation")
-    if plan["rerank"]:
-        done.append(f"the first {plan['rerank']} re-ranked")
-    if plan["expand"]:
-        query = " and the query" if plan["expand_with_query"] else ""
-        done.append(f"expanded with the first {plan['expand']}{query}")
+    for stage in next(iter(protocols.values()))["plan"]["then"]:
+        match stage["stage"]:
+            case "DescribeAnew":
+                few = "" if stage["shortlist"] is None else f" of the first {stage['shortlist']}"
+                done.append(f"{'predefined' if stage['predefined'] else 'online'} aggregation{few}")
+            case "MatchRegions":
+                done.append(f"the first {stage['count']} re-ranked")
+            case "Expand":
+                query = " and the query" if stage["with_query"] else ""
+                done.append(f"expanded with the first {stage['count']}{query}")
+            case other:
+                done.append(other)
     lines = ["; ".join(done)] if done else []
     notes = dict.fromkeys(item["whitening_note"] for item in protocols.values() if item["whitening_note"])
     return [*lines, *(f"whitening fitted on {printable(text)}" for text in notes)]

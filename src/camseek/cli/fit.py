@@ -9,7 +9,7 @@ from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
-    from camseek.engine.refitting import FitReport
+    from camseek.indexing.refitting import FitReport
 
 
 @click.command()
@@ -62,8 +62,7 @@ def fit(
     Searches go on with what is there until all is done. A run that was stopped goes on where it ended when
     the same is asked for again; with other options, or after it has ended, it starts from the pictures.
     """
-    from camseek.engine.refitting import DEFAULT_MAX_SAMPLES, unfit
-    from camseek.engine.refitting import fit as fit_collection
+    from camseek.indexing.refitting import DEFAULT_MAX_SAMPLES
 
     if remove and (on, dimensions, sample_classes, max_samples) != (None,) * 4:
         raise click.UsageError("--remove fits nothing: leave the options of a fit out")
@@ -72,15 +71,14 @@ def fit(
         progress() as shown_progress,
     ):
         if remove:
-            report = unfit(engine, allow_removal=allow_removal, progress=shown_progress)
+            report = engine.unfit(allow_removal=allow_removal, progress=shown_progress)
         else:
             if on is None:
                 note(
                     "fitted on the collection's own pictures; the paper fits on held-out pictures of the "
                     "same theme (Paris6k for Oxford5k, and the other way round): give some with --on FOLDER"
                 )
-            report = fit_collection(
-                engine,
+            report = engine.fit(
                 on=on,
                 dimensions=dimensions,
                 sample_classes=sample_classes,

@@ -63,8 +63,8 @@ def index(
     thumbnail folders are left out; links to files are followed, links to folders are not. A run that was
     stopped goes on where it ended.
     """
-    from camseek.engine import find_pictures
     from camseek.errors import NoCollectionError
+    from camseek.indexing.finding import find_pictures
     from camseek.store import open_collection
 
     try:
@@ -75,7 +75,7 @@ def index(
     predefined = None
     if class_list:
         from camseek.backbones import load_model
-        from camseek.engine.classes import resolve_list
+        from camseek.extraction.classes import resolve_list
 
         predefined = resolve_list(load_model(model), read_class_list(class_list))
     options = {"encoding": encoding, "size": size, "layer": layer, "predefined": predefined}
@@ -105,8 +105,8 @@ def add(
     files: tuple[str, ...], collection: str, model: str | None, max_megapixels: float, as_json: bool
 ) -> None:
     """Bring single pictures into COLLECTION; they stay until they are removed."""
-    from camseek.engine import find_files
     from camseek.errors import SourceError
+    from camseek.indexing.finding import find_files
 
     # As above: a wrong name must not leave an empty collection behind.
     found, skipped = find_files(absolute(path) for path in files)

@@ -15,7 +15,7 @@ def info(collection: str, as_json: bool) -> None:
     from camseek.store import open_collection
 
     with open_collection(collection) as opened:
-        told = opened.info()
+        told = opened.catalogue.info()
     if as_json:
         emit(told.to_json())
         return
@@ -46,8 +46,8 @@ def check(collection: str, as_json: bool) -> None:
     from camseek.store import open_collection
 
     with open_collection(collection) as opened:
-        faults = opened.check()
-        pictures = opened.info().pictures if not faults else 0
+        faults = opened.catalogue.check()
+        pictures = opened.catalogue.info().pictures if not faults else 0
         address = opened.address
     if faults:
         raise CorruptCollectionError(

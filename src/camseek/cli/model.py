@@ -241,10 +241,10 @@ def _look(loaded: Any, picture: str) -> dict[str, Any]:
     """What a model gives for a picture, compared with its card's shapes."""
     import numpy as np
 
-    from camseek.backbones import probabilities
     from camseek.config import Limits, Settings
-    from camseek.engine.reading import PictureReader
-    from camseek.engine.sources import opened
+    from camseek.encoding.activations import probabilities
+    from camseek.extraction.reading import PictureReader
+    from camseek.extraction.sources import opened
 
     settings = Settings()
     with opened(picture) as (_, file):

@@ -138,7 +138,7 @@ def limits(max_megapixels: float) -> "Limits":
     """What one picture may cost."""
     from camseek.config import Limits
 
-    return Limits(max_pixels=round(max_megapixels * 1e6))
+    return Limits(max_pixels=max(1, round(max_megapixels * 1e6)))
 
 
 def settings(
@@ -193,13 +193,14 @@ def open_engine(
         options: What ``settings`` takes, as given; an existing collection must have them.
         create: Make it if there is none.
     """
-    from camseek.engine import Engine, require_settings
+    from camseek.engine import Engine
     from camseek.errors import NoCollectionError
+    from camseek.extraction.agreement import require_settings
     from camseek.store import open_collection
 
     given = options or {"encoding": None, "size": None, "layer": None}
     try:
-        existing = open_collection(collection)
+        existing = open_collection(collection, keep_vectors=False)
     except NoCollectionError:
         if not create:
             raise
@@ -220,7 +221,6 @@ def open_engine(
             existing,
             model=load(model, has.layer),
             limits=limits(max_megapixels),
-            keep_descriptors=False,
         )
     except BaseException:
         existing.close()

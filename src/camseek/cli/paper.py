@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from camseek.config import Resize
-    from camseek.engine.paper import Entry, Figure, FigureName, Heading, Line, PaperReport, Table, TableName
+    from camseek.lab.paper import Entry, Figure, FigureName, Heading, Line, PaperReport, Table, TableName
 
 _ABSENT = "-"
 
@@ -107,7 +107,7 @@ def paper_command(
     """
     from pathlib import Path
 
-    from camseek.engine.paper import (
+    from camseek.lab.paper import (
         TABLE_NAMES,
         Asked,
         choose_networks,

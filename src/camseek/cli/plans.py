@@ -1,7 +1,6 @@
 """Options for what a search does beyond comparing stored descriptors."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -10,9 +9,11 @@ from camseek.cli.options import NameType
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
-    from camseek.config import Plan
+    from camseek.searching import Plan
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SHORTLIST = 100
 
 _OPTIONS = (
     click.option(
@@ -56,12 +57,26 @@ _OPTIONS = (
     ),
 )
 
-shortlist_option = click.option(
-    "--shortlist",
-    type=click.IntRange(min=1),
-    help="How many pictures are described anew for --aggregation online and predefined; reads their files. "
-    "[default: 100]",
+PLAN_NAMES = (
+    "aggregation",
+    "classes",
+    "class_list",
+    "attend",
+    "expand",
+    "expand_with_query",
+    "rerank",
 )
+"""What these options are called: an evaluation hands them to ``read_plan`` as a search does."""
+
+
+def shortlist_option(default: str) -> Callable[[Function], Function]:
+    """``--shortlist``."""
+    return click.option(
+        "--shortlist",
+        type=click.IntRange(min=1),
+        help="How many pictures are described anew for --aggregation online and predefined; reads their "
+        f"files. [default: {default}]",
+    )
 
 
 def plan_options(command: Function) -> Function:
@@ -80,7 +95,8 @@ def read_plan(
     expand: int,
     expand_with_query: bool,
     rerank: int,
-    shortlist: int | None = None,
+    shortlist: int | None,
+    top: int | None = None,
 ) -> "Callable[[Backbone], Plan]":
     """The plan that the options ask for, once the model says which classes are meant by names.
 
@@ -92,7 +108,9 @@ def read_plan(
         expand: As given.
         expand_with_query: As given.
         rerank: As given.
-        shortlist: As given.
+        shortlist: As given, None for the default.
+        top: How many hits are wanted: so many at least are described anew, 100 by default. None for a ranking
+            of all, which describes all by default.
 
     Returns:
         What makes the plan, and raises ``SettingsError`` where a class is unknown.
@@ -101,9 +119,9 @@ def read_plan(
         click.UsageError: Options that do not go together.
         SettingsError: The list of classes cannot be read.
     """
-    from camseek.config import Plan
-    from camseek.engine.classes import resolve_classes, resolve_list
     from camseek.errors import SettingsError
+    from camseek.extraction.classes import resolve_classes, resolve_list
+    from camseek.searching import Plan
 
     if attend and class_list:
         raise click.UsageError("--attend and --class-list both choose the classes; give one")
@@ -111,7 +129,7 @@ def read_plan(
     if shortlist is not None and meant == "offline":
         raise click.UsageError("--shortlist goes with --aggregation online or predefined")
     values: dict[str, Any] = {
-        **({} if shortlist is None else {"shortlist": shortlist}),
+        "shortlist": shortlist if top is None else max(shortlist or _SHORTLIST, top),
         "aggregation": meant,
         "classes": classes,
         "expand": expand,
@@ -120,14 +138,14 @@ def read_plan(
     }
     try:
         # Any class stands for those that are named.
-        plan = Plan(**values, attend=(0,) * bool(attend), predefined=(0,) * bool(class_list))
+        Plan.of(**values, attend=(0,) * bool(attend), predefined=(0,) * bool(class_list))
     except SettingsError as error:
         raise click.UsageError(f"{error.message}; {error.remedy}") from error
     listed = read_class_list(class_list) if class_list else []
 
     def named(model: "Backbone") -> "Plan":
-        return replace(
-            plan,
+        return Plan.of(
+            **values,
             attend=resolve_classes(model, attend) if attend else (),
             predefined=resolve_list(model, listed) if listed else (),
         )
@@ -141,8 +159,8 @@ def read_class_list(path: str) -> "list[tuple[str, str | None]]":
     Raises:
         SettingsError: It cannot be read, is no text, or names none.
     """
-    from camseek.engine.classes import parse_class_list
     from camseek.errors import SettingsError
+    from camseek.extraction.classes import parse_class_list
 
     remedy = "name a file as camseek classes --list writes it"
     try:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from camseek.cli.options import EncodingType, NameType, SizeType, limits, settings
-from camseek.cli.plans import plan_options, read_plan
+from camseek.cli.plans import PLAN_NAMES, plan_options, read_plan, shortlist_option
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
     from camseek.config import Encoding, RegionReading, Settings
     from camseek.datasets import GroundTruth
-    from camseek.engine.protocol import EvaluationReading, Protocol
+    from camseek.extraction.extractor import Reading
+    from camseek.lab.protocol import Protocol
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -58,7 +59,7 @@ _OPTIONS = (
 
 def protocol_options(command: Function) -> Function:
     """``--size`` to ``--sample-classes``, and those of a search's plan."""
-    command = plan_options(command)
+    command = plan_options(shortlist_option("all")(command))
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -99,21 +100,20 @@ def read_protocols(
     """
     from dataclasses import replace
 
-    from camseek.config import Encoding
-    from camseek.engine.protocol import Protocol
+    from camseek.extraction.extractor import RegionRules
+    from camseek.lab.protocol import Protocol
 
     place = options["whitening_on"]
-    reading: EvaluationReading = options["reading"] or default_reading
+    reading: Reading = options["reading"] or default_reading
     if (options["dimensions"], options["sample_classes"]) != (None, None) and place is None:
         raise click.UsageError("--dimensions and --sample-classes go with --whitening-on")
     if place is not None and existing is not None:
         raise click.UsageError("a collection has its own whitening: leave out --whitening-on")
     base = settings(encoding=None, size=options["size"], layer=options["layer"], existing=existing)
-    names = ("aggregation", "classes", "class_list", "attend", "expand", "expand_with_query", "rerank")
-    plan = read_plan(**{name: options[name] for name in names})(model())
+    plan = read_plan(**{name: options[name] for name in (*PLAN_NAMES, "shortlist")})(model())
     anew = existing is None and plan.aggregation != "offline"
     if anew and not encodings:
-        base = replace(base, encoding=replace(Encoding.parse("cam"), power=base.encoding.power))
+        base = replace(base, encoding=base.encoding.class_weighted())
     wanted = encodings or {str(base.encoding): base.encoding}
     if anew and (others := [name for name, item in wanted.items() if item.name != "cam"]):
         raise click.UsageError(
@@ -123,14 +123,15 @@ def read_protocols(
         name: Protocol(
             settings=replace(base, encoding=encoding),
             plan=plan,
-            reading=reading,
+            rules=RegionRules(reading=reading),
             ap_form=options["ap_form"],
         )
         for name, encoding in wanted.items()
     }
     if place is None:
         return protocols
-    from camseek.engine.measuring.held_out import fit_each, held_out
+    from camseek.job import Job
+    from camseek.lab.measuring.held_out import fit_each, held_out
 
     pictures = held_out(_pictures(place), truth)
     shown: AbstractContextManager[Any] = progress()
@@ -142,8 +143,7 @@ def read_protocols(
             [item.settings.encoding for item in protocols.values()],
             dimensions=options["dimensions"],
             sample_classes=options["sample_classes"] or 1,
-            limits=limits(max_megapixels),
-            progress=told,
+            job=Job(limits=limits(max_megapixels), progress=told),
         )
     return {
         name: replace(protocol, whitening=whitening, whitening_note=fitted_on)

@@ -20,8 +20,8 @@ from camseek.cli.plans import plan_options, read_plan, shortlist_option
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
-    from camseek.engine import QueryPart
     from camseek.results import Box, Explanation, SearchResult
+    from camseek.searching import QueryPart
 
 
 @click.command()
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="How many hits.")
 @plan_options
-@shortlist_option
+@shortlist_option("100")
 @click.option("--no-boxes", is_flag=True, help="Do not look where the match is; reads no file of a hit.")
 @click.option("--without-self", is_flag=True, help="Leave out the query's own picture, known by its content.")
 @click.option(
@@ -75,7 +75,7 @@ def search(
         if not report.lower().endswith((".html", ".htm")):
             raise click.UsageError(f"--report {report}: name it .html")
         require_place(report, *queries)
-    planned, parts = read_plan(**plan), _parts(queries, regions)
+    planned, parts = read_plan(**plan, top=top), _parts(queries, regions)
     with (
         open_engine(collection, model=model, max_megapixels=max_megapixels) as engine,
         progress() as shown_progress,
@@ -105,7 +105,7 @@ def search(
 
 def _parts(queries: tuple[str, ...], regions: "tuple[Box | None, ...]") -> "list[QueryPart]":
     """Pictures and their regions: a region each, or several of one picture, or none."""
-    from camseek.engine import QueryPart
+    from camseek.searching import QueryPart
 
     if len(queries) == 1:
         return [QueryPart(queries[0], region) for region in regions or (None,)]
@@ -122,9 +122,11 @@ def _tell(result: "SearchResult") -> None:
         note("nothing to find: the collection holds no other pictures")
     for hit in result.hits:
         box = ",".join(map(str, hit.box)) if hit.box else "-"
-        say(f"{hit.rank:4d}  {hit.score:6.3f}  {box:>20}  {shown(hit.paths[0])}")
+        say(f"{hit.rank:4d}  {hit.score:6.3f}  {box:>20}  {shown(hit.path_bytes)}")
         if hit.box_reason:
             note(f"      no box: {printable(hit.box_reason)}")
+        if hit.verdict:
+            say(f"      {printable(str(hit.verdict))}")
         if hit.kept:
             note(f"      could not be looked at again: {printable(hit.kept)}")
     for stage in result.stages[1:]:
@@ -167,7 +169,7 @@ def explain(
     """
     from camseek.backbones import load_model
     from camseek.config import Settings
-    from camseek.engine import explain as explain_picture
+    from camseek.extraction.attention import explain as explain_picture
 
     for path in reports:
         if not path.lower().endswith((".html", ".png")):

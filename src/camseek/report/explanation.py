@@ -27,11 +27,12 @@ def explanation_page(explanation: Explanation) -> str:
     Returns:
         The page, to be written as UTF-8.
     """
-    name = base_name(explanation.path)
+    path = explanation.path or b"the picture"
+    name = base_name(path)
     header = Markup.joined(
         [
             element("h1", "What the network sees in ", element("em", element("bdi", name))),
-            facts([("File", path_text(explanation.path)), ("Size", dimensions(explanation.size))]),
+            facts([("File", path_text(path)), ("Size", dimensions(explanation.size))]),
         ]
     )
     cards = [

@@ -141,7 +141,7 @@ def _hits(hits: Sequence[Hit], views: Sequence[View | None]) -> Markup:
 
 
 def _hit(hit: Hit, view: View | None) -> Markup:
-    name = base_name(hit.paths[0])
+    name = base_name(hit.path_bytes)
     if view is None:
         picture = placeholder(hit.box_reason or "no picture was kept of it")
     else:
@@ -154,19 +154,21 @@ def _hit(hit: Hit, view: View | None) -> Markup:
         element("span", element("span", "score ", class_="unseen"), f"{hit.score:z.3f}", class_="number"),
         class_="score",
     )
-    words = [score, file_names(hit.paths)]
+    words = [score, file_names(hit.paths_bytes)]
     words.extend(element("p", line, class_="quiet") for line in _asides(hit, seen=view is not None))
     return element("li", element("figure", picture, element("figcaption", *words)), class_="card")
 
 
 def _asides(hit: Hit, *, seen: bool) -> list[str]:
     lines = [dimensions(hit.size)]
-    others = [base_name(path) for path in hit.paths[1:]]
+    others = [base_name(path) for path in hit.paths_bytes[1:]]
     if others:
         more = f" and {len(others) - _NAMES_TOLD} more" if len(others) > _NAMES_TOLD else ""
         lines.append(f"also as {', '.join(others[:_NAMES_TOLD])}{more}")
     if seen and hit.box is None and hit.box_reason:
         lines.append(f"no box: {hit.box_reason}")
+    if hit.verdict:
+        lines.append(str(hit.verdict))
     if hit.kept:
         lines.append(f"could not be looked at again: {hit.kept}")
     return lines

@@ -33,7 +33,7 @@ def explanation_picture(explanation: Explanation) -> bytes:
     """
     if not explanation.views:
         raise ValueError("an explanation without views cannot be drawn")
-    tiles = [(explanation.views[0].pixels, "", base_name(explanation.path))]
+    tiles = [(explanation.views[0].pixels, "", base_name(explanation.path or b"the picture"))]
     for item, view in zip(explanation.classes, explanation.views, strict=True):
         tiles.append((blend(view), percentage(item.probability), item.name))
 

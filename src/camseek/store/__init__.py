@@ -1,70 +1,80 @@
-"""The collection: pictures, their descriptors and their names, and exact search in them."""
+"""The collection: pictures, their names, descriptors and traces, and exact search in them."""
 
+import re
 from pathlib import Path
 
 from camseek.errors import NoCollectionError
 from camseek.store.folder import FolderCollection
-from camseek.store.interface import (
+from camseek.store.interface import Catalogue, Collection, Refitter, Traces, Vectors, Writer
+from camseek.store.memory import MemoryVectors
+from camseek.store.records import (
     ADDED_BY_HAND,
-    Collection,
     CollectionInfo,
     FileEntry,
     PictureRecord,
     Profile,
+    Ranking,
     Refit,
-    Refitter,
     Signature,
     SkippedEntry,
     StoredPicture,
     WhiteningNote,
-    Writer,
 )
-from camseek.store.ranking import DescriptorIndex, rank
 
 __all__ = [
     "ADDED_BY_HAND",
+    "Catalogue",
     "Collection",
     "CollectionInfo",
-    "DescriptorIndex",
     "FileEntry",
     "FolderCollection",
+    "MemoryVectors",
     "PictureRecord",
     "Profile",
+    "Ranking",
     "Refit",
     "Refitter",
     "Signature",
     "SkippedEntry",
     "StoredPicture",
+    "Traces",
+    "Vectors",
     "WhiteningNote",
     "Writer",
     "create_collection",
     "open_collection",
-    "rank",
 ]
 
 
-def open_collection(address: str) -> Collection:
+def open_collection(address: str, *, keep_vectors: bool = True) -> Collection:
     """Opens the collection at an address: a folder.
+
+    Args:
+        address: The folder.
+        keep_vectors: Whether ``vectors.nearest`` keeps the descriptors in memory between calls: in single
+            precision up to half a gigabyte, beyond in half, as they are stored. Without, it reads the file
+            each time, which is quicker for a single call.
 
     Raises:
         CollectionError: There is none, or it cannot be used.
     """
     _refuse_servers(address)
-    return FolderCollection(Path(address))
+    return FolderCollection(Path(address), keep_vectors=keep_vectors)
 
 
-def create_collection(address: str, profile: Profile) -> Collection:
-    """Makes an empty collection at an address and opens it.
+def create_collection(address: str, profile: Profile, *, keep_vectors: bool = True) -> Collection:
+    """Makes an empty collection at an address and opens it, as ``open_collection``.
 
     Raises:
         CollectionError: It cannot be made there.
     """
     _refuse_servers(address)
-    return FolderCollection.create(Path(address), profile)
+    return FolderCollection.create(Path(address), profile, keep_vectors=keep_vectors)
 
 
 def _refuse_servers(address: str) -> None:
-    if "://" in address:
+    # pathlib makes one slash of two.
+    if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", address):
         raise NoCollectionError(
             f"{address}: this camseek keeps collections in folders only", remedy="name a folder"
         )

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import numpy as np
 
 from camseek.errors import CollectionBusyError, CollectionError, CorruptCollectionError, StorageError
-from camseek.store.interface import ADDED_BY_HAND
+from camseek.store.records import ADDED_BY_HAND
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DATABASE = "collection.sqlite"
 STORED = np.dtype("<f2")
 """How descriptors are stored: half the bytes; a score moves by 2^-11 (5e-4) at most."""

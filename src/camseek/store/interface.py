@@ -1,206 +1,135 @@
-"""The one interface through which a collection is reached, wherever it lies."""
+"""The one interface through which a collection is reached, wherever it lies.
 
-import base64
-from collections.abc import Iterator, Mapping, Sequence
+A ``Collection`` has three parts behind one address: its ``Catalogue`` of pictures and names, their
+``Vectors`` and their ``Traces``. All of them may be used from several threads at once.
+"""
+
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
 from jaxtyping import Float32, Int64
-from numpy.typing import NDArray
 
-from camseek.config import Settings
-from camseek.names import path_json, path_text
-from camseek.results import Size, Skipped
+from camseek.numerics import F32, I64
+from camseek.store.records import (
+    CollectionInfo,
+    FileEntry,
+    PictureRecord,
+    Profile,
+    Ranking,
+    Refit,
+    Signature,
+    SkippedEntry,
+    StoredPicture,
+)
 
-F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
 
-ADDED_BY_HAND = 0
-"""The root of files that ``add`` brought: no folder reconciles them."""
+@runtime_checkable
+class Catalogue(Protocol):
+    """The pictures of a collection and the names of their files."""
+
+    def count(self) -> int:
+        """How many pictures there are."""
+        ...
+
+    def records(self) -> Int64[I64, " N"]:
+        """The records of all pictures, featureless ones too, ascending."""
+        ...
+
+    def pictures(self, records: Sequence[int]) -> dict[int, StoredPicture]:
+        """The pictures of these records; one that has gone is left out."""
+        ...
+
+    def find(self, content: bytes) -> int | None:
+        """The record of a content, or None."""
+        ...
+
+    def info(self) -> CollectionInfo:
+        """Counts, sizes and settings."""
+        ...
+
+    def check(self) -> list[str]:
+        """Reads everything; each fault in a sentence, none when it is sound."""
+        ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhiteningNote:
-    """What a collection's whitening was fitted on.
+@runtime_checkable
+class Vectors(Protocol):
+    """One descriptor a picture, of unit length; a featureless picture has none and is never found.
 
-    Attributes:
-        folder: The folder of the pictures; None for the collection's own.
-        pictures: Pictures that gave samples.
-        samples: Vectors it was fitted on.
-        sample_classes: N_pca, the classes of each picture that gave class vectors; None for an encoding that
-            has none.
-        channels: Length of a vector before it.
-        dimensions: Length of a vector after it.
-        fitted: When, UTC.
-        checksum: SHA-256 of the matrix, hexadecimal.
+    What is found is exact: an approximate index may propose, but the order is that of the stored numbers,
+    which are of half precision. Record numbers begin above 0, only grow and are never used twice, and what
+    one has never changes within a generation. Where the parts of a collection lie in different systems, a
+    reader inside ``snapshot`` must see all of what a ``commit`` changed, or nothing.
     """
 
-    folder: bytes | None
-    pictures: int
-    samples: int
-    sample_classes: int | None
-    channels: int
-    dimensions: int
-    fitted: str
-    checksum: str
+    @property
+    def dimensions(self) -> int:
+        """D, the length of a descriptor."""
+        ...
 
-    def __str__(self) -> str:
-        """One line for people."""
-        of = "the collection's own" if self.folder is None else path_text(self.folder)
-        classes = "" if self.sample_classes is None else f", {self.sample_classes} classes each"
-        return (
-            f"{self.channels} to {self.dimensions} dimensions, fitted {self.fitted} on {self.samples} "
-            f"samples of {self.pictures} pictures ({of}{classes}), checksum {self.checksum[:12]}"
-        )
+    @property
+    def generation(self) -> int:
+        """Goes up by 1 whenever all descriptors are replaced."""
+        ...
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON; ``from_json`` reads them back."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {"folder": None if self.folder is None else path_json(self.folder)}
+    def records(self) -> Int64[I64, " N"]:
+        """The records that have descriptors, ascending."""
+        ...
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "WhiteningNote":
-        """Reads what ``to_json`` gave.
+    def of(self, records: Int64[I64, " N"], *, generation: int | None = None) -> Float32[F32, "N D"]:
+        """The descriptors of these records, in their order.
 
         Raises:
-            ValueError, TypeError, KeyError: It did not give this.
+            KeyError: A record has none.
+            CollectionChangedError: They are no longer of ``generation``.
         """
-        values, folder = dict(data), data["folder"]
-        if folder is not None:
-            coded = folder.get("path_bytes")
-            values["folder"] = folder["path"].encode() if coded is None else base64.b64decode(coded)
-        return cls(**values)
+        ...
+
+    def nearest(
+        self,
+        queries: Float32[F32, "Q D"],
+        k: int,
+        *,
+        without: Iterable[int] = (),
+        generation: int | None = None,
+    ) -> list[Ranking]:
+        """The records nearest to each query, exactly: by score, then by record.
+
+        The first k are always a prefix of the first k + 1.
+
+        Args:
+            queries: Descriptors of unit length.
+            k: How many records at most, 0 or more.
+            without: Records to leave out.
+            generation: That of which the queries are; None: whichever is there.
+
+        Returns:
+            One for each query.
+
+        Raises:
+            CollectionChangedError: The descriptors are no longer of ``generation``, or were replaced while
+                they were being compared.
+            ValueError: k is negative, or the queries are not finite or of another length.
+        """
+        ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """What every descriptor of a collection was made with.
+@runtime_checkable
+class Traces(Protocol):
+    """Named binary parts of pictures, such as local features: they come and go with their pictures."""
 
-    Attributes:
-        model: The model's name, for people.
-        model_checksum: SHA-256 of its file, hexadecimal.
-        settings: How pictures become descriptors.
-        dimensions: Length of a descriptor.
-        whitening: The matrix applied, as bytes, or None.
-        whitening_note: What it was fitted on; None where there is none or nobody said.
-        generation: Goes up by 1 whenever all descriptors are replaced (``camseek fit``).
-    """
+    def get(self, kind: str, records: Sequence[int]) -> dict[int, bytes]:
+        """The traces of this kind of these records; a record that has none is left out.
 
-    model: str
-    model_checksum: str
-    settings: Settings
-    dimensions: int
-    whitening: bytes | None = None
-    whitening_note: WhiteningNote | None = None
-    generation: int = 0
+        Raises:
+            CorruptCollectionError: One is damaged.
+        """
+        ...
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refit:
-    """New descriptors for a whole collection, in the making.
-
-    Attributes:
-        asked: What was asked for: a run that asks for the same goes on with it.
-        whitening: The matrix of the new descriptors, as bytes; None for unwhitened ones.
-        dimensions: Their length.
-        note: What the matrix was fitted on.
-    """
-
-    asked: str
-    whitening: bytes | None
-    dimensions: int
-    note: WhiteningNote | None
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """What the file system says of a file; when it is the same, so is the content.
-
-    ``ctime_ns`` is -1 where the file was written so recently that a further write could go unnoticed.
-    """
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A known file: its picture's record number and its signature when it was read."""
-
-    record: int
-    signature: Signature
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedEntry:
-    """A file that could not be used, when it was tried, and with which camseek and limits."""
-
-    signature: Signature
-    skipped: Skipped
-    tried_with: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureRecord:
-    """A picture to store. ``descriptor`` is None where it is featureless."""
-
-    content: bytes
-    size: Size
-    format: str
-    frames: int
-    descriptor: Float32[F32, " D"] | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPicture:
-    """A picture of the collection, with every name of its content, sorted."""
-
-    record: int
-    content: bytes
-    size: Size
-    paths: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionInfo:
-    """What a collection holds."""
-
-    address: str
-    profile: Profile
-    format_version: int
-    created: str
-    pictures: int
-    files: int
-    featureless: int
-    skipped: Sequence[Skipped]
-    roots: Mapping[bytes, int]
-    added_by_hand: int
-    bytes: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "collection": self.address,
-            "format_version": self.format_version,
-            "created": self.created,
-            "model": self.profile.model,
-            "model_checksum": self.profile.model_checksum,
-            "settings": self.profile.settings.to_json(),
-            "dimensions": self.profile.dimensions,
-            "whitened": self.profile.whitening is not None,
-            "whitening": self.profile.whitening_note.to_json() if self.profile.whitening_note else None,
-            "pictures": self.pictures,
-            "files": self.files,
-            "featureless": self.featureless,
-            "skipped": [item.to_json() for item in self.skipped],
-            "roots": [path_json(path) | {"files": count} for path, count in self.roots.items()],
-            "added_by_hand": self.added_by_hand,
-            "bytes": self.bytes,
-            "bytes_per_picture": round(self.bytes / self.pictures) if self.pictures else None,
-        }
+    def kinds(self) -> dict[str, int]:
+        """How many pictures have a trace, by its kind."""
+        ...
 
 
 @runtime_checkable
@@ -261,6 +190,18 @@ class Writer(Protocol):
         """Every known file."""
         ...
 
+    def files_under(self, name: bytes) -> list[bytes]:
+        """The known file of this name and those beneath it, sorted; no other file is looked at.
+
+        Raises:
+            ValueError: The name is empty.
+        """
+        ...
+
+    def contents_of_sizes(self, sizes: Iterable[int]) -> dict[int, set[bytes]]:
+        """The contents of known files of these sizes in bytes, by size; a size of no file is left out."""
+        ...
+
     def claimed(self, root: int) -> set[bytes]:
         """The files that a root brought."""
         ...
@@ -274,7 +215,28 @@ class Writer(Protocol):
         ...
 
     def insert(self, picture: PictureRecord) -> int:
-        """Stores a picture and returns its record; a known content keeps its own."""
+        """Stores a picture and returns its record; a known content keeps its own, and what is stored of it.
+
+        Raises:
+            ValueError: The descriptor is zero, not finite or of another length, or a trace's kind cannot be.
+        """
+        ...
+
+    def put_trace(self, record: int, kind: str, data: bytes) -> None:
+        """Stores a trace of a picture, in the place of the one of this kind that it has.
+
+        Raises:
+            KeyError: There is no such picture.
+            ValueError: The kind is not 1 to 40 of ``a-z 0-9 _ -``.
+        """
+        ...
+
+    def drop_trace(self, record: int, kind: str) -> None:
+        """Drops a trace of a picture, if it has one."""
+        ...
+
+    def record(self, path: bytes) -> int | None:
+        """The record that a file points to, or None."""
         ...
 
     def names(self, record: int) -> list[bytes]:
@@ -302,7 +264,11 @@ class Writer(Protocol):
         ...
 
     def forget(self, name: bytes) -> bool:
-        """Forgets skipped files and idle roots of this name, or beneath it; whether there were any."""
+        """Forgets skipped files and idle roots of this name, or beneath it; whether there were any.
+
+        Raises:
+            ValueError: The name is empty.
+        """
         ...
 
     def release(self, paths: Sequence[bytes], root: int | None) -> list[bytes]:
@@ -328,7 +294,7 @@ class Writer(Protocol):
 
 @runtime_checkable
 class Collection(Protocol):
-    """Pictures, their descriptors and their names."""
+    """Pictures, their names, their descriptors and their traces, behind one address."""
 
     @property
     def address(self) -> str:
@@ -343,8 +309,23 @@ class Collection(Protocol):
         """
         ...
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """Its pictures and their names."""
+        ...
+
+    @property
+    def vectors(self) -> Vectors:
+        """Its descriptors."""
+        ...
+
+    @property
+    def traces(self) -> Traces:
+        """What else is kept of its pictures."""
+        ...
+
     def write(self, command: str) -> AbstractContextManager[Writer]:
-        """Becomes the one writer.
+        """Becomes the one writer; a collection of an older format is moved to this one first.
 
         Raises:
             CollectionBusyError: Another process is; the message names it.
@@ -353,45 +334,7 @@ class Collection(Protocol):
         ...
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """What is read inside belongs to one moment."""
-        ...
-
-    def version(self) -> object:
-        """A token that is another whenever the content is."""
-        ...
-
-    def descriptors(
-        self, *, after: int = 0, block: int = 4096
-    ) -> Iterator[tuple[Int64[I64, " N"], Float32[F32, "N D"]]]:
-        """Record numbers above ``after`` and their descriptors, in blocks, in the order of the numbers."""
-        ...
-
-    def descriptors_of(self, records: Int64[I64, " N"]) -> Float32[F32, "N D"]:
-        """The descriptors of these records, in their order.
-
-        Raises:
-            KeyError: A record has none.
-        """
-        ...
-
-    def record_numbers(self) -> Int64[I64, " N"]:
-        """The records that have descriptors, ascending."""
-        ...
-
-    def pictures(self, records: Sequence[int]) -> dict[int, StoredPicture]:
-        """The pictures of these records; one that has gone is left out."""
-        ...
-
-    def find(self, content: bytes) -> int | None:
-        """The record of a content, or None."""
-        ...
-
-    def info(self) -> CollectionInfo:
-        """Counts, sizes and settings."""
-        ...
-
-    def check(self) -> list[str]:
-        """Reads everything; each fault in a sentence, none when it is sound."""
+        """What this thread reads inside belongs to one moment. For a few short reads: other threads wait."""
         ...
 
     def close(self) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from camseek.config import Settings
 from camseek.errors import CollectionVersionError
 from camseek.store.database import FORMAT_VERSION, corrupt
-from camseek.store.interface import Profile, Refit, WhiteningNote
+from camseek.store.migrations import OLDEST, settings_of
+from camseek.store.records import Profile, Refit, WhiteningNote
 
 # Every collection has the first; the others only where there is something to say.
 _REQUIRED = {
@@ -25,19 +26,18 @@ def check_meta(address: str, meta: dict[str, Any]) -> None:
     """Makes sure that the rows are there and have their types.
 
     Raises:
-        CollectionVersionError: Another camseek made the collection.
+        CollectionVersionError: A later camseek made the collection.
         CorruptCollectionError: One is missing or has another type.
     """
     version = meta.get("format_version")
-    if isinstance(version, int) and version != FORMAT_VERSION:
+    if isinstance(version, int) and not OLDEST <= version <= FORMAT_VERSION:
         raise CollectionVersionError(
-            f"{address} has format {version}; this camseek knows format {FORMAT_VERSION}",
-            remedy="upgrade camseek"
-            if version > FORMAT_VERSION
-            else "index the pictures into a new collection",
+            f"{address} has format {version}; this camseek knows formats {OLDEST} to {FORMAT_VERSION}",
+            remedy="upgrade camseek" if version > FORMAT_VERSION else "index the pictures anew",
         )
     for key, kind in (_REQUIRED | _OPTIONAL).items():
-        if not isinstance(meta.get(key), kind) and (key in meta or key in _REQUIRED):
+        missing = key not in meta and (key in _OPTIONAL or (key == "generation" and version == 1))
+        if not missing and not isinstance(meta.get(key), kind):
             raise corrupt(address, ValueError(f"its {key} is missing or no {kind.__name__}"))
 
 
@@ -50,7 +50,7 @@ def profile_of(address: str, meta: dict[str, Any]) -> Profile:
     """
     check_meta(address, meta)
     try:
-        settings = Settings.from_json(json.loads(meta["settings"]))
+        settings = Settings.from_json(settings_of(meta["format_version"], json.loads(meta["settings"])))
         note = _note(json.loads(meta.get("whitening_note", "null")))
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise corrupt(address, error) from error
@@ -61,7 +61,7 @@ def profile_of(address: str, meta: dict[str, Any]) -> Profile:
         dimensions=meta["dimensions"],
         whitening=meta.get("whitening"),
         whitening_note=note,
-        generation=meta["generation"],
+        generation=meta.get("generation", 0),
     )
 
 

@@ -1,145 +1,263 @@
-"""Exact search: cosine with every descriptor, ordered by score, then record."""
+"""Exact search: cosine with every descriptor, ordered by score, then record. The only ranking there is."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Protocol, runtime_checkable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64
 from numpy.typing import NDArray
 
-from camseek.store.interface import Collection
+from camseek.numerics import BOOL, F32, F64, I64
+from camseek.store.records import Ranking
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+Floats = NDArray[Any]
+F16 = NDArray[np.float16]
 
 # A float32 dot product of unit vectors of up to some thousand dimensions is off by less than this.
 _MARGIN = 1e-4
-# 512 descriptors of 1,280 dimensions are 2.6 MB: read, converted and multiplied while in the cache's reach.
-_BLOCK = 512
+# Numbers that are widened, multiplied and forgotten together: 1.3 MB, half of a core's cache.
+_PART = 256 * 1280
+# From so many queries on, one matrix product is quicker than a product for each. It waits for all threads of
+# BLAS, on a busy machine for longer than they work: such parts are larger, 21 MB, so that it waits seldom.
+_BATCH = 16
+_BATCH_PART = 4096 * 1280
+# A thread takes as long to start as one part takes.
+_WORTH_A_THREAD = 8
+# float16 in place of float32's bits is too small by this power of two: the exponents' biases are 15 and 127.
+_BIAS = np.float32(2.0**112)
+_HALF_BITS = np.uint32(0x8FFFE000).view(np.int32)
 
 
-@runtime_checkable
-class DescriptorSource(Protocol):
-    """Where descriptors come from: a collection's file, or memory."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Some descriptors.
 
-    def descriptors(
-        self, *, after: int = 0, block: int = _BLOCK
-    ) -> Iterator[tuple[Int64[I64, " N"], Float32[F32, "N D"]]]:
-        """Record numbers and descriptors in blocks, ascending."""
-        ...
+    Attributes:
+        records: (n,), int64, all different.
+        vectors: (n, D), float16 or float32.
+        usable: (n,): which rows may be found; None where all may.
+    """
 
-    def descriptors_of(self, records: Int64[I64, " N"]) -> Float32[F32, "N D"]:
-        """The descriptors of these records."""
-        ...
+    records: Int64[I64, " n"]
+    vectors: Float[Floats, "n D"]
+    usable: Bool[BOOL, " n"] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many may be found."""
+        return len(self.records) if self.usable is None else int(self.usable.sum())
 
 
-def rank(
-    source: DescriptorSource, query: Float32[F32, " D"], top: int, *, without: Iterable[int] = ()
-) -> tuple[Int64[I64, " k"], Float64[F64, " k"], int]:
-    """The records nearest to a query.
+def nearest_in(
+    blocks: Iterable[Block],
+    queries: Float32[F32, "Q D"],
+    k: int,
+    *,
+    without: Iterable[int] = (),
+    threads: int = 1,
+) -> list[Ranking]:
+    """The records nearest to each query.
 
-    All descriptors are compared by matrix products, whose last digits depend on a row's place; those within
-    their error of the ``top``-th are compared again one by one, so that equal descriptors have equal scores
-    and the first k are always a prefix of the first k + 1.
+    Each block is read once. All descriptors are compared by products in single precision, whose last digits
+    depend on a row's place; those that may be among the k best are compared again, each by itself in double
+    precision, so that equal descriptors have equal scores and the first k are always a prefix of the first
+    k + 1. What is held besides the blocks grows with Q and k, not with the number of descriptors.
 
     Args:
-        source: The descriptors.
-        query: Unit descriptor, float32.
-        top: How many records at most, 0 or more.
+        blocks: The descriptors, of unit length.
+        queries: Of unit length, too.
+        k: How many records at most, 0 or more.
         without: Records to leave out.
+        threads: How many share the work, where it is worth it; with one, only this one takes blocks, one
+            after the other.
 
     Returns:
-        Record numbers; their cosines in [-1, 1], float64, descending, equal ones by record; how many
-        descriptors were compared.
+        One for each query.
+
+    Raises:
+        ValueError: k is negative, or a query is not finite, longer than 1 or of another length.
     """
-    if top < 0:
-        raise ValueError(f"top is {top}, below 0")
-    records, rough = _all_scores(source, query)
-    if left_out := list(without):
-        kept = ~np.isin(records, left_out)
-        records, rough = records[kept], rough[kept]
-    compared = len(records)
-    top = min(top, compared)
-    if top == 0:
-        return np.empty(0, np.int64), np.empty(0, np.float64), compared
-    least = np.partition(rough, compared - top)[compared - top] - 2 * _MARGIN
-    candidates = records[rough >= least]
-    # In pieces: a pile of black frames or blank scans may be all alike.
-    wide = query.astype(np.float64)
-    pieces = [
-        (source.descriptors_of(candidates[start : start + _BLOCK]) * wide).sum(axis=1)
-        for start in range(0, len(candidates), _BLOCK)
-    ]
-    # Stored descriptors are rounded: a picture with itself may come out a hair above 1.
-    scores = np.concatenate(pieces).clip(-1.0, 1.0)
-    order = np.lexsort((candidates, -scores))[:top]
-    return candidates[order], scores[order], compared
+    if k < 0:
+        raise ValueError(f"k is {k}, below 0")
+    if not (np.linalg.norm(queries, axis=1) <= 1.01).all():
+        raise ValueError("a query is not finite or longer than 1")
+    left_out = np.array(sorted(set(without)), np.int64)
+    batch = len(queries) >= _BATCH
+    numbers = _BATCH_PART if batch else _PART
+    parts = (part for block in blocks for part in _parts(_without(block, left_out), queries, numbers))
+    first = _Contest(queries, k)
+    if threads == 1 or batch:
+        first.enter_all(parts)
+        return first.results()
+    waiting = deque(parts)
+    others = [_Contest(queries, k) for _ in range(min(threads, len(waiting) // _WORTH_A_THREAD) - 1)]
+    with ThreadPoolExecutor(1 + len(others)) as pool:
+        running = [pool.submit(other.enter_all, _taken(waiting)) for other in others]
+        first.enter_all(_taken(waiting))
+        for other, run in zip(others, running, strict=True):
+            run.result()
+            first.join(other)
+    return first.results()
 
 
-def _all_scores(
-    source: DescriptorSource, query: Float32[F32, " D"]
-) -> tuple[Int64[I64, " N"], Float32[F32, " N"]]:
-    blocks = [(records, vectors @ query) for records, vectors in source.descriptors(block=_BLOCK)]
-    if not blocks:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-    records, scores = zip(*blocks, strict=True)
-    return np.concatenate(records), np.concatenate(scores)
+def _without(block: Block, left_out: Int64[I64, " n"]) -> Block:
+    """The block, in which the records to leave out may not be found."""
+    gone = np.isin(block.records, left_out) if len(left_out) else None
+    if gone is None or not gone.any():
+        return block
+    return Block(block.records, block.vectors, ~gone if block.usable is None else block.usable & ~gone)
 
 
-class DescriptorIndex:
-    """A collection's descriptors in memory, kept in step with it.
+def _parts(block: Block, queries: Float32[F32, "Q D"], numbers: int) -> Iterator[Block]:
+    """The block in parts of so many numbers."""
+    dimensions = queries.shape[1]
+    if block.vectors.shape[1] != dimensions:
+        raise ValueError(f"queries of {dimensions} numbers, descriptors of {block.vectors.shape[1]}")
+    if block.vectors.dtype == np.float32:
+        numbers *= 4  # there is no scratch to keep small
+    rows = max(1, numbers // max(1, dimensions))
+    for start in range(0, len(block.records), rows):
+        some = slice(start, start + rows)
+        usable = None if block.usable is None else block.usable[some]
+        yield Block(block.records[some], np.asarray(block.vectors[some]), usable)
 
-    The collection's file is the truth; what changed since the last look is read, nothing else.
-    """
 
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
-        self._version: object = None
-        self._generation = collection.profile.generation
-        self._records: Int64[I64, " N"] = np.empty(0, np.int64)
-        self._vectors: Float32[F32, "N D"] = np.empty((0, collection.profile.dimensions), np.float32)
-
-    def refresh(self) -> None:
-        """Brings memory in step with the collection; call it inside a ``snapshot``."""
-        version = self._collection.version()
-        if version == self._version:
+def _taken(waiting: deque[Block]) -> Iterator[Block]:
+    """Parts that several threads take from one row."""
+    while True:
+        try:
+            yield waiting.popleft()
+        except IndexError:
             return
-        profile = self._collection.profile
-        if profile.generation != self._generation:
-            # A whitening was fitted: every descriptor is another.
-            self._records = np.empty(0, np.int64)
-            self._vectors = np.empty((0, profile.dimensions), np.float32)
-            self._generation = profile.generation
-        # Record numbers only grow and in between no descriptor changes: new ones are above the last.
-        last = int(self._records[-1]) if len(self._records) else 0
-        records = self._collection.record_numbers()
-        kept = np.isin(self._records, records, assume_unique=True)
-        if not kept.all() or len(records) != len(self._records):
-            vectors = np.empty((len(records), self._vectors.shape[1]), np.float32)
-            filled = int(kept.sum())
-            vectors[:filled] = self._vectors[kept]
-            for numbers, block in self._collection.descriptors(after=last):
-                vectors[filled : filled + len(numbers)] = block
-                filled += len(numbers)
-            self._records, self._vectors = records, vectors
-        self._version = version
 
-    def descriptors(
-        self, *, after: int = 0, block: int = _BLOCK
-    ) -> Iterator[tuple[Int64[I64, " N"], Float32[F32, "N D"]]]:
-        """Record numbers above ``after`` and their descriptors: one block, since all are here."""
-        start = int(np.searchsorted(self._records, after, side="right"))
-        if start < len(self._records):
-            yield self._records[start:], self._vectors[start:]
 
-    def descriptors_of(self, records: Int64[I64, " N"]) -> Float32[F32, "N D"]:
-        """The descriptors of these records, in their order.
+def _shifted(vectors: Float16[F16, "n D"], out: NDArray[np.int32]) -> Float32[F32, "n D"]:
+    """float16 as float32 times 2^-112, exactly: NumPy's own conversion takes five times as long.
 
-        Raises:
-            KeyError: A record has none.
-        """
-        places = np.searchsorted(self._records, records)
-        if (places >= len(self._records)).any() or (self._records[places] != records).any():
-            raise KeyError("a record has no descriptor")
-        return self._vectors[places]
+    Args:
+        vectors: Finite numbers.
+        out: (n, D), where the result's bits go.
+    """
+    out[:] = vectors.view(np.int16)
+    # The sign, which widening has spread over the upper bits, stays at the top; exponent and mantissa move to
+    # their places.
+    np.left_shift(out, 13, out=out)
+    np.bitwise_and(out, _HALF_BITS, out=out)
+    return out.view(np.float32)
+
+
+def widen(vectors: Float16[F16, "n D"], out: Float32[F32, "n D"]) -> None:
+    """Writes finite float16 numbers as float32: the same numbers.
+
+    Args:
+        vectors: The numbers.
+        out: Where they go.
+    """
+    rows = max(1, _PART // max(1, vectors.shape[1]))
+    for start in range(0, len(vectors), rows):
+        some = slice(start, start + rows)
+        shifted = _shifted(vectors[some], out[some].view(np.int32))
+        np.multiply(shifted, _BIAS, out=out[some])
+
+
+class _Contest:
+    """Descriptors enter part by part; the best of each query stay."""
+
+    def __init__(self, queries: Float32[F32, "Q D"], k: int) -> None:
+        self._k = k
+        self._queries = queries
+        self._scaled: Float32[F32, "Q D"] = queries * _BIAS
+        self._wide: Float64[F64, "Q D"] = queries.astype(np.float64)
+        self._best = [_Best(k) for _ in queries]
+        self._floors: Float64[F64, " Q"] = np.full(len(queries), -np.inf)
+        self._compared = 0
+        self._scratch: NDArray[np.int32] = np.empty((0, queries.shape[1]), np.int32)
+
+    def enter_all(self, parts: Iterable[Block]) -> None:
+        """Compares all of these descriptors with every query."""
+        for part in parts:
+            self.enter(part)
+
+    def join(self, other: "_Contest") -> None:
+        """Takes over what another one found among other descriptors."""
+        self._compared += other._compared
+        for mine, theirs in zip(self._best, other._best, strict=True):
+            mine.add(*theirs.sorted())
+
+    def enter(self, part: Block) -> None:
+        """Compares some descriptors with every query."""
+        self._compared += part.count
+        if self._k == 0 or not self._best:
+            return
+        half = part.vectors.dtype == np.float16
+        vectors = self._widen(part.vectors) if half else part.vectors
+        rough = _products(vectors, self._scaled if half else self._queries)
+        promising = rough >= (self._floors - _MARGIN).astype(np.float32)
+        if part.usable is not None:
+            promising &= part.usable[:, None]
+        for query in np.flatnonzero(promising.any(axis=0)).tolist():
+            rows = np.flatnonzero(promising[:, query])
+            rows = rows[_near_the_best(rough[rows, query], self._k)]
+            exact = vectors[rows] * _BIAS if half else vectors[rows]
+            # Stored descriptors are rounded: a picture with itself may come out a hair above 1.
+            scores = (exact * self._wide[query]).sum(axis=1).clip(-1.0, 1.0)
+            self._floors[query] = self._best[query].add(part.records[rows], scores)
+
+    def _widen(self, vectors: Float16[F16, "n D"]) -> Float32[F32, "n D"]:
+        """Some descriptors times 2^-112: gone with the next."""
+        if len(self._scratch) < len(vectors):
+            self._scratch = np.empty(vectors.shape, np.int32)
+        return _shifted(vectors, self._scratch[: len(vectors)])
+
+    def results(self) -> list[Ranking]:
+        """The best of each query."""
+        return [Ranking(*best.sorted(), self._compared) for best in self._best]
+
+
+def _products(vectors: Float[Floats, "n D"], queries: Float32[F32, "Q D"]) -> Float32[F32, "n Q"]:
+    if len(queries) >= _BATCH:
+        return vectors @ queries.T
+    return np.stack([np.vecdot(vectors, query) for query in queries], axis=1)
+
+
+def _near_the_best(rough: Float32[F32, " n"], k: int) -> Bool[BOOL, " n"]:
+    """Which may be among the k best of these, were the products exact."""
+    if len(rough) <= k:
+        return np.ones(len(rough), np.bool_)
+    return rough >= np.partition(rough, len(rough) - k)[len(rough) - k] - np.float32(2 * _MARGIN)
+
+
+class _Best:
+    """The k best that one query has met."""
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._pieces: list[tuple[Int64[I64, " n"], Float64[F64, " n"]]] = []
+        self._count = 0
+        self._floor = -np.inf
+
+    def add(self, records: Int64[I64, " n"], scores: Float64[F64, " n"]) -> float:
+        """Adds some; returns a score below which nothing can be among the k best any more."""
+        if self._k == 0:
+            return self._floor
+        self._pieces.append((records, scores))
+        self._count += len(records)
+        # Not at every single one: the k best may be many.
+        slack = 0 if self._floor == -np.inf else 1 + self._k // 8
+        if self._count >= self._k + slack:
+            best = self.sorted()
+            self._pieces = [best]
+            self._count = self._k
+            self._floor = float(best[1][-1])
+        return self._floor
+
+    def sorted(self) -> tuple[Int64[I64, " k"], Float64[F64, " k"]]:
+        """Records and scores: by score descending, then by record."""
+        if not self._pieces:
+            return np.empty(0, np.int64), np.empty(0, np.float64)
+        records, scores = (np.concatenate(column) for column in zip(*self._pieces, strict=True))
+        order = np.lexsort((records, -scores))[: self._k]
+        return records[order], scores[order]

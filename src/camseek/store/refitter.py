@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
-from numpy.typing import NDArray
 
+from camseek.numerics import F32
 from camseek.store.database import STORED
-from camseek.store.interface import Refit
 from camseek.store.meta import refit_of, refit_rows, whitening_rows
-
-F32 = NDArray[np.float32]
+from camseek.store.records import Refit
 
 
 def packed(descriptor: Float32[F32, " D"], dimensions: int) -> tuple[bytes, int]:

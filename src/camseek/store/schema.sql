@@ -1,4 +1,4 @@
--- Format version 2. Names of files are bytes: a disk holds names that are no text.
+-- Format version 3. Names of files are bytes: a disk holds names that are no text.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -31,6 +31,16 @@ CREATE TABLE refit (
     picture INTEGER PRIMARY KEY REFERENCES pictures (id) ON DELETE CASCADE,
     vector  BLOB,
     crc     INTEGER NOT NULL
+);
+
+-- Named parts of a picture: what else is known of it, such as its local features.
+CREATE TABLE traces (
+    number  INTEGER PRIMARY KEY,
+    picture INTEGER NOT NULL REFERENCES pictures (id) ON DELETE CASCADE,
+    kind    TEXT NOT NULL,
+    data    BLOB NOT NULL,
+    crc     INTEGER NOT NULL,          -- CRC-32 of the data
+    UNIQUE (picture, kind)
 );
 
 CREATE TABLE files (

@@ -1,15 +1,18 @@
 """The one writer of a collection in a folder."""
 
+import json
 import sqlite3
 import threading
-from collections.abc import Generator, Sequence
+import zlib
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from camseek.results import Skipped
 from camseek.store.database import translated, typed
-from camseek.store.interface import ADDED_BY_HAND, FileEntry, PictureRecord, Signature, SkippedEntry
+from camseek.store.records import ADDED_BY_HAND, FileEntry, PictureRecord, Signature, SkippedEntry
 from camseek.store.refitter import FolderRefitter, packed
+from camseek.store.traces import require_kind
 
 
 class FolderWriter:
@@ -91,6 +94,27 @@ class FolderWriter:
         rows = self._do(sql, kinds=(bytes, int, int, int, int))
         return {path: FileEntry(record, Signature(*signature)) for path, record, *signature in rows}
 
+    def files_under(self, name: bytes) -> list[bytes]:
+        """The known file of this name and those beneath it, sorted; no other file is looked at.
+
+        Raises:
+            ValueError: The name is empty.
+        """
+        sql = f"SELECT path FROM files WHERE {_UNDER} ORDER BY path"  # noqa: S608  # a constant
+        return [row[0] for row in self._do(sql, _under(name), (bytes,))]
+
+    def contents_of_sizes(self, sizes: Iterable[int]) -> dict[int, set[bytes]]:
+        """The contents of known files of these sizes in bytes, by size; a size of no file is left out."""
+        found: dict[int, set[bytes]] = {}
+        # One walk through the files, however many sizes.
+        sql = (
+            "SELECT DISTINCT files.size, content FROM files JOIN pictures ON pictures.id = files.picture "
+            "WHERE files.size IN (SELECT value FROM json_each(?))"
+        )
+        for size, content in self._do(sql, (json.dumps(list(sizes)),), (int, bytes)):
+            found.setdefault(size, set()).add(content)
+        return found
+
     def claimed(self, root: int) -> set[bytes]:
         """The files that a root brought."""
         return {row[0] for row in self._do("SELECT path FROM claims WHERE root = ?", (root,), (bytes,))}
@@ -113,10 +137,10 @@ class FolderWriter:
         return rows[0][0] if rows else None
 
     def insert(self, picture: PictureRecord) -> int:
-        """Stores a picture and returns its record; a known content keeps its own.
+        """Stores a picture and returns its record; a known content keeps its own, and what is stored of it.
 
         Raises:
-            ValueError: The descriptor is zero, not finite or of another length.
+            ValueError: The descriptor is zero, not finite or of another length, or a trace's kind cannot be.
         """
         if (known := self.find(picture.content)) is not None:
             return known
@@ -131,7 +155,37 @@ class FolderWriter:
             self._do(
                 "INSERT INTO descriptors VALUES (?, ?, ?)", (record, *packed(picture.descriptor, dimensions))
             )
+        for kind, data in picture.traces.items():
+            self._put_trace(record, kind, data)
         return record
+
+    def put_trace(self, record: int, kind: str, data: bytes) -> None:
+        """Stores a trace of a picture, in the place of the one of this kind that it has.
+
+        Raises:
+            KeyError: There is no such picture.
+            ValueError: The kind is not 1 to 40 of ``a-z 0-9 _ -``.
+        """
+        if not self._do("SELECT 1 FROM pictures WHERE id = ?", (record,)):
+            raise KeyError(record)
+        self._put_trace(record, kind, data)
+
+    def _put_trace(self, record: int, kind: str, data: bytes) -> None:
+        require_kind(kind)
+        self._do(
+            "INSERT INTO traces (picture, kind, data, crc) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (picture, kind) DO UPDATE SET data = excluded.data, crc = excluded.crc",
+            (record, kind, data, zlib.crc32(data)),
+        )
+
+    def drop_trace(self, record: int, kind: str) -> None:
+        """Drops a trace of a picture, if it has one."""
+        self._do("DELETE FROM traces WHERE picture = ? AND kind = ?", (record, kind))
+
+    def record(self, path: bytes) -> int | None:
+        """The record that a file points to, or None."""
+        rows = self._do("SELECT picture FROM files WHERE path = ?", (path,), (int,))
+        return rows[0][0] if rows else None
 
     def names(self, record: int) -> list[bytes]:
         """The names of a record."""
@@ -211,16 +265,31 @@ class FolderWriter:
             self._do("DELETE FROM skipped WHERE path = ? AND root = ?", (path, root))
 
     def forget(self, name: bytes) -> bool:
-        """Forgets skipped files and idle roots of this name, or beneath it; whether there were any."""
-        under = name.rstrip(b"/") + b"/"
-        values = (name, len(under), under)
-        gone = self._do(
-            "DELETE FROM skipped WHERE path = ? OR substr(path, 1, ?) = ? RETURNING 1",
-            values,
-        )
-        gone += self._do(
-            "DELETE FROM roots WHERE id <> ? AND (path = ? OR substr(path, 1, ?) = ?) "
-            "AND id NOT IN (SELECT root FROM claims) AND id NOT IN (SELECT root FROM skipped) RETURNING 1",
-            (ADDED_BY_HAND, *values),
-        )
+        """Forgets skipped files and idle roots of this name, or beneath it; whether there were any.
+
+        Raises:
+            ValueError: The name is empty.
+        """
+        span = _under(name)
+        gone = self._do(f"DELETE FROM skipped WHERE {_UNDER} RETURNING 1", span)  # noqa: S608  # a constant
+        # Seldom any: claims are not kept by root, and each is looked for among all.
+        for (root,) in self._do(f"SELECT id FROM roots WHERE ({_UNDER}) AND id <> ?", (*span, ADDED_BY_HAND)):  # noqa: S608  # a constant
+            gone += self._do(
+                "DELETE FROM roots WHERE id = ? AND NOT EXISTS (SELECT 1 FROM claims WHERE root = roots.id) "
+                "AND NOT EXISTS (SELECT 1 FROM skipped WHERE root = roots.id) RETURNING 1",
+                (root,),
+            )
         return bool(gone)
+
+
+# A name itself, and what starts with it and a slash: the next byte after a slash is 0. Found in the path's
+# index, without a look at any other.
+_UNDER = "path = ? OR (path >= ? AND path < ?)"
+
+
+def _under(name: bytes) -> tuple[bytes, bytes, bytes]:
+    """The values of ``_UNDER``."""
+    if not name:
+        raise ValueError("a name is empty")
+    stem = name.rstrip(b"/")
+    return name, stem + b"/", stem + b"0"

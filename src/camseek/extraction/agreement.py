@@ -1,0 +1,87 @@
+"""Whether a model, settings and a collection fit together."""
+
+from camseek.backbones import Backbone
+from camseek.config import Settings
+from camseek.encoding.whitening import Whitening
+from camseek.errors import SettingsError
+from camseek.extraction.classes import require_class_ids
+from camseek.store import Collection, Profile
+
+
+def require_model(model: Backbone, collection: Collection) -> Backbone:
+    """The model, if the collection was made with it.
+
+    Raises:
+        SettingsError: It was made with another.
+    """
+    profile = collection.profile
+    if model.checksum != profile.model_checksum:
+        raise SettingsError(
+            f"{collection.address} was made with the model {profile.model} "
+            f"({profile.model_checksum[:12]}), not {model.card.name} ({model.checksum[:12]})",
+            remedy="give that model, or index the pictures into a new collection",
+        )
+    if model.layer != profile.settings.layer:
+        raise SettingsError(
+            f"{collection.address} was made with the layer {profile.settings.layer}, not {model.layer}",
+            remedy=f"load the model with layer={profile.settings.layer!r}",
+        )
+    return model
+
+
+def require_settings(collection: Collection, wanted: Settings | None) -> None:
+    """Makes sure that a collection has the settings somebody wants; None is whatever it has.
+
+    Raises:
+        SettingsError: It was made with others.
+    """
+    has = collection.profile.settings
+    if wanted is not None and wanted != has:
+        differing = ", ".join(
+            f"{key} {value} instead of {wanted.to_json()[key]}"
+            for key, value in has.to_json().items()
+            if wanted.to_json()[key] != value
+        )
+        raise SettingsError(
+            f"{collection.address} was made with other settings: {differing}",
+            remedy="leave those options out, or index the pictures into a new collection",
+        )
+
+
+def require_whitening(whitening: Whitening | None, model: Backbone) -> None:
+    """Makes sure that a whitening, if there is one, takes what a model's layer gives.
+
+    Raises:
+        SettingsError: It was fitted on vectors of another length.
+    """
+    if whitening is not None and len(whitening.mean) != model.channels:
+        raise SettingsError(
+            f"the whitening takes vectors of {len(whitening.mean)} dimensions; the layer {model.layer} of "
+            f"{model.card.name} gives {model.channels}",
+            remedy="fit one on descriptors of this layer",
+        )
+
+
+def new_profile(model: Backbone, settings: Settings, whitening: Whitening | None) -> Profile:
+    """The profile of a new collection.
+
+    Raises:
+        SettingsError: The model was loaded with another layer, or the whitening was fitted on vectors of
+            another length.
+    """
+    if model.layer != settings.layer:
+        raise SettingsError(
+            f"the settings want the layer {settings.layer}, the model was loaded with {model.layer}",
+            remedy=f"load the model with layer={settings.layer!r}",
+        )
+    if settings.encoding.name == "cam":
+        model.require_classifier(f"the encoding {settings.encoding}")
+    require_class_ids(model, settings.predefined)
+    require_whitening(whitening, model)
+    return Profile(
+        model=model.card.name,
+        model_checksum=model.checksum,
+        settings=settings,
+        dimensions=whitening.projection.shape[1] if whitening else model.channels,
+        whitening=whitening.to_bytes() if whitening else None,
+    )

@@ -1,0 +1,169 @@
+"""A picture's file to what a collection stores of it: work that can travel."""
+
+import threading
+from collections.abc import Collection as Set
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from camseek.backbones import Backbone, load_model
+from camseek.config import Limits, Settings
+from camseek.encoding.encoder import Encoder
+from camseek.encoding.whitening import Whitening
+from camseek.extraction.agreement import require_model
+from camseek.extraction.extractor import Extraction, Extractor
+from camseek.images import fingerprint
+from camseek.numerics import F32, is_usable
+from camseek.store import Collection, PictureRecord, Profile
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+else:
+    # Run-time type checkers take BytesIO for none.
+    BinaryIO = object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Describer:
+    """What makes the records of a collection's pictures.
+
+    It holds no collection, and travels to another process as its model's address, the settings and the
+    limits. Threads may share one.
+
+    Attributes:
+        model: The network.
+        settings: The collection's.
+        limits: What this machine may spend on one picture.
+        whitening: The collection's, as bytes, or None.
+        extractor: Reads pictures, as these say.
+        encoder: Makes their descriptors, likewise.
+    """
+
+    model: Backbone
+    settings: Settings
+    limits: Limits
+    whitening: bytes | None = None
+    extractor: Extractor = field(init=False)
+    encoder: Encoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        encoder = Encoder(
+            settings.encoding,
+            self.model.classifier_weights,
+            self.model.classifier_bias,
+            None if self.whitening is None else Whitening.from_bytes(self.whitening),
+            np.array(settings.predefined, np.int64) if settings.predefined else None,
+        )
+        object.__setattr__(self, "extractor", Extractor.of(self.model, settings.size, self.limits))
+        object.__setattr__(self, "encoder", encoder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Describer, (self.model, self.settings, self.limits, self.whitening)
+
+    def describe(self, seen: Extraction) -> Float32[F32, " D"]:
+        """The descriptor of a whole picture: of unit norm, or zero where it is featureless."""
+        return self.encoder.describe(seen.activations)[0]
+
+    def record(
+        self, file: BinaryIO, name: bytes | None = None, *, known: Set[bytes] = ()
+    ) -> tuple[bytes, PictureRecord | None, tuple[str, ...]]:
+        """What a collection stores of a picture.
+
+        Args:
+            file: The picture's file.
+            name: Its name.
+            known: SHA-256 of contents that need not be described again.
+
+        Returns:
+            The content's SHA-256; the record, None where the content is known; what was odd.
+
+        Raises:
+            PictureError: It cannot be used.
+        """
+        content = fingerprint(file)
+        if content in known:
+            return content, None, ()
+        seen = self.extractor.extract_file(file, name, content)
+        descriptor, picture = self.describe(seen), seen.picture
+        record = PictureRecord(
+            content=content,
+            size=picture.size,
+            format=picture.format,
+            frames=picture.frames,
+            descriptor=descriptor if is_usable(descriptor) else None,
+        )
+        warnings = picture.warnings
+        if picture.frames > 1:
+            warnings += (f"it has {picture.frames} frames; the first one is indexed",)
+        return content, record, warnings
+
+
+class Describers:
+    """The describers of a collection, as its descriptors are at the moment; threads may share it.
+
+    The model is loaded when it is first needed, and a second time, with one thread a pass, where pictures are
+    read beside each other.
+    """
+
+    def __init__(self, collection: Collection, model: Backbone | None, limits: Limits) -> None:
+        """Puts a collection and a model together.
+
+        Args:
+            collection: The collection.
+            model: The model it was made with; None for the embedded one.
+            limits: What this machine may spend on one picture.
+
+        Raises:
+            SettingsError: The collection was made with another model.
+        """
+        self._collection = collection
+        self._limits = limits
+        self._model = None if model is None else require_model(model, collection)
+        self._single: Backbone | None = None
+        self._made: dict[bool, tuple[Profile, Describer]] = {}
+        # Threads that work beside each other need the model at the same moment; one of them loads it.
+        self._loading = threading.RLock()
+
+    @property
+    def model(self) -> Backbone:
+        """The model.
+
+        Raises:
+            ModelError: It cannot be loaded.
+            SettingsError: The collection was made with another.
+        """
+        with self._loading:
+            if self._model is None:
+                loaded = load_model(layer=self._collection.profile.settings.layer)
+                self._model = require_model(loaded, self._collection)
+            return self._model
+
+    def profile(self) -> Profile:
+        """What the descriptors are made with now: another process may have fitted a whitening meanwhile."""
+        with self._collection.snapshot():
+            return self._collection.profile
+
+    def of(self, profile: Profile, *, single: bool) -> Describer:
+        """A describer for descriptors of a moment.
+
+        Args:
+            profile: Of that moment.
+            single: One thread a pass, for pictures that are read beside each other.
+        """
+        with self._loading:
+            known = self._made.get(single)
+            if known is not None and known[0] is profile:
+                return known[1]
+            model = self.model
+            if single:
+                model = self._single = self._single or model.with_threads(1)
+            made = Describer(model, profile.settings, self._limits, profile.whitening)
+            self._made[single] = profile, made
+            return made
+
+    def single(self) -> Describer:
+        """A describer of now, one thread a pass."""
+        return self.of(self.profile(), single=True)

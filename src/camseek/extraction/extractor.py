@@ -1,0 +1,237 @@
+"""One picture seen once: its file, and a region of it, read and passed through the network."""
+
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import BinaryIO, Literal, Protocol, get_args, runtime_checkable
+
+from camseek.backbones import Backbone
+from camseek.config import Limits, RegionReading, Resize
+from camseek.encoding.activations import Activations
+from camseek.encoding.regions import CellGrid, Cells
+from camseek.errors import PictureError, SettingsError, UnreadableFileError
+from camseek.extraction.reading import PictureReader
+from camseek.extraction.sources import Source, opened
+from camseek.images import Picture, check_region, fingerprint, open_file
+from camseek.names import is_given
+from camseek.results import Box, Skipped
+from camseek.store import StoredPicture, Traces
+
+FILE_TRACE = "file"
+"""The trace of a picture that came without a file: what its file would hold."""
+
+Reading = RegionReading | Literal["whole"]
+"""How a query's region is read; ``whole`` takes no notice of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionRules:
+    """How a region becomes cells, and where its class scores come from.
+
+    The defaults are the paper's reading; the other values are those of its research code, and count for the
+    reading ``cells`` alone.
+
+    Attributes:
+        reading: ``crop`` encodes the region's pixels alone, ``cells`` crops the maps of the whole picture
+            (the paper's section 3.2), ``whole`` takes no notice of it.
+        scores: Class scores of the ``cells``, pooled, or of a pass over the ``crop`` at its own size.
+        box: The region goes with the picture as it was ``resized``, or its ``original`` pixels are divided by
+            the stride, though the maps are of a resized picture.
+
+    Raises:
+        SettingsError: There is no such value.
+    """
+
+    reading: Reading = "crop"
+    scores: Literal["cells", "crop"] = "cells"
+    box: Literal["resized", "original"] = "resized"
+
+    def __post_init__(self) -> None:
+        choices = {
+            "reading": (*get_args(RegionReading), "whole"),
+            "scores": ("cells", "crop"),
+            "box": ("resized", "original"),
+        }
+        for key, known in choices.items():
+            if getattr(self, key) not in known:
+                raise SettingsError(
+                    f"a region's {key} cannot be {getattr(self, key)!r}", remedy=f"use {' or '.join(known)}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Extraction:
+    """A picture, or a region of one, as the network saw it.
+
+    Attributes:
+        name: The file's name, or None for a picture that has none.
+        content: SHA-256 of the whole file.
+        region: The region that was asked for, or None.
+        picture: What the network saw: all of the picture, or the region's pixels alone.
+        activations: What it gave.
+        grid: How the maps' cells lie over the picture.
+        cells: The region on the maps, for the reading ``cells``; else None.
+        inside: The activations in the region; all of them where there is none.
+    """
+
+    name: bytes | None
+    content: bytes
+    region: Box | None
+    picture: Picture
+    activations: Activations
+    grid: CellGrid
+    cells: Cells | None
+    inside: Activations
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """Reads pictures and passes them through the network; threads may share one, and it can be pickled.
+
+    Attributes:
+        model: The network.
+        reader: How pictures are read for it.
+    """
+
+    model: Backbone
+    reader: PictureReader
+
+    @classmethod
+    def of(cls, model: Backbone, size: Resize, limits: Limits) -> "Extractor":
+        """The extractor of a model.
+
+        Args:
+            model: The network.
+            size: The size at which pictures are read.
+            limits: What this machine may spend on one picture.
+        """
+        return cls(model, PictureReader.of(model, size, limits))
+
+    def extract(
+        self, source: Source, region: Box | None = None, rules: RegionRules | None = None
+    ) -> Extraction:
+        """Reads a picture, or a region of it.
+
+        Args:
+            source: A file's name, an open file, its content, or pixels.
+            region: The box of the thing, pixels of the upright picture, half-open; None for all of it.
+            rules: How the region is read; None to encode its pixels alone.
+
+        Raises:
+            PictureError: The picture cannot be used.
+            RegionError: The region is empty, reversed or outside the picture.
+        """
+        with opened(source) as (name, file):
+            return self.extract_file(file, name, fingerprint(file), region, rules or RegionRules())
+
+    def extract_file(
+        self,
+        file: BinaryIO,
+        name: bytes | None,
+        content: bytes,
+        region: Box | None = None,
+        rules: RegionRules | None = None,
+    ) -> Extraction:
+        """The same of an open file whose SHA-256 is known.
+
+        Raises:
+            PictureError, RegionError: As ``extract``.
+        """
+        rules = rules or RegionRules()
+        region = None if rules.reading == "whole" else region
+        cropped = region if rules.reading == "crop" else None
+        picture = self.reader.read(file, cropped)
+        activations = self.model.run(picture.pixels)
+        grid = self.grid(picture)
+        cells, inside = None, activations
+        if region is not None and cropped is None:
+            check_region(region, picture.size)
+            cells = _unscaled(grid, region) if rules.box == "original" else grid.cells(region)
+            inside = activations.inside(cells, self.model.classifier_weights, self.model.classifier_bias)
+            if rules.scores == "crop":
+                own_size = _own_size(self.reader, region).read(file, region)
+                inside = replace(inside, scores=self.model.run(own_size.pixels).scores)
+        return Extraction(
+            name=name,
+            content=content,
+            region=region,
+            picture=picture,
+            activations=activations,
+            grid=grid,
+            cells=cells,
+            inside=inside,
+        )
+
+    def try_file(self, path: bytes) -> Extraction | Skipped:
+        """A whole picture of many, or why there is none: one picture never ends a run."""
+        try:
+            with open_file(path) as file:
+                return self.extract_file(file, path, fingerprint(file))
+        except PictureError as error:
+            return Skipped(path, error.message, error.code)
+
+    def grid(self, picture: Picture) -> CellGrid:
+        """How the maps' cells lie over a picture that was read."""
+        height, width, _ = picture.pixels.shape
+        return CellGrid(original=picture.size, resized=(width, height), stride=self.model.stride)
+
+
+@runtime_checkable
+class MapSource(Protocol):
+    """Where the maps of a stored picture come from; asked by several threads at once."""
+
+    def maps(self, picture: StoredPicture) -> Extraction | str:
+        """The picture seen again, or why it cannot be."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileMaps:
+    """Maps of stored pictures from their files, read again.
+
+    Attributes:
+        extractor: What reads them.
+        traces: Where the files' contents are of pictures that came without one.
+    """
+
+    extractor: Extractor
+    traces: Traces
+
+    def maps(self, picture: StoredPicture) -> Extraction | str:
+        """The picture, from the first of its files that still holds its content; or why it cannot be seen."""
+        reason = "it has no file"
+        for path in picture.paths:
+            try:
+                with self._open(picture.record, path) as file:
+                    if fingerprint(file) == picture.content:
+                        return self.extractor.extract_file(file, path, picture.content)
+                    reason = "its file has changed since it was indexed"
+            except PictureError as error:
+                reason = error.message
+        return reason
+
+    def see(self, picture: StoredPicture) -> Extraction | Skipped:
+        """The same, with the picture's name where it cannot be seen: one picture never ends a run."""
+        seen = self.maps(picture)
+        if not isinstance(seen, str):
+            return seen
+        return Skipped(picture.paths[0] if picture.paths else b"", seen, UnreadableFileError.code)
+
+    def _open(self, record: int, path: bytes) -> BinaryIO:
+        if not is_given(path):
+            return open_file(path)
+        return BytesIO(self.traces.get(FILE_TRACE, [record]).get(record, b""))
+
+
+def _own_size(reader: PictureReader, region: Box) -> PictureReader:
+    """A reader that scales nothing, and only rounds sides down to what the network takes."""
+    longest = max(region[2] - region[0], region[3] - region[1])
+    return replace(reader, resize=Resize("longer", longest, longest))
+
+
+def _unscaled(grid: CellGrid, box: Box) -> Cells:
+    """The cells of a box of the original's pixels, as if the picture had not been resized; at least one."""
+    x1, y1, x2, y2 = box
+    top, left = min(y1 // grid.stride, grid.rows - 1), min(x1 // grid.stride, grid.columns - 1)
+    bottom = min(max(-(-y2 // grid.stride), top + 1), grid.rows)
+    right = min(max(-(-x2 // grid.stride), left + 1), grid.columns)
+    return top, bottom, left, right

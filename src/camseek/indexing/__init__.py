@@ -1,0 +1,1 @@
+"""Bring pictures into a collection: find them, index runs, re-encoding."""

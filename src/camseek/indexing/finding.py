@@ -1,0 +1,71 @@
+"""What is to be indexed: folders of pictures, and files by name."""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from camseek.errors import SourceError, UnreadableFileError
+from camseek.images import FoundFile, Walk, walk
+from camseek.names import path_text
+from camseek.results import Skipped
+
+_MISSING = "does not exist"
+
+
+def find_pictures(
+    root: bytes, *, include: Sequence[str] = (), exclude: Sequence[str] = (), known: bool = False
+) -> Walk:
+    """Walks a root and makes sure that there is something to index.
+
+    Args:
+        root: The folder.
+        include: Patterns of the files to take; all where there are none.
+        exclude: Patterns of files and folders to leave out.
+        known: The collection holds pictures of this root: an empty or missing one is then a question of
+            removal, not of a wrong name.
+
+    Raises:
+        SourceError: It is missing, no folder, unreadable or empty.
+    """
+    if not os.path.isdir(root):
+        fault = _fault(root)
+        if known and fault == _MISSING:
+            return Walk()
+        raise SourceError(f"{path_text(root)} {fault}", remedy="name the folder of your pictures")
+    found = walk(root, include=include, exclude=exclude)
+    if not (known or found.files or found.skipped or found.unknown):
+        raise SourceError(
+            f"{path_text(root)} holds no pictures",
+            remedy="name the folder of your pictures; hidden files and excluded ones do not count",
+        )
+    return found
+
+
+def _fault(root: bytes) -> str:
+    """Why something is no folder to index. What may not be looked at is not missing."""
+    try:
+        os.lstat(root)
+    except (FileNotFoundError, NotADirectoryError):
+        return _MISSING
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "is not a folder"
+
+
+def find_files(paths: Iterable[bytes]) -> tuple[list[FoundFile], list[Skipped]]:
+    """Looks at single files by name; those that are no files are told with the reason.
+
+    Raises:
+        SourceError: A folder is among them.
+    """
+    files: dict[bytes, FoundFile] = {}
+    skipped: list[Skipped] = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            skipped.append(Skipped(path, f"it cannot be opened: {error.strerror}", UnreadableFileError.code))
+            continue
+        if os.path.isdir(path):
+            raise SourceError(f"{path_text(path)} is a folder", remedy="bring in folders with: camseek index")
+        files[path] = FoundFile(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return [files[path] for path in sorted(files)], skipped

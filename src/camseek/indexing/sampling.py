@@ -1,0 +1,155 @@
+"""The vectors that a whitening is fitted on."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from camseek.encoding.activations import Activations
+from camseek.encoding.aggregation import most_probable
+from camseek.encoding.encoder import Encoder
+from camseek.errors import FeaturelessError
+from camseek.extraction.extractor import Extraction, Extractor, FileMaps
+from camseek.job import Job
+from camseek.numerics import F32
+from camseek.results import Skipped
+from camseek.store import StoredPicture
+
+Item = TypeVar("Item")
+
+DEFAULT_SAMPLE_CLASSES = 1
+"""N_pca: most probable classes of each picture whose class vectors are samples (paper section 4.3)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Vectors to fit a whitening on.
+
+    Attributes:
+        vectors: (N, K), float32, each of unit norm: unwhitened.
+        pictures: How many pictures gave them.
+        zero: How many vectors were zero (a class that is nowhere seen, say) and left out.
+        skipped: Pictures that gave none, and why.
+    """
+
+    vectors: Float32[F32, "N K"]
+    pictures: int
+    zero: int
+    skipped: tuple[Skipped, ...]
+
+
+def samples(
+    encoder: Encoder, activations: Activations, *, top: int = DEFAULT_SAMPLE_CLASSES
+) -> Float32[F32, "S K"]:
+    """The unwhitened vectors of one picture that a whitening is fitted on (paper section 3.2).
+
+    Args:
+        encoder: Its whitening, if it has one, is not applied.
+        activations: Of one picture, B = 1.
+        top: N_pca, 1 or more: for ``cam`` the class vectors of so many most probable classes. Other encodings
+            take no notice: ``rmac`` gives its region vectors, the others their one pooled vector.
+
+    Returns:
+        (S, K), float32: rows of unit norm, or zero.
+    """
+    classes = most_probable(activations.scores, top) if encoder.encoding.name == "cam" else None
+    return encoder.parts(activations, classes=classes)[0]
+
+
+def collect_samples(
+    extractor: Extractor,
+    paths: Sequence[bytes],
+    encoder: Encoder,
+    *,
+    top: int = DEFAULT_SAMPLE_CLASSES,
+    job: Job,
+) -> tuple[Float32[F32, "N K"], list[Skipped]]:
+    """The vectors of many pictures that a whitening is fitted on, in the order of the names.
+
+    Args:
+        extractor: Reads the pictures; its model has one thread a pass: several are read at once.
+        paths: The pictures.
+        encoder: The encoding to be whitened.
+        top: N_pca, as for ``samples``.
+        job: Threads; its progress is started with the number of pictures, and told of each.
+
+    Returns:
+        The vectors that are not zero, and the pictures that gave none: unreadable or featureless.
+    """
+    job.progress.start(len(paths))
+    work = Sampler(extractor, encoder, top).of_file
+    gathered = gather(work, paths, channels=extractor.model.channels, job=job)
+    return gathered.vectors, list(gathered.skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Gives the samples of one picture; threads may share one. Attributes as ``collect_samples``."""
+
+    extractor: Extractor
+    encoder: Encoder
+    top: int
+
+    def of_file(self, path: bytes) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
+        """The name and the samples of a file, or why it has none."""
+        seen = self.extractor.try_file(path)
+        return seen if isinstance(seen, Skipped) else (path, self._of(seen))
+
+    def of_stored(self, maps: FileMaps, item: StoredPicture) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
+        """The same of a picture of a collection."""
+        seen = maps.see(item)
+        return seen if isinstance(seen, Skipped) else (b"".join(item.paths[:1]), self._of(seen))
+
+    def _of(self, seen: Extraction) -> Float32[F32, "S K"]:
+        return samples(self.encoder, seen.activations, top=self.top)
+
+
+def gather(
+    work: Callable[[Item], tuple[bytes, Float32[F32, "S K"]] | Skipped],
+    items: Iterable[Item],
+    *,
+    channels: int,
+    most: int | None = None,
+    job: Job,
+) -> Samples:
+    """Collects the samples of pictures, those of the first ones first.
+
+    Args:
+        work: Gives a picture's name and vectors, or why it has none; called in threads.
+        items: The pictures.
+        channels: K.
+        most: So many samples at most; later pictures are then not read. None for all.
+        job: Threads; its progress is told of each picture that is done with, also of those that need not be
+            read.
+    """
+    rows: list[F32] = []
+    skipped: list[Skipped] = []
+    pictures = zero = count = 0
+    waiting = list(items)
+    done = 0
+    with closing(job.map(work, waiting)) as found:
+        for item in found:
+            done += 1
+            job.progress.step()
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
+            name, vectors = item
+            seen = vectors[vectors.any(axis=1)]
+            zero += len(vectors) - len(seen)
+            if not len(seen):
+                skipped.append(Skipped(name, "the network sees nothing in it", FeaturelessError.code))
+                continue
+            rows.append(seen[: None if most is None else most - count])
+            count += len(rows[-1])
+            pictures += 1
+            if count == most:
+                break
+    for _ in islice(waiting, done, None):
+        job.progress.step()
+    vectors = np.concatenate(rows) if rows else np.empty((0, channels), np.float32)
+    return Samples(vectors, pictures, zero, tuple(skipped))

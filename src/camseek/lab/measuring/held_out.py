@@ -1,0 +1,124 @@
+"""Whitening for an evaluation, fitted on pictures that are held out of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from camseek.backbones import Backbone
+from camseek.config import Encoding, Settings
+from camseek.datasets import GroundTruth
+from camseek.encoding.encoder import Encoder
+from camseek.encoding.whitening import Whitening, fit_whitening
+from camseek.errors import SettingsError
+from camseek.extraction.extractor import Extractor
+from camseek.indexing.finding import find_pictures
+from camseek.indexing.refitting import DEFAULT_DIMENSIONS
+from camseek.indexing.sampling import DEFAULT_SAMPLE_CLASSES, collect_samples
+from camseek.job import Job
+from camseek.lab.measuring.database import read_rows
+from camseek.names import path_text
+
+THE_SAME = "the evaluated pictures themselves"
+"""What is said of a whitening that no picture was held out for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Pictures to fit a whitening on.
+
+    Attributes:
+        paths: Their files.
+        name: What they are, for people.
+    """
+
+    paths: tuple[bytes, ...]
+    name: str
+
+
+def held_out(pictures: bytes | GroundTruth, evaluated: GroundTruth) -> HeldOut:
+    """The pictures of a folder, or of another ground truth's database.
+
+    Args:
+        pictures: The folder or the ground truth.
+        evaluated: What is measured: where its pictures are among those, the name says so.
+
+    Raises:
+        SourceError: There is no such folder, or no picture in it.
+    """
+    if isinstance(pictures, GroundTruth):
+        rows = read_rows(replace(pictures, distractors=()), pictures.queries, None)
+        paths, place = rows.expected, path_text(pictures.database)
+    else:
+        paths, place = [file.path for file in find_pictures(pictures).files], path_text(pictures)
+    own = set(read_rows(evaluated, evaluated.queries, None).paths)
+    shared = len(own.intersection(paths))
+    if shared:
+        place = f"{place}: {THE_SAME if shared == len(paths) else f'{shared} are {THE_SAME}'}"
+    return HeldOut(paths=tuple(paths), name=place)
+
+
+def fit_held_out(
+    model: Backbone,
+    pictures: HeldOut,
+    settings: Settings,
+    *,
+    dimensions: int | None = None,
+    sample_classes: int = DEFAULT_SAMPLE_CLASSES,
+    job: Job | None = None,
+) -> tuple[Whitening, str]:
+    """Fits the whitening of one encoding.
+
+    Args:
+        model: The network, loaded with the settings' layer.
+        pictures: From ``held_out``.
+        settings: Encoding, and the size of the pictures.
+        dimensions: D; None for 512, or as many as there can be.
+        sample_classes: N_pca (``cam`` only).
+        job: Threads, limits and progress.
+
+    Returns:
+        It, and what it was fitted on, for people.
+
+    Raises:
+        SettingsError: The pictures give too few vectors.
+    """
+    job = job or Job()
+    encoder = Encoder(settings.encoding, model.classifier_weights, model.classifier_bias)
+    extractor = Extractor.of(model.with_threads(1), settings.size, job.limits)
+    vectors, skipped = collect_samples(extractor, pictures.paths, encoder, top=sample_classes, job=job)
+    most = min(model.channels, len(vectors) - 1)
+    wanted = dimensions or min(DEFAULT_DIMENSIONS, most)
+    if most < 1 or wanted > most:
+        raise SettingsError(
+            f"{len(vectors)} vectors of {model.channels} channels give at most {max(most, 0)} dimensions",
+            remedy="fit the whitening on more pictures, or ask for fewer --dimensions",
+        )
+    classes = f", N_pca {sample_classes}" if settings.encoding.name == "cam" else ""
+    count = len(pictures.paths) - len(skipped)
+    note = f"{len(vectors)} vectors of {count} pictures of {pictures.name}{classes}, {wanted} dimensions"
+    return fit_whitening(vectors, dimensions=wanted), note
+
+
+def fit_each(
+    model: Backbone,
+    pictures: HeldOut,
+    settings: Settings,
+    encodings: Sequence[Encoding],
+    *,
+    dimensions: int | None,
+    sample_classes: int,
+    job: Job,
+) -> list[tuple[Whitening, str]]:
+    """A whitening for each encoding; those that differ in their number of classes share one."""
+    fitted: dict[Encoding, tuple[Whitening, str]] = {}
+    for encoding in encodings:
+        key = encoding.with_classes(1)
+        if key not in fitted:
+            fitted[key] = fit_held_out(
+                model,
+                pictures,
+                replace(settings, encoding=encoding, predefined=()),
+                dimensions=dimensions,
+                sample_classes=sample_classes,
+                job=job,
+            )
+    return [fitted[encoding.with_classes(1)] for encoding in encodings]

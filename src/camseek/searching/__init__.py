@@ -1,0 +1,25 @@
+"""The search: a plan of one first stage and later ones, the only one there is."""
+
+from camseek.searching.plan import Aggregation, Plan
+from camseek.searching.query import QueryPart, Sought
+from camseek.searching.search import Found, run
+from camseek.searching.searcher import Request, Searcher, searched, searched_many
+from camseek.searching.stages import DescribeAnew, Expand, MatchRegions, Nearest, Searching
+
+__all__ = [
+    "Aggregation",
+    "DescribeAnew",
+    "Expand",
+    "Found",
+    "MatchRegions",
+    "Nearest",
+    "Plan",
+    "QueryPart",
+    "Request",
+    "Searcher",
+    "Searching",
+    "Sought",
+    "run",
+    "searched",
+    "searched_many",
+]

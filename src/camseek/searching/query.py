@@ -1,0 +1,177 @@
+"""What is searched for: pictures or regions of one thing, read and passed through the network."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast, get_args
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from camseek.arguments import whole_numbers
+from camseek.config import RegionReading
+from camseek.encoding.activations import probabilities
+from camseek.encoding.aggregation import mean_probabilities, most_probable
+from camseek.encoding.encoder import Encoder
+from camseek.errors import FeaturelessError
+from camseek.extraction.attention import Attention, attention, view
+from camseek.extraction.extractor import Extraction, Extractor, RegionRules
+from camseek.extraction.sources import Source
+from camseek.names import path_text
+from camseek.numerics import F32, I64, is_usable, l2_normalise
+from camseek.results import Box, View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryPart:
+    """A picture of the thing sought, or a region of one.
+
+    Attributes:
+        picture: A file's name, an open binary file, its content, a PIL image or an array of pixels.
+        region: The box of the thing, pixels of the upright picture, half-open; None for all of it.
+
+    Raises:
+        ValueError: The region is not four whole numbers.
+    """
+
+    picture: Source
+    region: Box | None = None
+
+    def __post_init__(self) -> None:
+        if self.region is not None:
+            object.__setattr__(self, "region", _box(self.region))
+
+
+class Sought:
+    """The query: one part or several of one thing. Descriptors that were made once are remembered.
+
+    Attributes:
+        parts: At least one.
+        scores: (1, classes), float32: one part's logits; of several, the logarithms of the means of their
+            probabilities.
+    """
+
+    parts: tuple[Extraction, ...]
+    scores: Float32[F32, "1 classes"]
+
+    def __init__(self, parts: Sequence[Extraction]) -> None:
+        """Puts parts of one thing together."""
+        scores = np.concatenate([part.inside.scores for part in parts])
+        if len(parts) > 1 and scores.shape[1]:
+            mean = mean_probabilities(probabilities(scores))
+            scores = np.log(np.maximum(mean, np.finfo(np.float32).tiny))[None]
+        self.parts = tuple(parts)
+        self.scores = scores[:1]
+        self._known: dict[Hashable, F32] = {}
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        names = [path_text(part.name) for part in self.parts if part.name is not None]
+        return ", ".join(names) if len(names) == len(self.parts) else "the query"
+
+    def classes(self, count: int) -> tuple[int, ...]:
+        """Ids of the query's most probable classes."""
+        return tuple(most_probable(self.scores, count)[0].tolist())
+
+    def descriptor(self, encoder: Encoder, classes: Sequence[int] | None = None) -> Float32[F32, " D"]:
+        """The normalised sum of the parts' descriptors; of one part its own.
+
+        Args:
+            encoder: What describes it.
+            classes: The classes to sum (``cam`` only); None for each part's own, or the predefined ones.
+
+        Raises:
+            FeaturelessError: The network sees nothing in it.
+        """
+        key = encoder.key, None if classes is None else tuple(classes)
+        if key not in self._known:
+            self._known[key] = self._describe(encoder, classes)
+        return self._known[key]
+
+    def _describe(self, encoder: Encoder, classes: Sequence[int] | None) -> Float32[F32, " D"]:
+        wanted = None if classes is None else np.array(classes, np.int64)[None]
+        found = np.concatenate([_described(encoder, part, wanted) for part in self.parts])
+        descriptor = found[0] if len(found) == 1 else l2_normalise(found.sum(axis=0))
+        if not is_usable(descriptor):
+            raise FeaturelessError(
+                f"the network sees nothing in {self.name}", remedy="use a larger region or another picture"
+            )
+        return descriptor
+
+    def attention(self, attend: Sequence[int]) -> Attention:
+        """What to look for in the hits: the classes the user named, or those the network sees."""
+        if attend:
+            return Attention(np.array(attend, np.int64), np.ones(len(attend), np.float32))
+        return attention(self.scores)
+
+
+def _described(encoder: Encoder, part: Extraction, classes: Int64[I64, "1 C"] | None) -> Float32[F32, "1 D"]:
+    if classes is None and encoder.encoding.name == "cam":
+        classes = encoder.classes(part.inside)  # the region's, wherever its scores come from
+    return encoder.describe(part.activations, part.cells, classes=classes)
+
+
+def read_query(extractor: Extractor, parts: Sequence[QueryPart], reading: RegionReading) -> Sought:
+    """Reads the pictures of a query and passes them through the network.
+
+    Raises:
+        PictureError: One cannot be used.
+        RegionError: A region is empty, reversed or outside its picture.
+    """
+    rules = RegionRules(reading=reading)
+    return Sought([extractor.extract(part.picture, part.region, rules) for part in parts])
+
+
+def query_views(
+    extractor: Extractor, parts: Sequence[QueryPart], sought: Sought, wanted: Attention
+) -> tuple[View, ...]:
+    """Each part's whole picture with the heat map."""
+    whole = [
+        # Of a crop only the region's pixels were looked at.
+        seen if seen.region is None or seen.cells is not None else extractor.extract(part.picture)
+        for part, seen in zip(parts, sought.parts, strict=True)
+    ]
+    return tuple(view(extractor.model, seen, wanted) for seen in whole)
+
+
+def query_parts(query: Any, region: Any = None) -> tuple[QueryPart, ...]:
+    """The parts of a query as people give it: a picture, or several parts of one thing.
+
+    Raises:
+        ValueError: There is no part, or a region beside several.
+        TypeError: Something among several is no ``QueryPart``.
+    """
+    if isinstance(query, QueryPart):
+        query = (query,)
+    if not isinstance(query, list | tuple):
+        return (QueryPart(query, region),)
+    given = cast("Sequence[Any]", query)
+    if not given:
+        raise ValueError("a query is at least one picture, and here is none")
+    if region is not None:
+        raise ValueError("several pictures have a region each, in their QueryPart; none goes beside them")
+    for part in given:
+        if not isinstance(part, QueryPart):
+            raise TypeError(
+                f"several pictures of one thing are QueryPart, not {type(part).__name__}; for queries of "
+                "their own use search_many"
+            )
+    return tuple(given)
+
+
+def require_reading(reading: str) -> None:
+    """Refuses a reading of regions that there is not.
+
+    Raises:
+        ValueError: There is none of the name.
+    """
+    if reading not in get_args(RegionReading):
+        raise ValueError(f"there is no region reading {reading!r}")
+
+
+def _box(region: Any) -> Box:
+    try:
+        x1, y1, x2, y2 = whole_numbers(region, "corner")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a region is four whole numbers x1, y1, x2, y2, not {region!r}") from error
+    return x1, y1, x2, y2

@@ -1,0 +1,362 @@
+"""From a query as people give it to hits as people read them."""
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count, islice
+from typing import Any, TypeVar
+
+import numpy as np
+
+from camseek.arguments import whole_number
+from camseek.config import RegionReading
+from camseek.errors import (
+    CamseekError,
+    CollectionChangedError,
+    CorruptCollectionError,
+    FeaturelessError,
+    PictureError,
+    RegionError,
+)
+from camseek.extraction.attention import class_scores
+from camseek.extraction.describer import Describer, Describers
+from camseek.extraction.extractor import Extractor, FileMaps, MapSource
+from camseek.extraction.sources import content_of
+from camseek.job import Job
+from camseek.names import absolute
+from camseek.results import Box, Hit, Query, QueryPicture, SearchResult, Skipped, View
+from camseek.searching.looks import BoxLook, Unreadable, ViewLook, digest
+from camseek.searching.plan import Plan
+from camseek.searching.query import QueryPart, Sought, query_parts, query_views, read_query
+from camseek.searching.search import Found, run
+from camseek.searching.stages import Candidates, Searching, Step
+from camseek.searching.stored import StoredDatabase
+from camseek.store import Collection, Profile, Ranking, StoredPicture, Traces
+
+# So many of the query's classes are told; the descriptor may sum more.
+_TOLD_CLASSES = 5
+# So often a search is done again because the collection changed under it; then its error is told.
+_TRIES = 3
+# Queries that are compared in one go.
+_TOGETHER = 32
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to search.
+
+    Attributes:
+        plan: The stages.
+        reading: How a query's region is read.
+        top: How many hits at most, 1 or more.
+        boxes: Box where the network looks for the query's classes in each hit; reads the hits' files.
+        without_self: Leave the query's own pictures out, known by their content.
+        views: Keep the pictures and heat maps, for a report.
+
+    Raises:
+        ValueError: ``top`` is below 1.
+        TypeError: ``plan`` is no plan, or ``top`` no whole number.
+    """
+
+    plan: Plan
+    reading: RegionReading
+    top: int
+    boxes: bool
+    without_self: bool
+    views: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "top", whole_number(self.top, "top"))
+        if self.top < 1:
+            raise ValueError(f"top is {self.top}, below 1")
+        given: Any = self.plan
+        if not isinstance(given, Plan):
+            raise TypeError(f"a plan is a camseek.Plan, not {given!r}")
+
+    def to_json(self, parts: Sequence[QueryPart]) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "region_reading": self.reading if any(part.region for part in parts) else None,
+            "top": self.top,
+            "plan": self.plan.to_json(),
+            "boxes": self.boxes,
+            "without_self": self.without_self,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """A query that was read, the plan bound to it, the records of its own pictures; what that took."""
+
+    parts: tuple[QueryPart, ...]
+    sought: Sought
+    steps: tuple[Step, ...]
+    own: frozenset[int]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Searcher:
+    """Searches a collection whose descriptors are those of one moment.
+
+    Attributes:
+        collection: The collection.
+        profile: What its descriptors are made with; where that has changed, a search says so.
+        describer: Describes queries.
+        looker: Gives the same for candidates, one thread a pass; asked where pictures are seen again.
+        job: Threads and progress.
+        maps: Where the maps of stored pictures come from, for what sees pictures: their files.
+    """
+
+    collection: Collection
+    profile: Profile
+    describer: Describer
+    looker: Callable[[], Describer]
+    job: Job
+    maps: Callable[[Extractor, Traces], MapSource] = FileMaps
+
+    def search(self, parts: Sequence[QueryPart], request: Request) -> SearchResult:
+        """Finds the pictures that show the same thing.
+
+        Raises:
+            CollectionChangedError: A whitening was fitted, or a picture left, so that it must be done again.
+            CamseekError: As ``Engine.search``.
+        """
+        return self._finish(self._asked(self.describer, parts, request), request, {})
+
+    def search_many(
+        self, queries: Sequence[Sequence[QueryPart]], request: Request
+    ) -> list[SearchResult | Skipped]:
+        """Searches with several queries: they are read beside each other, and compared in one go.
+
+        Returns:
+            For each query what was found, or why it cannot be used.
+
+        Raises:
+            CollectionChangedError, CollectionError: As ``search``.
+        """
+        quiet = replace(self, job=self.job.quiet())
+        # Images and open files are read here: threads would read one that stands in several queries at once.
+        known: dict[int, bytes] = {}
+        read = [_content_of(parts, known) for parts in queries]
+        asked = list(quiet.job.map(partial(self._try_asked, self.looker(), request), read))
+        usable = [item for item in asked if isinstance(item, _Asked)]
+        ranked = self._ranked(usable, request)
+        found: list[SearchResult | Skipped] = []
+        self.job.progress.start(len(asked))
+        for item in asked:
+            self.job.check()
+            found.append(item if isinstance(item, Skipped) else quiet._finish(item, request, ranked))
+            self.job.progress.step()
+        return found
+
+    def _try_asked(
+        self, describer: Describer, request: Request, parts: "Sequence[QueryPart] | Skipped"
+    ) -> "_Asked | Skipped":
+        if isinstance(parts, Skipped):
+            return parts
+        try:
+            return self._asked(describer, parts, request)
+        except (PictureError, RegionError, FeaturelessError) as error:
+            return _skipped(parts, error)
+
+    def _ranked(self, asked: "Sequence[_Asked]", request: Request) -> dict[bytes, Ranking]:
+        """The nearest pictures of each query, by the digest of its descriptor."""
+        reach = request.plan.reach(request.top)
+        if not asked or reach is None:
+            return {}
+        # Whatever is left out of one query's ranking, as many are there.
+        most = reach + max(len(item.own) for item in asked)
+        queries = [item.steps[0].terms.descriptor for item in asked]
+        found = self.collection.vectors.nearest(np.stack(queries), most, generation=self.profile.generation)
+        return dict(zip(map(digest, queries), found, strict=True))
+
+    def _asked(self, describer: Describer, parts: Sequence[QueryPart], request: Request) -> "_Asked":
+        """Reads a query and binds the plan to it."""
+        started = time.perf_counter()
+        request.plan.require(describer.model)
+        sought = read_query(describer.extractor, parts, request.reading)
+        steps = request.plan.bind(sought, describer.encoder)
+        return _Asked(tuple(parts), sought, steps, self._own(sought), time.perf_counter() - started)
+
+    def _finish(self, asked: "_Asked", request: Request, ranked: Mapping[bytes, Ranking]) -> SearchResult:
+        """Goes through the stages, and tells what was found."""
+        started = time.perf_counter()
+        plan, sought, parts = request.plan, asked.sought, asked.parts
+        wanted = sought.attention(plan.attend)
+        boxed = request.boxes or request.views
+        looks = [step.look for step in asked.steps if step.look is not None]
+        # A plain search never loads the second network.
+        looker = self.looker() if boxed or looks else self.describer
+        box = BoxLook(looker.model, wanted) if boxed else None
+        database = StoredDatabase(
+            self.collection,
+            self.profile.generation,
+            self.maps(looker.extractor, self.collection.traces),
+            [*looks, *([box] if box else [])],
+            self.job,
+            ranked,
+        )
+        without = asked.own if request.without_self else frozenset[int]()
+        search = Searching(database, plan.reach(request.top), without, asked.own)
+        outcome = run(plan, asked.steps, search)
+        pictures = self._pictures(outcome.candidates.first(request.top))
+        records = [picture.record for _, picture in pictures]
+        # Views first: what is seen for its view is boxed by the way.
+        shown = ViewLook(looker.model, wanted)
+        views = _views(database.quiet(), shown, records) if request.views else ()
+        boxes: list[tuple[Box | None, str | None]] = [(None, None)] * len(records)
+        if box is not None:
+            boxes = _boxes(database.quiet(), box, outcome.candidates, records)
+        return SearchResult(
+            query=Query(
+                tuple(QueryPicture(part.name, part.region, part.picture.size) for part in sought.parts),
+                class_scores(self.describer.model, sought.scores, _TOLD_CLASSES),
+            ),
+            collection=self.collection.address,
+            settings={
+                **self.profile.settings.to_json(),
+                "model": self.profile.model,
+                **request.to_json(parts),
+            },
+            seconds=asked.seconds + time.perf_counter() - started,
+            searched=outcome.stages[0].pictures,
+            hits=tuple(map(partial(_hit, outcome), count(1), pictures, boxes)),
+            stages=outcome.stages,
+            query_views=query_views(self.describer.extractor, parts, sought, wanted) if request.views else (),
+            views=views,
+        )
+
+    def _own(self, sought: Sought) -> frozenset[int]:
+        """The records of the query's own pictures."""
+        found = (self.collection.catalogue.find(part.content) for part in sought.parts)
+        return frozenset(record for record in found if record is not None)
+
+    def _pictures(self, records: Sequence[int]) -> list[tuple[int, StoredPicture]]:
+        """The pictures of records that were found, and their places; one that has left since is no hit.
+
+        Raises:
+            CorruptCollectionError: One has a descriptor, but no picture or no file.
+        """
+        with self.collection.snapshot():
+            pictures = self.collection.catalogue.pictures(records)
+            lost = [record for record in records if record not in pictures or not pictures[record].paths]
+            there = set(self.collection.vectors.records().tolist()) if lost else set[int]()
+        if there.intersection(lost):
+            raise CorruptCollectionError(
+                f"{self.collection.address} is damaged: a descriptor has no picture or no file",
+                remedy="restore it from a copy, or index the pictures into a new collection",
+            )
+        return [(place, pictures[record]) for place, record in enumerate(records) if record not in lost]
+
+
+def searched(
+    collection: Collection, describers: Describers, job: Job, parts: Sequence[QueryPart], request: Request
+) -> SearchResult:
+    """One search of a collection as it is now; done again where that changes under it.
+
+    Raises:
+        CollectionChangedError: It changes all the time.
+        CamseekError: As ``Engine.search``.
+    """
+    return _tried(lambda: _searcher(collection, describers, job).search(parts, request))
+
+
+def searched_many(
+    collection: Collection, describers: Describers, job: Job, queries: Iterator[Any], request: Request
+) -> Generator[SearchResult | Skipped]:
+    """Searches of a collection, some queries at a time; they are as people give them."""
+    while some := [query_parts(query) for query in islice(queries, _TOGETHER)]:
+        yield from _tried(partial(_search_some, collection, describers, job, some, request))
+
+
+def _search_some(
+    collection: Collection,
+    describers: Describers,
+    job: Job,
+    queries: Sequence[Sequence[QueryPart]],
+    request: Request,
+) -> list[SearchResult | Skipped]:
+    return _searcher(collection, describers, job).search_many(queries, request)
+
+
+def _searcher(collection: Collection, describers: Describers, job: Job) -> Searcher:
+    profile = describers.profile()
+    looker = partial(describers.of, profile, single=True)
+    return Searcher(collection, profile, describers.of(profile, single=False), looker, job)
+
+
+def _tried(search: Callable[[], Result]) -> Result:
+    """A search, done again where the collection changed under it."""
+    for _ in range(_TRIES - 1):
+        with suppress(CollectionChangedError):
+            return search()
+    return search()
+
+
+def _content_of(parts: Sequence[QueryPart], known: dict[int, bytes]) -> "Sequence[QueryPart] | Skipped":
+    """Parts whose pictures are names or contents, which threads may read; or why there are none."""
+    read: list[QueryPart] = []
+    for part in parts:
+        picture = part.picture
+        if not isinstance(picture, str | os.PathLike | bytes):
+            try:
+                picture = known[id(picture)] = known.get(id(picture)) or content_of(picture)
+            except PictureError as error:
+                return _skipped(parts, error)
+        read.append(replace(part, picture=picture))
+    return read
+
+
+def _skipped(parts: Sequence[QueryPart], error: CamseekError) -> Skipped:
+    """Why a query cannot be used; by its first name, if it has one."""
+    names = [part.picture for part in parts if isinstance(part.picture, str | os.PathLike)]
+    return Skipped(absolute(names[0]) if names else b"", error.message, error.code)
+
+
+def _views(database: StoredDatabase, look: ViewLook, records: Sequence[int]) -> tuple[View | None, ...]:
+    """Each hit's picture with the heat map, or None where it cannot be seen."""
+    return tuple(None if isinstance(item, Unreadable) else item for item in database.look(look, records))
+
+
+def _boxes(
+    database: StoredDatabase, look: BoxLook, candidates: Candidates, records: Sequence[int]
+) -> "list[tuple[Box | None, str | None]]":
+    """A box for each hit, or why there is none; what was seen on the way is not looked at again."""
+    found: list[tuple[Box | None, str | None]] = []
+    for record, answer in zip(records, database.look(look, records), strict=True):
+        region = candidates.detail(record).region
+        if isinstance(answer, Unreadable):
+            found.append((None, answer.reason))
+        else:
+            found.append((region.box, None) if region else answer)
+    return found
+
+
+def _hit(
+    outcome: Found,
+    rank: int,
+    found: tuple[int, StoredPicture],
+    box: "tuple[Box | None, str | None]",
+) -> Hit:
+    candidates, (place, picture) = outcome.candidates, found
+    score = float(candidates.scores[place])
+    detail = candidates.judged(picture.record, score)
+    return Hit(
+        rank=rank,
+        record=picture.record,
+        paths_bytes=picture.paths,
+        score=score,
+        scored_by=detail.by or candidates.by,
+        size=picture.size,
+        box=box[0],
+        box_reason=box[1],
+        kept=detail.kept,
+        evidence=detail.evidence,
+        verdict=detail.verdict,
+    )

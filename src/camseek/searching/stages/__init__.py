@@ -1,0 +1,36 @@
+"""The stages of a search, a module each; ``base`` says what a stage is."""
+
+from camseek.searching.stages.base import (
+    Candidates,
+    Detail,
+    FirstStage,
+    LaterStage,
+    OwnEntry,
+    RegionMatch,
+    Searching,
+    Step,
+    Terms,
+    Told,
+)
+from camseek.searching.stages.describe_anew import DescribeAnew
+from camseek.searching.stages.expand import Expand
+from camseek.searching.stages.match_regions import MatchRegions, RegionLook
+from camseek.searching.stages.nearest import Nearest
+
+__all__ = [
+    "Candidates",
+    "DescribeAnew",
+    "Detail",
+    "Expand",
+    "FirstStage",
+    "LaterStage",
+    "MatchRegions",
+    "Nearest",
+    "OwnEntry",
+    "RegionLook",
+    "RegionMatch",
+    "Searching",
+    "Step",
+    "Terms",
+    "Told",
+]

@@ -1,0 +1,122 @@
+"""A collection as one search sees it."""
+
+from collections.abc import Collection as Set
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from camseek.errors import CollectionChangedError
+from camseek.extraction.extractor import MapSource
+from camseek.job import Job
+from camseek.numerics import F32, I64
+from camseek.searching.looks import Look, LookSet, Unreadable, digest
+from camseek.store import Collection, Ranking, StoredPicture
+
+# A ranking of all pictures has no more than this.
+_ALL = 2**62
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredDatabase:
+    """A collection's pictures (the ``Database`` interface), for one search.
+
+    No lock is held while a picture is seen.
+
+    Attributes:
+        collection: The collection.
+        generation: Of the descriptors that the query was made for.
+        maps: Where the maps of its pictures come from.
+        looks: What the plan's stages will want to know: a picture is seen once for all of it.
+        job: Threads and progress.
+        ranked: The nearest of all pictures to some descriptors, by their digests: enough of them whatever is
+            left out.
+    """
+
+    collection: Collection
+    generation: int
+    maps: MapSource
+    looks: Sequence[Look]
+    job: Job
+    ranked: Mapping[bytes, Ranking] = field(default_factory=dict[bytes, Ranking])
+    _seen: dict[int, dict[Hashable, Any] | Unreadable] = field(
+        default_factory=dict[int, dict[Hashable, Any] | Unreadable]
+    )
+
+    def quiet(self) -> "StoredDatabase":
+        """The same, with what was seen so far, and nobody told."""
+        return replace(self, job=self.job.quiet())
+
+    def nearest(self, descriptor: Float32[F32, " D"], count: int | None, without: Set[int]) -> Ranking:
+        """The records nearest to a descriptor.
+
+        Raises:
+            CollectionChangedError: A whitening was fitted meanwhile.
+        """
+        known = self.ranked.get(digest(descriptor)) if self.ranked and count is not None else None
+        if known is not None:
+            left = ~np.isin(known.records, list(without))
+            out = sum(map(self._has_descriptor, without))
+            return Ranking(known.records[left][:count], known.scores[left][:count], known.compared - out)
+        wanted = _ALL if count is None else count
+        return self.collection.vectors.nearest(
+            descriptor[None], wanted, without=without, generation=self.generation
+        )[0]
+
+    def _has_descriptor(self, record: int) -> bool:
+        try:
+            return len(self.collection.vectors.of(np.array([record]), generation=self.generation)) == 1
+        except KeyError:
+            return False
+
+    def descriptors(self, records: Int64[I64, " N"]) -> Float32[F32, "N D"]:
+        """The stored descriptors of records.
+
+        Raises:
+            CollectionChangedError: A whitening was fitted meanwhile, or a picture has gone.
+        """
+        try:
+            return self.collection.vectors.of(records, generation=self.generation)
+        except KeyError as error:
+            raise CollectionChangedError(
+                f"a picture left {self.collection.address} during the search", remedy="search again"
+            ) from error
+
+    def look(self, look: Look, records: Sequence[int]) -> list[Any]:
+        """The answers to a question about pictures."""
+        missing = [record for record in dict.fromkeys(records) if not self._knows(record, look.key)]
+        if missing:
+            pictures = self.collection.catalogue.pictures(missing)
+            self.job.progress.start(len(missing))
+            every, alone = LookSet([*self.looks, look]), LookSet([look])
+            work = [
+                (record, pictures.get(record), alone if record in self._seen else every) for record in missing
+            ]
+            for record, answers in self.job.map(self._see, work):
+                self.job.progress.step()
+                known = self._seen.get(record)
+                if isinstance(answers, dict) and isinstance(known, dict):
+                    answers = known | answers
+                self._seen[record] = answers
+        return [self._answer(record, look.key) for record in records]
+
+    def _see(
+        self, work: tuple[int, StoredPicture | None, LookSet]
+    ) -> tuple[int, dict[Hashable, Any] | Unreadable]:
+        record, picture, looks = work
+        if picture is None:
+            return record, Unreadable("it has left the collection")
+        seen = self.maps.maps(picture)
+        if isinstance(seen, str):
+            return record, Unreadable(seen)
+        return record, looks.see(seen)
+
+    def _knows(self, record: int, key: Hashable) -> bool:
+        known = self._seen.get(record)
+        return known is not None and (isinstance(known, Unreadable) or key in known)
+
+    def _answer(self, record: int, key: Hashable) -> Any:
+        known = self._seen[record]
+        return known if isinstance(known, Unreadable) else known[key]

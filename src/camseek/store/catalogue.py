@@ -1,0 +1,132 @@
+"""The pictures of a collection in a folder, and what is told of the whole."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from camseek.numerics import I64
+from camseek.results import Skipped
+from camseek.store.database import DATABASE, STORED
+from camseek.store.meta import refit_of
+from camseek.store.reader import Reader
+from camseek.store.records import ADDED_BY_HAND, CollectionInfo, StoredPicture
+from camseek.store.traces import FolderTraces
+
+# Faults that no foreign key can name.
+_ORPHANS = {
+    "pictures without a file": "SELECT count(*) FROM pictures WHERE id NOT IN (SELECT picture FROM files)",
+    "files that no root claims": "SELECT count(*) FROM files WHERE path NOT IN (SELECT path FROM claims)",
+}
+
+
+class FolderCatalogue:
+    """The pictures of a folder collection (the ``Catalogue`` interface)."""
+
+    def __init__(self, reader: Reader, traces: FolderTraces) -> None:
+        self._reader = reader
+        self._traces = traces
+
+    def count(self) -> int:
+        """How many pictures there are."""
+        return self._count("pictures")
+
+    def records(self) -> Int64[I64, " N"]:
+        """The records of all pictures, featureless ones too, ascending."""
+        rows = self._reader.query("SELECT id FROM pictures ORDER BY id", kinds=(int,))
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def pictures(self, records: Sequence[int]) -> dict[int, StoredPicture]:
+        """The pictures of these records; one that has gone is left out."""
+        names: dict[int, list[bytes]] = {}
+        found: dict[int, StoredPicture] = {}
+        with self._reader.snapshot():
+            sql = "SELECT picture, path FROM files WHERE picture IN (RECORDS) ORDER BY path"
+            for record, path in self._reader.query_of(sql, records, kinds=(int, bytes)):
+                names.setdefault(record, []).append(path)
+            sql = "SELECT id, content, width, height FROM pictures WHERE id IN (RECORDS)"
+            for record, content, width, height in self._reader.query_of(
+                sql, records, kinds=(int, bytes, int, int)
+            ):
+                found[record] = StoredPicture(record, content, (width, height), tuple(names.get(record, ())))
+        return found
+
+    def find(self, content: bytes) -> int | None:
+        """The record of a content, or None."""
+        rows = self._reader.query("SELECT id FROM pictures WHERE content = ?", (content,), (int,))
+        return rows[0][0] if rows else None
+
+    def info(self) -> CollectionInfo:
+        """Counts, sizes and settings."""
+        reader = self._reader
+        with reader.snapshot():
+            pictures = self.count()
+            claims = dict(reader.query("SELECT root, count(*) FROM claims GROUP BY root"))
+            sql = "SELECT DISTINCT path, reason, code FROM skipped ORDER BY path"
+            skipped = [Skipped(*row) for row in reader.query(sql, kinds=(bytes, str, str))]
+            roots = reader.query("SELECT id, path FROM roots ORDER BY path", kinds=(int, bytes))
+            return CollectionInfo(
+                address=reader.address,
+                profile=reader.profile,
+                format_version=reader.format_version,
+                created=reader.meta()["created"],
+                pictures=pictures,
+                files=self._count("files"),
+                featureless=pictures - self._count("descriptors"),
+                skipped=skipped,
+                roots={path: claims.get(root, 0) for root, path in roots if root != ADDED_BY_HAND},
+                added_by_hand=claims.get(ADDED_BY_HAND, 0),
+                bytes=sum(map(_bytes_of, reader.folder.glob(f"{DATABASE}*"))),
+                traces=self._traces.kinds(),
+            )
+
+    def _count(self, table: str) -> int:
+        return self._reader.query(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608  # names from above
+
+    def check(self) -> list[str]:
+        """Reads everything; each fault in a sentence, none when the collection is sound."""
+        reader = self._reader
+        with reader.snapshot():
+            faults = [
+                f"the database: {row[0]}"
+                for row in reader.query("PRAGMA integrity_check(20)")
+                if row[0] != "ok"
+            ]
+            if faults:
+                return faults
+            for table, _, parent, _ in reader.query("PRAGMA foreign_key_check"):
+                faults.append(f"a row of {table} points to a row of {parent} that is not there")
+            for kind, sql in _ORPHANS.items():
+                if number := reader.query(sql)[0][0]:
+                    faults.append(f"{number} {kind}")
+            faults += self._faulty_descriptors("descriptors", "descriptor", reader.profile.dimensions)
+            if refit := refit_of(reader.address, reader.meta()):
+                faults += self._faulty_descriptors("refit", "unfinished descriptor", refit.dimensions)
+            faults += self._traces.faults()
+            return faults
+
+    def _faulty_descriptors(self, table: str, name: str, dimensions: int) -> Iterator[str]:
+        length = dimensions * STORED.itemsize
+        after = 0
+        sql = (
+            f"SELECT picture, vector, crc FROM {table} "  # noqa: S608  # names from above
+            "WHERE picture > ? AND vector IS NOT NULL ORDER BY picture LIMIT 4096"
+        )
+        while rows := self._reader.query(sql, (after,), (int, bytes, int)):
+            after = rows[-1][0]
+            for record, vector, crc in rows:
+                if len(vector) != length:
+                    yield f"the {name} of record {record} has {len(vector)} bytes, not {length}"
+                elif zlib.crc32(vector) != crc:
+                    yield f"the {name} of record {record} has another checksum than when it was written"
+                elif not abs(float(np.linalg.norm(np.frombuffer(vector, STORED).astype(float))) - 1) < 0.01:
+                    yield f"the {name} of record {record} is not of unit length"
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # a log that its last user has just taken away

@@ -1,0 +1,225 @@
+"""Reading the database of a collection in a folder: one connection, which threads share."""
+
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from camseek.errors import CollectionChangedError, NoCollectionError, StorageError
+from camseek.store.database import (
+    DATABASE,
+    DISK_ERRORS,
+    open_database,
+    primary_code,
+    translated,
+    typed,
+)
+from camseek.store.meta import profile_of
+from camseek.store.records import Profile
+
+
+class Reader:
+    """A connection for reading.
+
+    Readers see one moment and are never blocked by the writer (SQLite's write-ahead log). Threads take turns
+    with the connection, statement by statement, or for the length of a ``snapshot``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Opens an existing collection.
+
+        Raises:
+            NoCollectionError: There is none.
+            CollectionVersionError: A later camseek made it.
+            CorruptCollectionError: Its file is damaged.
+            StorageError: It cannot be read.
+        """
+        self._folder = folder
+        self._lock = threading.RLock()
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._require_database()
+        try:
+            with translated(self.address):
+                self._database = self._connect()
+                try:
+                    self._version: int = self._database.execute("PRAGMA data_version").fetchone()[0]
+                    meta = self.meta()
+                    self._profile = profile_of(self.address, meta)
+                    self._format: int = meta["format_version"]
+                except BaseException:
+                    self._database.close()
+                    raise
+        except BaseException:
+            self._drop_copy()
+            raise
+
+    @property
+    def folder(self) -> Path:
+        """Where the database lies."""
+        return self._folder
+
+    @property
+    def address(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    @property
+    def profile(self) -> Profile:
+        """What the descriptors were made with when a snapshot was last taken."""
+        return self._profile
+
+    @property
+    def format_version(self) -> int:
+        """The format that the file had when a snapshot was last taken."""
+        return self._format
+
+    @property
+    def version(self) -> int:
+        """Inside a snapshot: a number that is another whenever the content is."""
+        return self._version
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        with self._lock:
+            self._database.close()
+            self._drop_copy()
+
+    # -- opening ------------------------------------------------------------------------------------------
+
+    def _require_database(self) -> None:
+        try:
+            # Not Path.is_file, which may take a folder one may not enter for an empty one.
+            found = stat.S_ISREG(os.stat(self._folder / DATABASE).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            found = False
+        except OSError as error:
+            raise StorageError(
+                f"cannot read {self.address}: {error.strerror}", remedy="check that you may read it"
+            ) from error
+        if not found:
+            what = "is not a collection" if self._folder.exists() else "does not exist"
+            raise NoCollectionError(
+                f"{self.address} {what}", remedy="make one with: camseek index PHOTOS --collection COLLECTION"
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        """Opens for reading, by the gentlest way that works.
+
+        A connection that may write tidies up after a killed writer; one that may not needs the log's index,
+        and where nobody can make that (a full disk, too), the log is either empty (the file alone is the
+        truth) or read from a private copy.
+        """
+        path = self._folder / DATABASE
+        log = self._folder / f"{DATABASE}-wal"
+        writable = os.access(path, os.W_OK) and os.access(self._folder, os.W_OK)
+        for mode in ("rw", "ro") if writable else ("ro",):
+            try:
+                database = open_database(path, f"mode={mode}")
+            except sqlite3.OperationalError as error:
+                if primary_code(error) not in DISK_ERRORS or not os.access(path, os.R_OK):
+                    raise
+            else:
+                database.execute("PRAGMA query_only = 1")
+                return database
+        if log.exists() and log.stat().st_size > 0:
+            try:
+                self._copy = tempfile.TemporaryDirectory(prefix="camseek-")
+                for part in (path, log):
+                    shutil.copy(part, self._copy.name)
+            except OSError as error:
+                raise StorageError(
+                    f"cannot copy the log of {self.address}: {error.strerror}",
+                    remedy="free space, or let a user who may write there open it once",
+                ) from error
+            return open_database(Path(self._copy.name) / DATABASE, "mode=rw")
+        return open_database(path, "mode=ro&immutable=1")
+
+    def _drop_copy(self) -> None:
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    def query(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] = ()) -> list[Any]:
+        """The rows of a query; of these types, where any are given.
+
+        Raises:
+            CorruptCollectionError: The file is damaged, or a value has another type.
+            StorageError: It cannot be read.
+        """
+        with self._lock, translated(self.address):
+            rows = self._database.execute(sql, values).fetchall()
+        return typed(self.address, rows, *kinds) if kinds else rows
+
+    def query_of(
+        self, sql: str, records: Sequence[int], values: Sequence[Any] = (), kinds: Sequence[type] = ()
+    ) -> Iterator[Any]:
+        """The rows of a query of these records, some hundred at a time.
+
+        Args:
+            sql: The query; ``RECORDS`` in it stands for a list of records.
+            records: The records.
+            values: What other question marks stand for; they come first.
+            kinds: As in ``query``.
+        """
+        for start in range(0, len(records), _CHUNK):
+            some = [int(record) for record in records[start : start + _CHUNK]]
+            yield from self.query(sql.replace("RECORDS", ",".join("?" * len(some))), (*values, *some), kinds)
+
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        """What is read inside belongs to one moment, and ``profile``, too. Other threads wait meanwhile."""
+        with self._lock:
+            if self._database.in_transaction:
+                yield
+                return
+            self.query("BEGIN")
+            try:
+                self._refresh()
+                yield
+            finally:
+                self.query("COMMIT")
+
+    def meta(self) -> dict[str, Any]:
+        """What the collection says of itself."""
+        return dict(self.query("SELECT key, value FROM meta"))
+
+    def require(self, generation: int | None) -> None:
+        """Makes sure that the descriptors of this moment are of this generation; None: of any.
+
+        Raises:
+            CollectionChangedError: They are not.
+        """
+        if generation not in (None, self._profile.generation):
+            raise changed(self.address)
+
+    def _refresh(self) -> None:
+        """Brings the profile in line with the moment that is being read."""
+        # SQLite's number for what other connections have written; this one writes nothing.
+        version = self.query("PRAGMA data_version")[0][0]
+        if version == self._version:
+            return
+        rows = self.query("SELECT key, value FROM meta WHERE key IN ('generation', 'format_version')")
+        # Format 1 had no generations.
+        now = {"generation": 0, **dict(rows)}
+        if now != {"generation": self._profile.generation, "format_version": self._format}:
+            meta = self.meta()
+            self._profile, self._format = profile_of(self.address, meta), meta["format_version"]
+        self._version = version
+
+
+_CHUNK = 500
+
+
+def changed(address: str) -> CollectionChangedError:
+    """The error for descriptors that were replaced between two looks at them."""
+    return CollectionChangedError(
+        f"{address} was fitted with another whitening while it was being read", remedy="do it again"
+    )

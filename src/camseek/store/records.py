@@ -1,0 +1,245 @@
+"""What is stored and what is told of it: plain values."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from jaxtyping import Float32, Float64, Int64
+
+from camseek.config import Settings
+from camseek.names import path_json, path_text
+from camseek.numerics import F32, F64, I64
+from camseek.results import Size, Skipped
+
+ADDED_BY_HAND = 0
+"""The root of files that ``add`` brought: no folder reconciles them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhiteningNote:
+    """What a collection's whitening was fitted on.
+
+    Attributes:
+        folder: The folder of the pictures; None for the collection's own.
+        pictures: Pictures that gave samples.
+        samples: Vectors it was fitted on.
+        sample_classes: N_pca, the classes of each picture that gave class vectors; None for an encoding that
+            has none.
+        channels: Length of a vector before it.
+        dimensions: Length of a vector after it.
+        fitted: When, UTC.
+        checksum: SHA-256 of the matrix, hexadecimal.
+    """
+
+    folder: bytes | None
+    pictures: int
+    samples: int
+    sample_classes: int | None
+    channels: int
+    dimensions: int
+    fitted: str
+    checksum: str
+
+    def __str__(self) -> str:
+        """One line for people."""
+        of = "the collection's own" if self.folder is None else path_text(self.folder)
+        classes = "" if self.sample_classes is None else f", {self.sample_classes} classes each"
+        return (
+            f"{self.channels} to {self.dimensions} dimensions, fitted {self.fitted} on {self.samples} "
+            f"samples of {self.pictures} pictures ({of}{classes}), checksum {self.checksum[:12]}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON; ``from_json`` reads them back."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"folder": None if self.folder is None else path_json(self.folder)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "WhiteningNote":
+        """Reads what ``to_json`` gave.
+
+        Raises:
+            ValueError, TypeError, KeyError: It did not give this.
+        """
+        values, folder = dict(data), data["folder"]
+        if folder is not None:
+            coded = folder.get("path_bytes")
+            values["folder"] = folder["path"].encode() if coded is None else base64.b64decode(coded)
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What every descriptor of a collection was made with.
+
+    Attributes:
+        model: The model's name, for people.
+        model_checksum: SHA-256 of its file, hexadecimal.
+        settings: How pictures become descriptors.
+        dimensions: Length of a descriptor.
+        whitening: The matrix applied, as bytes, or None.
+        whitening_note: What it was fitted on; None where there is none or nobody said.
+        generation: Goes up by 1 whenever all descriptors are replaced (``camseek fit``).
+    """
+
+    model: str
+    model_checksum: str
+    settings: Settings
+    dimensions: int
+    whitening: bytes | None = None
+    whitening_note: WhiteningNote | None = None
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refit:
+    """New descriptors for a whole collection, in the making.
+
+    Attributes:
+        asked: What was asked for: a run that asks for the same goes on with it.
+        whitening: The matrix of the new descriptors, as bytes; None for unwhitened ones.
+        dimensions: Their length.
+        note: What the matrix was fitted on.
+    """
+
+    asked: str
+    whitening: bytes | None
+    dimensions: int
+    note: WhiteningNote | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the file system says of a file; when it is the same, so is the content.
+
+    ``ctime_ns`` is -1 where the file was written so recently that a further write could go unnoticed.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A known file: its picture's record number and its signature when it was read."""
+
+    record: int
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedEntry:
+    """A file that could not be used, when it was tried, and with which camseek and limits."""
+
+    signature: Signature
+    skipped: Skipped
+    tried_with: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureRecord:
+    """A picture to store.
+
+    Attributes:
+        content: SHA-256 of the whole file, 32 bytes.
+        size: Of the upright picture, pixels.
+        format: ``JPEG``, say.
+        frames: How many pictures the file holds.
+        descriptor: Float32, of unit length; None where the picture is featureless.
+        traces: What else is kept of it: data by kind (1 to 40 of ``a-z 0-9 _ -``).
+    """
+
+    content: bytes
+    size: Size
+    format: str
+    frames: int
+    descriptor: Float32[F32, " D"] | None
+    traces: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """A picture of the collection, with every name of its content, sorted."""
+
+    record: int
+    content: bytes
+    size: Size
+    paths: tuple[bytes, ...]
+
+    @property
+    def path(self) -> str:
+        """The first name, for people; empty where a damaged collection has none."""
+        return path_text(self.paths[0]) if self.paths else ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """The records nearest to one query.
+
+    Attributes:
+        records: (k,), int64.
+        scores: (k,), float64: their cosines in [-1, 1], descending; equal ones are ordered by record.
+        compared: How many descriptors the query was compared with.
+    """
+
+    records: Int64[I64, " k"]
+    scores: Float64[F64, " k"]
+    compared: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionInfo:
+    """What a collection holds.
+
+    Attributes:
+        address: Where it is.
+        profile: What its descriptors were made with.
+        format_version: Of its file: an older one moves with the next write.
+        created: When, UTC.
+        pictures: Contents, whatever their names.
+        files: Names.
+        featureless: Pictures without a descriptor: counted, never returned.
+        traces: How many pictures have a trace, by its kind.
+        skipped: Files that could not be used.
+        roots: Indexed folders, and how many files each brought.
+        added_by_hand: Files that no folder brought.
+        bytes: What it takes on the disk.
+    """
+
+    address: str
+    profile: Profile
+    format_version: int
+    created: str
+    pictures: int
+    files: int
+    featureless: int
+    skipped: Sequence[Skipped]
+    roots: Mapping[bytes, int]
+    added_by_hand: int
+    bytes: int
+    traces: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "collection": self.address,
+            "format_version": self.format_version,
+            "created": self.created,
+            "model": self.profile.model,
+            "model_checksum": self.profile.model_checksum,
+            "settings": self.profile.settings.to_json(),
+            "dimensions": self.profile.dimensions,
+            "whitened": self.profile.whitening is not None,
+            "whitening": self.profile.whitening_note.to_json() if self.profile.whitening_note else None,
+            "pictures": self.pictures,
+            "files": self.files,
+            "featureless": self.featureless,
+            "traces": dict(self.traces),
+            "skipped": [item.to_json() for item in self.skipped],
+            "roots": [path_json(path) | {"files": count} for path, count in self.roots.items()],
+            "added_by_hand": self.added_by_hand,
+            "bytes": self.bytes,
+            "bytes_per_picture": round(self.bytes / self.pictures) if self.pictures else None,
+        }

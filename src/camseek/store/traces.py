@@ -1,0 +1,72 @@
+"""The traces of pictures of a collection in a folder."""
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+
+from camseek.store.database import corrupt
+from camseek.store.reader import Reader
+
+# The first format that has them.
+_SINCE = 3
+_KIND = re.compile(r"[a-z0-9_-]{1,40}")
+
+
+def require_kind(kind: str) -> None:
+    """Makes sure that a name can be a trace's kind.
+
+    Raises:
+        ValueError: It is not 1 to 40 of ``a-z 0-9 _ -``.
+    """
+    if not _KIND.fullmatch(kind):
+        raise ValueError(f"a trace's kind is 1 to 40 of a-z 0-9 _ -, not {kind!r:.60}")
+
+
+class FolderTraces:
+    """The traces of a folder collection (the ``Traces`` interface)."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def get(self, kind: str, records: Sequence[int]) -> dict[int, bytes]:
+        """The traces of this kind of these records; a record that has none is left out.
+
+        Raises:
+            CorruptCollectionError: One is damaged.
+            ValueError: The kind is none.
+        """
+        require_kind(kind)
+        found: dict[int, bytes] = {}
+        sql = "SELECT picture, data, crc FROM traces WHERE kind = ? AND picture IN (RECORDS)"
+        with self._reader.snapshot():
+            if self._reader.format_version < _SINCE:
+                return {}
+            for record, data, crc in self._reader.query_of(sql, records, (kind,), (int, bytes, int)):
+                if zlib.crc32(data) != crc:
+                    fault = f"the {kind} of record {record} has another checksum than when it was written"
+                    raise corrupt(self._reader.address, ValueError(fault))
+                found[record] = data
+        return found
+
+    def kinds(self) -> dict[str, int]:
+        """How many pictures have a trace, by its kind."""
+        with self._reader.snapshot():
+            if self._reader.format_version < _SINCE:
+                return {}
+            sql = "SELECT kind, count(*) FROM traces GROUP BY kind ORDER BY kind"
+            return dict(self._reader.query(sql, kinds=(str, int)))
+
+    def faults(self) -> Iterator[str]:
+        """Reads all of them; each fault in a sentence. Inside a snapshot."""
+        if self._reader.format_version < _SINCE:
+            return
+        after = 0
+        # One at a time: one may be a whole file.
+        sql = "SELECT number, picture, kind, data, crc FROM traces WHERE number > ? ORDER BY number LIMIT 1"
+        while rows := self._reader.query(sql, (after,), (int, int, str, bytes, int)):
+            after = rows[-1][0]
+            for _, record, kind, data, crc in rows:
+                if not _KIND.fullmatch(kind):
+                    yield f"record {record} has a trace of the impossible kind {kind!r:.60}"
+                if zlib.crc32(data) != crc:
+                    yield f"the {kind} of record {record} has another checksum than when it was written"
