@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import camseek
-from camseek import Encoding, Engine, Limits, Settings, Whitening, fit_whitening, load_model
+from camseek import Encoding, Engine, Limits, Plan, Settings, Whitening, fit_whitening, load_model
 from camseek.backbones import onnx_backbone
 from camseek.config import Resize
 from camseek.encoding.encoder import Encoder
@@ -53,6 +53,33 @@ def test_public_names():
     assert set(camseek.__all__) <= set(dir(camseek))
     with pytest.raises(AttributeError, match="nonsense"):
         _ = camseek.nonsense
+
+
+class TestChangesDuringASearch:
+    def test_a_hit_that_is_replaced_meanwhile(self, engine, photos):
+        """Its file is changed and indexed again between the ranking and the last look: searched once more."""
+        folder = photos(6)
+        engine.index(folder)
+        query, plan = folder / "0.jpg", Plan.of("online", classes=3, shortlist=6, rerank=3)
+        want = engine.search(query, plan=plan, top=5)
+
+        class Meddling:
+            done = False
+
+            def start(self, total):
+                pass
+
+            def step(self):
+                if not self.done:
+                    self.done = True
+                    for hit in want.hits[1:4]:
+                        with open(hit.path, "ab") as file:
+                            file.write(b"x")
+                    with Engine.open(engine.collection.address, model=engine.model) as other:
+                        assert other.index(folder).changed == 3
+
+        found = engine.search(query, plan=plan, top=5, progress=Meddling())
+        assert [hit.path for hit in found] == [hit.path for hit in want]
 
 
 class TestOpening:

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from camseek import (
     Skipped,
 )
 from camseek.cli import run
+from camseek.errors import CancelledError
 
 SIZE = (64, 48)
 RERANK = Plan.of("online", classes=3, rerank=3)
@@ -247,6 +249,45 @@ class TestLettingGo:
         assert traces.kinds() == {}
         assert str(folder / "0.jpg") in [hit.path for hit in filled.search(data, top=1, boxes=False)]
 
+    def test_an_empty_name_is_not_the_working_folder(self, filled, monkeypatch, folder):
+        monkeypatch.chdir(folder)
+        for names in ([""], ["camseek:"]):
+            with pytest.raises(ValueError, match="empty"):
+                filled.remove(names)
+        with pytest.raises(ValueError, match="empty"):
+            filled.add({"camseek:": b""})
+        with pytest.raises(ValueError, match="one"):
+            filled.add({"x": b"1", "camseek:x": b"2"})
+        assert len(filled) == 4
+
+    def test_a_name_with_a_zero_byte_is_skipped(self, filled, image):
+        report = filled.add([image(7), "a\0b"])
+        assert report.added == 1
+        assert [item.reason for item in report.skipped] == ["its name holds a zero byte"]
+
+    def test_a_closed_engine_says_so(self, filled, image):
+        filled.close()
+        for use in (len, list, lambda engine: engine.search(image(0)), Engine.info):
+            with pytest.raises(camseek.CamseekError, match="was closed"):
+                use(filled)
+
+    def test_what_is_cancelled_does_not_begin(self, filled, image, folder):
+        stop = threading.Event()
+        stop.set()
+        before = filled.descriptors()[1]
+        for work in (
+            lambda: filled.search(image(0), boxes=False, cancelled=stop),
+            lambda: list(filled.search_many([image(0)], cancelled=stop)),
+            lambda: filled.index(folder, cancelled=stop),
+            lambda: filled.fit(dimensions=2, cancelled=stop),
+            lambda: filled.classes(cancelled=stop),
+        ):
+            with pytest.raises(CancelledError):
+                work()
+        np.testing.assert_array_equal(filled.descriptors()[1], before)
+        with pytest.raises(TypeError, match="Event"):
+            filled.search(image(0), cancelled=True)
+
     def test_no_collection_is_left_behind(self, tmp_path, model):
         with pytest.raises(ValueError, match="workers"):
             Engine.open(tmp_path / "new", create=True, model=model, workers=0)
@@ -323,6 +364,21 @@ class TestManyQueries:
                 for one, other in zip(found, expected, strict=True):
                     assert [hit.record for hit in one] == [hit.record for hit in other]
                     assert [hit.score for hit in one] == pytest.approx([hit.score for hit in other], abs=1e-5)
+
+    def test_one_object_with_other_pixels_each_time(self, filled, image):
+        """A loop over frames that fills one array, as video readers do."""
+        frames = [np.asarray(image(number)) for number in range(5)]
+
+        def reused():
+            frame = np.empty_like(frames[0])
+            for other in frames:
+                frame[:] = other
+                yield frame
+
+        expected = [found.hits[0].score for found in filled.search_many(frames)]
+        assert len(set(expected)) == 5
+        assert [found.hits[0].score for found in filled.search_many(reused())] == expected
+        assert filled.add(reused()).added == 5
 
     def test_progress_counts_queries(self, filled, folder):
         told = []

@@ -79,14 +79,22 @@ class Job:
         object.__setattr__(self, "workers", whole_number(self.workers, "workers"))
         if self.workers < 1:
             raise ValueError(f"{self.workers} workers")
+        if self.cancelled is not None and not hasattr(self.cancelled, "is_set"):
+            raise TypeError(f"cancelled is a threading.Event, not {self.cancelled!r}")
 
     def quiet(self) -> "Job":
         """The same without progress."""
         return replace(self, progress=Quiet())
 
     def told(self, progress: Progress | None, cancelled: threading.Event | None = None) -> "Job":
-        """The same with another's progress and stop, where there are any."""
-        return replace(self, progress=progress or self.progress, cancelled=cancelled or self.cancelled)
+        """The same with another's progress and stop, where there are any.
+
+        Raises:
+            CancelledError: It was stopped before it began.
+        """
+        told = replace(self, progress=progress or self.progress, cancelled=cancelled or self.cancelled)
+        told.check()
+        return told
 
     def check(self) -> None:
         """Stops here where somebody has asked for it.

@@ -6,7 +6,13 @@ from typing import Any
 
 
 def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
-    """The absolute form of a name, by which a collection knows a file; links are not followed."""
+    """The absolute form of a name, by which a collection knows a file; links are not followed.
+
+    Raises:
+        ValueError: It is empty, and would be the working folder.
+    """
+    if not os.fsencode(path):
+        raise ValueError("the name is empty")
     name = os.path.abspath(os.fsencode(path))
     # Two slashes in front are kept by the system's rules, and mean the same as one.
     return b"/" + name.lstrip(b"/") if name.startswith(b"//") else name
@@ -22,8 +28,14 @@ def is_given(name: bytes) -> bool:
 
 
 def known_name(path: str | bytes | os.PathLike[str]) -> bytes:
-    """The name by which a collection knows a file, or a picture without one."""
+    """The name by which a collection knows a file, or a picture without one.
+
+    Raises:
+        ValueError: It is empty.
+    """
     name = os.fsencode(path)
+    if name == GIVEN.encode():
+        raise ValueError("the name is empty")
     return name if is_given(name) else absolute(name)
 
 

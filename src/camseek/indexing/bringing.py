@@ -105,12 +105,12 @@ class _Part:
     Attributes:
         files: Those that are named.
         skipped: Names that are no files.
-        given: Names, or None for ones made of the contents, and pictures without a file.
+        given: Names, or None for ones made of the contents, and pictures without a file; or their contents.
     """
 
     files: list[FoundFile]
     skipped: list[Skipped]
-    given: list[tuple[bytes | None, Source]]
+    given: "list[tuple[bytes | None, Source] | Given]"
 
 
 def _parts(pictures: Iterable[Any]) -> Generator[_Part]:
@@ -123,17 +123,21 @@ def _parts(pictures: Iterable[Any]) -> Generator[_Part]:
     """
     if isinstance(pictures, Mapping):
         named = cast("Mapping[Any, Any]", pictures)
-        yield _Part([], [], [(_given_name(name), _picture(source)) for name, source in named.items()])
+        names = [_given_name(name) for name in named]
+        if len(set(names)) != len(names):
+            raise ValueError("two of the names are one, with and without what a given name begins with")
+        yield _Part([], [], list(zip(names, map(_picture, named.values()), strict=True)))
         return
     most = None if isinstance(pictures, Sized) else _TOGETHER
     names: list[bytes] = []
-    given: list[tuple[bytes | None, Source]] = []
+    given: list[tuple[bytes | None, Source] | Given] = []
     for picture in pictures:
         # Names are small, and one walk through what is known serves for all of them.
         if isinstance(picture, _NAMES):
             names.append(absolute(picture))
         else:
-            given.append((None, _picture(picture)))
+            # What is made one after the other may be the same object each time, with other pixels.
+            given.append((None, _picture(picture)) if most is None else _given((None, _picture(picture))))
         if len(given) == most:
             yield _Part([], [], given)
             given = []
@@ -153,8 +157,10 @@ def _picture(source: Any) -> Source:
     return source
 
 
-def _given(item: tuple[bytes | None, Source]) -> Given:
+def _given(item: "tuple[bytes | None, Source] | Given") -> Given:
     """A picture with its content. In the caller's thread: an image or a file may stand in the list twice."""
+    if isinstance(item, Given):
+        return item
     name, source = item
     try:
         content = content_of(source)
@@ -164,7 +170,7 @@ def _given(item: tuple[bytes | None, Source]) -> Given:
 
 
 def _given_name(name: Any) -> bytes:
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or name in ("", GIVEN):
         raise ValueError(f"the name of a picture without a file is text and not empty, not {name!r}")
     return os.fsencode(name if name.startswith(GIVEN) else GIVEN + name)
 

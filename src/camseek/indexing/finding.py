@@ -65,6 +65,9 @@ def find_files(paths: Iterable[bytes]) -> tuple[list[FoundFile], list[Skipped]]:
         except OSError as error:
             skipped.append(Skipped(path, f"it cannot be opened: {error.strerror}", UnreadableFileError.code))
             continue
+        except ValueError:
+            skipped.append(Skipped(path, "its name holds a zero byte", UnreadableFileError.code))
+            continue
         if os.path.isdir(path):
             raise SourceError(f"{path_text(path)} is a folder", remedy="bring in folders with: camseek index")
         files[path] = FoundFile(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

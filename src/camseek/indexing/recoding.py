@@ -139,6 +139,7 @@ class Recoder:
 
     def _whiten_stored(self, records: Sequence[int], whitening: Whitening, done: Recoded) -> None:
         for start in range(0, len(records), _CHUNK):
+            self._job.check()
             some = records[start : start + _CHUNK]
             vectors = l2_normalise(self.collection.vectors.of(np.array(some, np.int64)))
             for record, vector in zip(some, apply_whitening(vectors, whitening), strict=True):

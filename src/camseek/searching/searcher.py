@@ -110,6 +110,7 @@ class Searcher:
         describer: Describes queries.
         looker: Gives the same for candidates, one thread a pass; asked where pictures are seen again.
         job: Threads and progress.
+        last: Whether it is not done again: a picture that has left since it was ranked is then no hit.
         maps: Where the maps of stored pictures come from, for what sees pictures: their files.
     """
 
@@ -118,6 +119,7 @@ class Searcher:
     describer: Describer
     looker: Callable[[], Describer]
     job: Job
+    last: bool = False
     maps: Callable[[Extractor, Traces], MapSource] = FileMaps
 
     def search(self, parts: Sequence[QueryPart], request: Request) -> SearchResult:
@@ -130,9 +132,13 @@ class Searcher:
         return self._finish(self._asked(self.describer, parts, request), request, {})
 
     def search_many(
-        self, queries: Sequence[Sequence[QueryPart]], request: Request
+        self, queries: "Sequence[Sequence[QueryPart] | Skipped]", request: Request
     ) -> list[SearchResult | Skipped]:
         """Searches with several queries: they are read beside each other, and compared in one go.
+
+        Args:
+            queries: Their pictures are names or contents; or why one cannot be used.
+            request: How to search.
 
         Returns:
             For each query what was found, or why it cannot be used.
@@ -141,10 +147,7 @@ class Searcher:
             CollectionChangedError, CollectionError: As ``search``.
         """
         quiet = replace(self, job=self.job.quiet())
-        # Images and open files are read here: threads would read one that stands in several queries at once.
-        known: dict[int, bytes] = {}
-        read = [_content_of(parts, known) for parts in queries]
-        asked = list(quiet.job.map(partial(self._try_asked, self.looker(), request), read))
+        asked = list(quiet.job.map(partial(self._try_asked, self.looker(), request), queries))
         usable = [item for item in asked if isinstance(item, _Asked)]
         ranked = self._ranked(usable, request)
         found: list[SearchResult | Skipped] = []
@@ -238,9 +241,10 @@ class Searcher:
         return frozenset(record for record in found if record is not None)
 
     def _pictures(self, records: Sequence[int]) -> list[tuple[int, StoredPicture]]:
-        """The pictures of records that were found, and their places; one that has left since is no hit.
+        """The pictures of records that were found, and their places.
 
         Raises:
+            CollectionChangedError: One has left since, and the search can be done again.
             CorruptCollectionError: One has a descriptor, but no picture or no file.
         """
         with self.collection.snapshot():
@@ -251,6 +255,10 @@ class Searcher:
             raise CorruptCollectionError(
                 f"{self.collection.address} is damaged: a descriptor has no picture or no file",
                 remedy="restore it from a copy, or index the pictures into a new collection",
+            )
+        if lost and not self.last:
+            raise CollectionChangedError(
+                f"a picture left {self.collection.address} during the search", remedy="search again"
             )
         return [(place, pictures[record]) for place, record in enumerate(records) if record not in lost]
 
@@ -264,14 +272,16 @@ def searched(
         CollectionChangedError: It changes all the time.
         CamseekError: As ``Engine.search``.
     """
-    return _tried(lambda: _searcher(collection, describers, job).search(parts, request))
+    return _tried(lambda last: _searcher(collection, describers, job, last).search(parts, request))
 
 
 def searched_many(
     collection: Collection, describers: Describers, job: Job, queries: Iterator[Any], request: Request
 ) -> Generator[SearchResult | Skipped]:
     """Searches of a collection, some queries at a time; they are as people give them."""
-    while some := [query_parts(query) for query in islice(queries, _TOGETHER)]:
+    # Images, arrays and open files are read as they come: the next one may be the same object with other
+    # pixels, and threads would read one that stands in several queries at once.
+    while some := [_content_of(query_parts(query)) for query in islice(queries, _TOGETHER)]:
         yield from _tried(partial(_search_some, collection, describers, job, some, request))
 
 
@@ -279,34 +289,35 @@ def _search_some(
     collection: Collection,
     describers: Describers,
     job: Job,
-    queries: Sequence[Sequence[QueryPart]],
+    queries: "Sequence[Sequence[QueryPart] | Skipped]",
     request: Request,
+    last: bool,
 ) -> list[SearchResult | Skipped]:
-    return _searcher(collection, describers, job).search_many(queries, request)
+    return _searcher(collection, describers, job, last).search_many(queries, request)
 
 
-def _searcher(collection: Collection, describers: Describers, job: Job) -> Searcher:
+def _searcher(collection: Collection, describers: Describers, job: Job, last: bool) -> Searcher:
     profile = describers.profile()
     looker = partial(describers.of, profile, single=True)
-    return Searcher(collection, profile, describers.of(profile, single=False), looker, job)
+    return Searcher(collection, profile, describers.of(profile, single=False), looker, job, last)
 
 
-def _tried(search: Callable[[], Result]) -> Result:
-    """A search, done again where the collection changed under it."""
+def _tried(search: Callable[[bool], Result]) -> Result:
+    """A search, done again where the collection changed under it; it is told whether this is the last try."""
     for _ in range(_TRIES - 1):
         with suppress(CollectionChangedError):
-            return search()
-    return search()
+            return search(False)
+    return search(True)
 
 
-def _content_of(parts: Sequence[QueryPart], known: dict[int, bytes]) -> "Sequence[QueryPart] | Skipped":
+def _content_of(parts: Sequence[QueryPart]) -> "Sequence[QueryPart] | Skipped":
     """Parts whose pictures are names or contents, which threads may read; or why there are none."""
     read: list[QueryPart] = []
     for part in parts:
         picture = part.picture
         if not isinstance(picture, str | os.PathLike | bytes):
             try:
-                picture = known[id(picture)] = known.get(id(picture)) or content_of(picture)
+                picture = content_of(picture)
             except PictureError as error:
                 return _skipped(parts, error)
         read.append(replace(part, picture=picture))

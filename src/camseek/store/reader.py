@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from camseek.errors import CollectionChangedError, NoCollectionError, StorageError
+from camseek.errors import CollectionChangedError, CollectionError, NoCollectionError, StorageError
 from camseek.store.database import (
     DATABASE,
     DISK_ERRORS,
@@ -43,6 +43,7 @@ class Reader:
         self._folder = folder
         self._lock = threading.RLock()
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._closed = False
         self._require_database()
         try:
             with translated(self.address):
@@ -87,8 +88,13 @@ class Reader:
     def close(self) -> None:
         """Lets go of the database."""
         with self._lock:
+            self._closed = True
             self._database.close()
             self._drop_copy()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise CollectionError(f"{self.address} was closed", remedy="open it again")
 
     # -- opening ------------------------------------------------------------------------------------------
 
@@ -155,6 +161,7 @@ class Reader:
             StorageError: It cannot be read.
         """
         with self._lock, translated(self.address):
+            self._require_open()
             rows = self._database.execute(sql, values).fetchall()
         return typed(self.address, rows, *kinds) if kinds else rows
 
@@ -177,6 +184,7 @@ class Reader:
     def snapshot(self) -> Generator[None]:
         """What is read inside belongs to one moment, and ``profile``, too. Other threads wait meanwhile."""
         with self._lock:
+            self._require_open()
             if self._database.in_transaction:
                 yield
                 return
