@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -395,8 +396,11 @@ class TestManyQueries:
         assert told == [3, "step", "step", "step"]
 
     def test_each_has_its_own_duration(self, filled, image):
-        found = list(filled.search_many([image(number) for number in range(12)]))
-        assert max(item.seconds for item in found[:6]) * 12 > found[-1].seconds
+        queries = [image(number) for number in range(12)]
+        started = time.perf_counter()
+        found = list(filled.search_many(queries))
+        # Two threads read them: were each timed from the beginning of all, the sum would be much more.
+        assert sum(item.seconds for item in found) <= 2.5 * (time.perf_counter() - started)
 
     def test_none(self, filled, engine):
         assert list(filled.search_many([])) == []

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from math import inf
 from numbers import Real
-from operator import index
 from typing import Any, Literal, Self, cast, get_args, overload
 
+from camseek.arguments import whole_number
 from camseek.errors import SettingsError
 
 EncodingName = Literal["sum", "ucrow", "crow", "gem", "rmac", "cam"]
@@ -236,9 +236,7 @@ def _real(key: str, value: object) -> float:
 def _whole(key: str, value: object) -> int:
     """A whole number, NumPy's among them, as Python's; True is none."""
     try:
-        if isinstance(value, bool):
-            raise TypeError
-        return index(cast(Any, value))
+        return whole_number(value, key)
     except TypeError:
         raise SettingsError(f"{key} cannot be {value!r}", remedy="give a whole number") from None
 

@@ -19,7 +19,7 @@ from camseek.extraction.sources import Source
 from camseek.indexing import bringing, refitting
 from camseek.indexing.counting import count_classes
 from camseek.indexing.refitting import FitReport
-from camseek.job import Job, Progress, processors
+from camseek.job import Job, Progress
 from camseek.names import path_text
 from camseek.numerics import F32
 from camseek.results import Box, IndexReport, SearchResult, Skipped
@@ -61,7 +61,7 @@ class Engine:
             SettingsError: The collection was made with another model.
         """
         self.collection = collection
-        self._job = _job(limits, workers)
+        self._job = Job.of(limits, workers)
         layer = collection.profile.settings.layer
         loaded = None if model is None else as_model(model, layer)
         self._describers = Describers(collection, loaded, self._job.limits)
@@ -106,7 +106,7 @@ class Engine:
             if not create:
                 raise
             chosen = wanted or Settings()
-            _job(limits, workers)  # what is wrong with these must not leave a collection behind
+            Job.of(limits, workers)  # what is wrong with these must not leave a collection behind
             model = as_model(model, chosen.layer)
             profile = new_profile(model, chosen, whitening)
             collection = create_collection(place, profile, keep_vectors=keep_descriptors)
@@ -379,7 +379,3 @@ class Engine:
         wanted = Request(plan or Plan(), reading, top, boxes, without_self, views=False)
         job, waiting = self._job.told(progress, cancelled), iter(several(queries, "queries"))
         return searched_many(self.collection, self._describers, job, waiting, wanted)
-
-
-def _job(limits: Limits | None, workers: int | None) -> Job:
-    return Job(limits=limits or Limits(), workers=processors() if workers is None else workers)

@@ -82,6 +82,22 @@ class Job:
         if self.cancelled is not None and not hasattr(self.cancelled, "is_set"):
             raise TypeError(f"cancelled is a threading.Event, not {self.cancelled!r}")
 
+    @classmethod
+    def of(
+        cls,
+        limits: Limits | None,
+        workers: int | None,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> "Job":
+        """A job of what callers give: None for the default limits, one thread a core, and nobody told."""
+        return cls(
+            limits=limits or Limits(),
+            workers=processors() if workers is None else workers,
+            progress=progress or Quiet(),
+            cancelled=cancelled,
+        )
+
     def quiet(self) -> "Job":
         """The same without progress."""
         return replace(self, progress=Quiet())

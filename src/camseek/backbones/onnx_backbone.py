@@ -251,7 +251,7 @@ def as_model(model: Any, layer: str | None = None) -> Backbone:
 
 
 def _give_memory_back() -> None:
-    """Gives back what glibc keeps of a graph that was loaded and rewritten: 25 MB in a millisecond."""
+    """Gives back what glibc keeps of a graph that was loaded and rewritten."""
     # Other systems have no such call, and need none.
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from camseek.config import Encoding
+from camseek.config import Encoding, Settings
 from camseek.encoding.activations import Activations
 from camseek.encoding.aggregation import aggregate, most_probable
 from camseek.encoding.cam import class_activation_maps
@@ -61,6 +61,18 @@ class Encoder:
     classifier_bias: Float32[F32, " classes"]
     whitening: Whitening | None = None
     predefined: Int64[I64, " M"] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        weights: Float32[F32, "classes K2"],
+        bias: Float32[F32, " classes"],
+        whitening: Whitening | None,
+    ) -> "Encoder":
+        """The encoder that settings ask for, with a classifier's linear layer and a whitening, if any."""
+        predefined = np.array(settings.predefined, np.int64) if settings.predefined else None
+        return cls(settings.encoding, weights, bias, whitening, predefined)
 
     def describe(
         self,

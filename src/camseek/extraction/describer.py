@@ -5,7 +5,6 @@ from collections.abc import Collection as Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from jaxtyping import Float32
 
 from camseek.backbones import Backbone, load_model
@@ -50,13 +49,9 @@ class Describer:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        encoder = Encoder(
-            settings.encoding,
-            self.model.classifier_weights,
-            self.model.classifier_bias,
-            None if self.whitening is None else Whitening.from_bytes(self.whitening),
-            np.array(settings.predefined, np.int64) if settings.predefined else None,
-        )
+        whitening = None if self.whitening is None else Whitening.from_bytes(self.whitening)
+        weights, bias = self.model.classifier_weights, self.model.classifier_bias
+        encoder = Encoder.of(settings, weights, bias, whitening)
         object.__setattr__(self, "extractor", Extractor.of(self.model, settings.size, self.limits))
         object.__setattr__(self, "encoder", encoder)
 

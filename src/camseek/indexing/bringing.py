@@ -163,10 +163,11 @@ def _given(item: "tuple[bytes | None, Source] | Given") -> Given:
         return item
     name, source = item
     try:
-        content = content_of(source)
+        data = content_of(source)
     except PictureError as error:
-        return Given(name or b"", b"", error)
-    return Given(name or _given_name(hashlib.sha256(content).hexdigest()[:16]), content)
+        return Given(name or b"", b"", b"", error)
+    content = hashlib.sha256(data)
+    return Given(name or _given_name(content.hexdigest()[:16]), data, content.digest())
 
 
 def _given_name(name: Any) -> bytes:

@@ -1,6 +1,5 @@
 """Index runs: what a folder holds and what a collection knows are brought together."""
 
-import hashlib
 import os
 import time
 from collections.abc import Generator, Iterable, Sequence
@@ -32,10 +31,11 @@ _NEVER = Signature(-1, -1, -1)
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A picture that has no file: its name, and what its file would hold, or why that cannot be had."""
+    """A picture that has no file: its name, what its file would hold and the SHA-256 of that, or an error."""
 
     name: bytes
     data: bytes
+    content: bytes
     error: PictureError | None = None
 
 
@@ -147,7 +147,9 @@ class IndexRun:
             for read, data in reading:
                 if read.picture is None and read.content and self._writer.find(read.content) is None:
                     # It went when the name that had it took another content.
-                    read, _ = _read_given(self._describer, (Given(read.file.path, data), frozenset()))
+                    read, _ = _read_given(
+                        self._describer, (Given(read.file.path, data, read.content), frozenset())
+                    )
                 with self._writer.unit():
                     self._settle(read)
                     if read.error is None:
@@ -159,8 +161,8 @@ class IndexRun:
     def _known(self, pictures: Iterable[Given]) -> Generator[tuple[Given, frozenset[bytes]]]:
         """With each picture its content, where the collection has it: that is not described again."""
         for given in pictures:
-            content = hashlib.sha256(given.data).digest()
-            yield given, frozenset[bytes]() if self._writer.find(content) is None else frozenset((content,))
+            known = given.error is None and self._writer.find(given.content) is not None
+            yield given, frozenset((given.content,) if known else ())
 
     def _sort_out(self, files: Sequence[FoundFile], remembered: dict[bytes, SkippedEntry]) -> list[FoundFile]:
         """Settles the files whose signature says that nothing changed; returns the others."""

@@ -86,7 +86,8 @@ class StoredDatabase:
 
     def look(self, look: Look, records: Sequence[int]) -> list[Any]:
         """The answers to a question about pictures."""
-        missing = [record for record in dict.fromkeys(records) if not self._knows(record, look.key)]
+        key = look.key  # a digest of the query: once, not for each picture
+        missing = [record for record in dict.fromkeys(records) if not self._knows(record, key)]
         if missing:
             pictures = self.collection.catalogue.pictures(missing)
             self.job.progress.start(len(missing))
@@ -100,7 +101,7 @@ class StoredDatabase:
                 if isinstance(answers, dict) and isinstance(known, dict):
                     answers = known | answers
                 self._seen[record] = answers
-        return [self._answer(record, look.key) for record in records]
+        return [self._answer(record, key) for record in records]
 
     def _see(
         self, work: tuple[int, StoredPicture | None, LookSet]

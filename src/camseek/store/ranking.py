@@ -135,7 +135,7 @@ def _taken(waiting: deque[Block]) -> Iterator[Block]:
 
 
 def _shifted(vectors: Float16[F16, "n D"], out: NDArray[np.int32]) -> Float32[F32, "n D"]:
-    """float16 as float32 times 2^-112, exactly: NumPy's own conversion takes five times as long.
+    """float16 as float32 times 2^-112, exactly: much quicker than NumPy's own conversion.
 
     Args:
         vectors: Finite numbers.

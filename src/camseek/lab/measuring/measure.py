@@ -16,7 +16,7 @@ from camseek.engine import Engine
 from camseek.errors import GroundTruthError, SettingsError
 from camseek.evaluation import EncodingScores, Evaluation, Overlap, QueryScore
 from camseek.extraction.extractor import Extractor, Reading, RegionRules
-from camseek.job import Job, Progress, Quiet, processors
+from camseek.job import Job, Progress
 from camseek.lab.measuring.asking import Asked, ask_truth
 from camseek.lab.measuring.database import Rows, compare_boxes, read_rows
 from camseek.lab.measuring.scoring import protocol_scores, removes_own
@@ -105,13 +105,7 @@ def measure(
         loaded = {layer: as_model(model, layer) for layer in layers}
         model = {name: loaded[item.settings.layer] for name, item in protocols.items()}
     groups = make_tasks(protocols, model)
-    job = Job(
-        limits=limits or Limits(),
-        workers=processors() if workers is None else workers,
-        progress=progress or Quiet(),
-        cancelled=cancelled,
-    )
-    run = _Run(truth, queries, job)
+    run = _Run(truth, queries, Job.of(limits, workers, progress, cancelled))
     collection = engine.collection if engine else None
     rows = read_rows(truth, queries, collection, generation=generation)
     scores: dict[str, list[QueryScore | None]] = {}

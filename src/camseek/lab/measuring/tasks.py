@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from camseek.backbones import Backbone
 from camseek.encoding.encoder import Encoder
 from camseek.errors import SettingsError
@@ -47,13 +45,8 @@ class Task:
         """
         settings = protocol.settings
         _require(protocol, model)
-        encoder = Encoder(
-            settings.encoding,
-            model.classifier_weights,
-            model.classifier_bias,
-            protocol.whitening,
-            np.array(settings.predefined, np.int64) if settings.predefined else None,
-        )
+        weights, bias = model.classifier_weights, model.classifier_bias
+        encoder = Encoder.of(settings, weights, bias, protocol.whitening)
         vectors = (settings.encoding.with_classes(1), settings.predefined)
         whitening = protocol.whitening.checksum if protocol.whitening else None
         pictures = (*vectors, settings.encoding.classes, whitening)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camseek.config import Limits
-from camseek.job import Job, Progress, Quiet, processors
+from camseek.job import Job, Progress
 from camseek.lab.measuring.held_out import DEFAULT_DIMENSIONS
 from camseek.lab.paper.columns import Column
 from camseek.lab.paper.experiments import (
@@ -105,7 +105,7 @@ def run_paper(
         columns,
         Work(work or work_folder()),
         dimensions,
-        Job(limits=limits or Limits(), workers=workers or processors(), progress=progress or Quiet()),
+        Job.of(limits, workers, progress),
         tell or _silent,
     )
     there = [network for network in networks if network.there]

@@ -245,7 +245,7 @@ class OneNetwork:
     def _time(self, column: Column, protocols: Mapping[Experiment, Protocol]) -> dict[Experiment, Cost]:
         weights, bias = self.model.classifier_weights, self.model.classifier_bias
         encoders = {
-            item: Encoder(protocol.settings.encoding, weights, bias, protocol.whitening)
+            item: Encoder.of(protocol.settings, weights, bias, protocol.whitening)
             for item, protocol in protocols.items()
         }
         paths = picture_paths(column)
