@@ -88,9 +88,9 @@ def test_the_page_for_python(copy):
 def test_every_verb_is_documented():
     from camseek.cli.app import camseek
 
-    readme = (ROOT / "README.md").read_text("utf-8")
+    pages = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/guide.md"))
     for verb in camseek.commands:
-        assert f"camseek {verb}" in readme
+        assert f"camseek {verb}" in pages
 
 
 def test_the_demo_pictures_are_small_and_licensed():
