@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from camseek.errors import NotAPictureError, SourceError
-from camseek.images.files import kind_of_file, open_regular, reason_of
+from camseek.files import kind_of_file, open_regular, reason_of
 from camseek.images.formats import HEAD_BYTES, claims_picture, sniff
 from camseek.names import path_text
 

@@ -1,0 +1,82 @@
+"""Open files that are files, and read no more of them than can be wanted."""
+
+import errno
+import os
+import stat
+from typing import BinaryIO
+
+_REASONS = {
+    errno.ENOENT: "there is no such file",
+    errno.ENOTDIR: "there is no such file",
+    errno.EACCES: "there is no permission to read it",
+    errno.EPERM: "there is no permission to read it",
+    errno.ELOOP: "its symbolic links go in a circle",
+    errno.ENAMETOOLONG: "its path is longer than the system allows",
+    errno.EIO: "the disk fails to read it",
+    errno.ESTALE: "the network disk has lost it",
+}
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class IrregularFileError(OSError):
+    """It is a folder, a named pipe, a socket or a device."""
+
+
+class LargeFileError(OSError):
+    """It is larger than what it is read as can be."""
+
+
+def kind_of_file(mode: int) -> str:
+    """What a file's ``st_mode`` says it is, with an article."""
+    return _KINDS.get(stat.S_IFMT(mode), "something else")
+
+
+def reason_of(error: OSError) -> str:
+    """Why a system call failed, without the path."""
+    if isinstance(error, IrregularFileError | LargeFileError):
+        return str(error)
+    return _REASONS.get(error.errno or 0) or (os.strerror(error.errno) if error.errno else str(error))
+
+
+def open_regular(path: str | bytes | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file to read it; a named pipe is never opened, so nothing can block.
+
+    Raises:
+        OSError: The system's, or ``IrregularFileError``.
+    """
+    _check_regular(os.stat(path).st_mode)
+    # The file may have been exchanged since: a pipe opened without O_NONBLOCK would wait for a writer.
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        _check_regular(os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: str | bytes | os.PathLike[str], most: int) -> bytes:
+    """The content of a regular file that has no more than ``most`` bytes; a larger one is not read.
+
+    Raises:
+        OSError: The system's, ``IrregularFileError`` or ``LargeFileError``.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        # Files of the system say that they are empty, and may never end: what comes counts.
+        content = b"" if size > most else file.read(most + 1)
+    if size > most or len(content) > most:
+        raise LargeFileError(f"it has more than {most:,} bytes")
+    return content
+
+
+def _check_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise IrregularFileError(f"it is {kind_of_file(mode)}, not a file")
