@@ -76,6 +76,19 @@ CREATE TABLE refit (
 );
 """
 )
+FORMAT_3 = (
+    FORMAT_2
+    + """
+CREATE TABLE traces (
+    number  INTEGER PRIMARY KEY,
+    picture INTEGER NOT NULL REFERENCES pictures (id) ON DELETE CASCADE,
+    kind    TEXT NOT NULL,
+    data    BLOB NOT NULL,
+    crc     INTEGER NOT NULL,          -- CRC-32 of the data
+    UNIQUE (picture, kind)
+);
+"""
+)
 NOTE = WhiteningNote(
     folder=b"/held",
     pictures=6,
@@ -107,9 +120,10 @@ META = {
         "refit": json.dumps({"asked": "so", "dimensions": 4, "note": None}),
     },
 }
+META[3] = META[2]
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2, 3])
 def version(request):
     return request.param
 
@@ -121,7 +135,7 @@ def address(tmp_path, version, unit):
     folder.mkdir()
     with closing(sqlite3.connect(folder / "collection.sqlite", isolation_level=None)) as database:
         database.execute("PRAGMA page_size = 16384")
-        database.executescript({1: FORMAT_1, 2: FORMAT_2}[version])
+        database.executescript({1: FORMAT_1, 2: FORMAT_2, 3: FORMAT_3}[version])
         meta = {"format_version": version, **COMMON, **META[version]}
         database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         database.executemany("INSERT INTO roots VALUES (?, ?)", [(0, b""), (1, b"/r")])
@@ -158,11 +172,11 @@ def tables_of(address):
 def holds_what_it_held(collection, version, unit):
     profile = collection.profile
     assert (profile.model, profile.dimensions, profile.whitening) == ("toy", 16, b"\x00matrix")
-    assert profile.generation == collection.vectors.generation == {1: 0, 2: 4}[version]
-    assert profile.whitening_note == {1: None, 2: NOTE}[version]
+    assert profile.generation == collection.vectors.generation == (0 if version == 1 else 4)
+    assert profile.whitening_note == (None if version == 1 else NOTE)
     settings = profile.settings
-    assert settings.encoding == Encoding.parse({1: "cam:maps=minmax", 2: "rmac"}[version])
-    assert settings.size == Resize.parse({1: "512", 2: "smaller:512"}[version])
+    assert settings.encoding == Encoding.parse("cam:maps=minmax" if version == 1 else "rmac")
+    assert settings.size == Resize.parse("512" if version == 1 else "smaller:512")
     assert collection.vectors.records().tolist() == [1, 2, 3, 5]
     [found] = collection.vectors.nearest(unit(3)[None], 9)
     assert (found.records[0], found.compared) == (3, 4)
@@ -216,7 +230,9 @@ def test_its_settings_are_written_as_they_are_today(address):
 
 
 class TestInterrupted:
-    @pytest.mark.parametrize(("version", "broken"), [(1, 0), (1, 1), (2, 1)], indirect=["version"])
+    @pytest.mark.parametrize(
+        ("version", "broken"), [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (3, 2)], indirect=["version"]
+    )
     def test_between_a_table_and_its_version(self, address, version, unit, monkeypatch, broken):
         def interrupt(database):
             STEPS[broken].advance(database)

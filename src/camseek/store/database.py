@@ -14,7 +14,7 @@ import numpy as np
 from camseek.errors import CollectionBusyError, CollectionError, CorruptCollectionError, StorageError
 from camseek.store.records import ADDED_BY_HAND
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 DATABASE = "collection.sqlite"
 STORED = np.dtype("<f2")
 """How descriptors are stored: half the bytes; a score moves by 2^-11 (5e-4) at most."""

@@ -91,7 +91,17 @@ def _traces(database: sqlite3.Connection) -> bool:
     return True
 
 
-STEPS = (Migration(1, _generations), Migration(2, _traces))
+def _patterns(database: sqlite3.Connection) -> bool:
+    """3 to 4: roots have patterns, and may lie where the collection lies."""
+    database.execute(
+        "CREATE TABLE patterns (root INTEGER NOT NULL REFERENCES roots (id) ON DELETE CASCADE, "
+        "kind TEXT NOT NULL, place INTEGER NOT NULL, pattern BLOB NOT NULL, "
+        "PRIMARY KEY (root, kind, place), CHECK (kind IN ('include', 'exclude'))) WITHOUT ROWID"
+    )
+    return True
+
+
+STEPS = (Migration(1, _generations), Migration(2, _traces), Migration(3, _patterns))
 """One for each older format, in order."""
 OLDEST = STEPS[0].before
 """The oldest format that is known."""

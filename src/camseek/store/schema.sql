@@ -1,4 +1,5 @@
--- Format version 3. Names of files are bytes: a disk holds names that are no text.
+-- Format version 4. Names of files are bytes: a disk holds names that are no text. One that begins with a dot
+-- is told from the collection's folder on, and lies under a root that does so, too; all others are whole.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -57,6 +58,16 @@ CREATE TABLE roots (
     id   INTEGER PRIMARY KEY,          -- 0: what was added by hand
     path BLOB NOT NULL UNIQUE
 );
+
+-- What index runs of a root take and leave out, in the order in which it was given. No rows: everything is taken.
+CREATE TABLE patterns (
+    root    INTEGER NOT NULL REFERENCES roots (id) ON DELETE CASCADE,
+    kind    TEXT NOT NULL,             -- include or exclude
+    place   INTEGER NOT NULL,
+    pattern BLOB NOT NULL,             -- bytes as names are
+    PRIMARY KEY (root, kind, place),
+    CHECK (kind IN ('include', 'exclude'))
+) WITHOUT ROWID;
 
 -- Which roots brought a file; it leaves with its last claim.
 CREATE TABLE claims (
