@@ -32,6 +32,10 @@ def _shaped_modules() -> list[str]:
 # At import, so that it precedes the first import of camseek: the hook rewrites modules as they load.
 jaxtyping.install_import_hook(_shaped_modules(), "beartype.beartype")
 
+# Nobody's own defaults decide which collection a test is about.
+os.environ["CAMSEEK_CONFIG"] = os.path.join(os.devnull, "none")
+os.environ.pop("CAMSEEK_COLLECTION", None)
+
 # No deadline: on a shared machine it fails at random.
 settings.register_profile("camseek", deadline=None, derandomize=True)
 settings.load_profile("camseek")

@@ -2,13 +2,12 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from camseek.backbones import ModelCard, find_model, imported_models, load_model, models_folder
+from camseek.backbones import ModelCard, find_model, imported_models, load_model
 from camseek.backbones.importing import import_model, import_torch, read_class_names
 from camseek.backbones.library import EMBEDDED
 from camseek.backbones.proof import compare, make_proof, pattern
@@ -51,16 +50,6 @@ def network(tmp_path):
         ).SerializeToString()
     )
     return path
-
-
-def test_where_models_lie(monkeypatch, tmp_path):
-    assert models_folder() == tmp_path / "models"
-    monkeypatch.delenv("CAMSEEK_MODELS")
-    monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert models_folder() == Path("/data/camseek/models")
-    monkeypatch.delenv("XDG_DATA_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert models_folder().is_relative_to(tmp_path)
 
 
 def test_imported_by_name(network, models):

@@ -232,8 +232,7 @@ class TestExitCodes:
     def test_help(self, text, verb):
         told = text(verb, "--help")
         assert told.out.startswith("Usage: camseek")
-        if verb in OF_A_COLLECTION:
-            assert "--collection" in told.out or "COLLECTION" in told.out.splitlines()[0]
+        assert (verb in OF_A_COLLECTION) == ("  --collection FOLDER " in told.out)
         kinds = [("list",), ("show",), ("check",)] if verb in ("datasets", "model") else [()]
         for kind in kinds:
             assert "--json" in text(verb, *kind, "--help").out

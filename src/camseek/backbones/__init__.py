@@ -5,7 +5,7 @@
 """
 
 from camseek.backbones.card import ModelCard
-from camseek.backbones.library import find_model, imported_models, models_folder
+from camseek.backbones.library import find_model, imported_models
 from camseek.backbones.onnx_backbone import Backbone, as_model, load_model
 
 __all__ = [
@@ -15,5 +15,4 @@ __all__ = [
     "find_model",
     "imported_models",
     "load_model",
-    "models_folder",
 ]

@@ -2,33 +2,15 @@
 
 import os
 import re
-import sys
 from pathlib import Path
 
 from camseek.backbones.card import CARD_FILE
 from camseek.errors import ModelError
+from camseek.places import models_folder
 
 EMBEDDED_NAME = "efficientnet-lite0"
 EMBEDDED = Path(__file__).parent / "data" / "efficientnet_lite0"
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-def models_folder() -> Path:
-    """Where imported models lie: ``CAMSEEK_MODELS``, or ``camseek/models`` in the user's data folder.
-
-    That is ``XDG_DATA_HOME`` where it is set; otherwise ``~/.local/share``, ``~/Library/Application Support``
-    (macOS) or ``%LOCALAPPDATA%`` (Windows).
-    """
-    if named := os.environ.get("CAMSEEK_MODELS"):
-        return Path(named)
-    if data := os.environ.get("XDG_DATA_HOME"):
-        return Path(data) / "camseek" / "models"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "camseek" / "models"
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "camseek" / "models"
-    return Path.home() / ".local" / "share" / "camseek" / "models"
 
 
 def check_name(name: str) -> str:

@@ -6,6 +6,7 @@ import click
 
 from camseek.cli.options import (
     NameType,
+    collection_option,
     json_option,
     max_megapixels_option,
     model_option,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("classes")
-@click.argument("collection", metavar="COLLECTION", type=NameType())
+@collection_option(positional=True)
 @click.option(
     "--like",
     metavar="PICTURES",

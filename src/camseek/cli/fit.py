@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from camseek.cli.options import NameType, json_option, max_megapixels_option, model_option, open_engine
+from camseek.cli.options import (
+    NameType,
+    collection_option,
+    json_option,
+    max_megapixels_option,
+    model_option,
+    open_engine,
+)
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
 
@@ -13,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("collection", metavar="COLLECTION", type=NameType(), envvar="CAMSEEK_COLLECTION")
+@collection_option(positional=True)
 @click.option(
     "--on",
     metavar="FOLDER",

@@ -8,7 +8,7 @@ from camseek.errors import CorruptCollectionError
 
 
 @click.command()
-@collection_option()
+@collection_option(positional=True)
 @json_option
 def info(collection: str, as_json: bool) -> None:
     """Say what COLLECTION holds and what it was made with."""
@@ -39,7 +39,7 @@ def info(collection: str, as_json: bool) -> None:
 
 
 @click.command()
-@collection_option()
+@collection_option(positional=True)
 @json_option
 def check(collection: str, as_json: bool) -> None:
     """Read the whole of COLLECTION and say whether it is sound."""

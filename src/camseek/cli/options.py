@@ -1,9 +1,12 @@
 """Options that several verbs share."""
 
+import functools
+import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     # Loaded only where a verb runs: --help must answer at once.
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from camseek.engine import Engine
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+COLLECTION_VARIABLE = "CAMSEEK_COLLECTION"
+"""The environment's word for the collection."""
 
 
 class RegionType(click.ParamType["tuple[int, int, int, int] | None"]):
@@ -39,11 +45,24 @@ class NameType(click.ParamType[str]):
 
     name = "name"
 
+    def __init__(self, *, folder: bool = False) -> None:
+        """Says whether the shell may propose folders only."""
+        self._kind = "dir" if folder else "file"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Refuses an empty name."""
         if not value:
             self.fail("the name is empty", param, ctx)
         return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leaves it to the shell, which knows the files."""
+        return [CompletionItem(incomplete, type=self._kind)]
+
+
+FOLDER = NameType(folder=True)
 
 
 class EncodingType(click.ParamType[Any]):
@@ -80,18 +99,59 @@ class SizeType(click.ParamType[Any]):
             self.fail(f"{error.message}; {error.remedy}", param, ctx)
 
 
-def collection_option(*, required: bool = True) -> Callable[[Function], Function]:
-    """``--collection``."""
-    return click.option(
-        "--collection",
-        metavar="FOLDER",
-        type=NameType(),
-        required=required,
-        # A collection named in the environment must not change what a verb does that needs none.
-        envvar="CAMSEEK_COLLECTION" if required else None,
-        show_envvar=required,
-        help="The collection's folder.",
+def collection_option(*, required: bool = True, positional: bool = False) -> Callable[[Function], Function]:
+    """Which collection: ``--collection``, and the one way in which every verb is told.
+
+    Where the command line names none: ``CAMSEEK_COLLECTION``, then ``collection`` in the user's defaults.
+
+    Args:
+        required: A collection is what the verb is about. Otherwise only ``--collection`` names one: what the
+            environment says must not change what a verb does that needs none.
+        positional: The verb has no other argument, and takes the collection as its argument, too.
+    """
+    told = f" [default: {COLLECTION_VARIABLE}, or that of your defaults]" if required else ""
+    option = click.option(
+        "--collection", metavar="FOLDER", type=FOLDER, help=f"The collection's folder.{told}"
     )
+
+    def decorate(command: Function) -> Function:
+        @functools.wraps(command)
+        def told(*args: Any, collection: str | None, **options: Any) -> Any:
+            argument = options.pop("collection_argument", None)
+            if argument is not None and collection is not None:
+                _wrong(
+                    f"two collections are given, {argument} and --collection {collection}; give one of them"
+                )
+            named = argument or collection or (_usual_collection() if required else None)
+            return command(*args, collection=named, **options)
+
+        decorated: Any = option(told)
+        if positional:
+            argument = click.argument(
+                "collection_argument", metavar="[COLLECTION]", type=FOLDER, required=False
+            )
+            decorated = argument(decorated)
+        return decorated
+
+    return decorate
+
+
+def _usual_collection() -> str:
+    """The collection where the command line names none."""
+    from camseek.cli.defaults import read_defaults
+    from camseek.places import config_file
+
+    found = os.environ.get(COLLECTION_VARIABLE) or read_defaults().collection
+    if found is None:
+        _wrong(
+            f"no collection is given: say --collection FOLDER, set {COLLECTION_VARIABLE}, or write "
+            f'collection = "FOLDER" into {config_file()}'
+        )
+    return found
+
+
+def _wrong(message: str) -> NoReturn:
+    raise click.UsageError(message, click.get_current_context(silent=True))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, errors too.")

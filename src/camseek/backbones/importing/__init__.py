@@ -26,8 +26,9 @@ from camseek.backbones.importing.onnx_network import adapt_onnx, read_onnx
 from camseek.backbones.importing.state_dicts import ARCHITECTURES, network_of
 from camseek.backbones.importing.torch_files import export, is_module, read_state_dict, state_dict
 from camseek.backbones.importing.vgg import read_vgg_cam
-from camseek.backbones.library import check_name, models_folder
+from camseek.backbones.library import check_name
 from camseek.errors import ModelError
+from camseek.places import models_folder
 
 __all__ = [
     "ARCHITECTURES",

@@ -33,7 +33,8 @@ from camseek.lab.paper.results import (
     Table,
 )
 from camseek.lab.paper.runner import OneNetwork, Runner, Tell
-from camseek.lab.paper.work import Work, work_folder
+from camseek.lab.paper.work import Work
+from camseek.places import work_folder
 
 Found = Mapping[tuple[str, str], Mapping[Experiment, Measured]]
 """Cells by network's title and column's name."""

@@ -17,12 +17,6 @@ Key = Mapping[str, Any]
 """What decides a piece of work, plain values: equal keys, the same result."""
 
 
-def work_folder() -> Path:
-    """Where finished work is kept unless told otherwise: ``camseek/paper`` in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "camseek" / "paper"
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """A folder of finished pieces, a file each, which is there whole or not at all.

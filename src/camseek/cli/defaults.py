@@ -1,0 +1,69 @@
+"""The user's own defaults: a small TOML file, which only the command line reads."""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from camseek.errors import SettingsError
+from camseek.files import read_regular, reason_of
+from camseek.places import config_file
+
+_KEYS = ("collection",)
+_MOST_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the user's file says.
+
+    Attributes:
+        collection: An absolute folder, or None.
+    """
+
+    collection: str | None = None
+
+
+def read_defaults() -> Defaults:
+    """Reads the user's file; all defaults are empty where there is none.
+
+    Raises:
+        SettingsError: It cannot be read, is no TOML, or says something that nobody would listen to.
+    """
+    path = config_file()
+    try:
+        found = tomllib.loads(read_regular(path, _MOST_BYTES).decode("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return Defaults()
+    except OSError as error:
+        raise SettingsError(
+            f"cannot read {path}: {reason_of(error)}", remedy="make it readable, or take it away"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path} is not TOML: {error}", remedy='write it like this: collection = "/where/it/lies"'
+        ) from error
+    for key in found:
+        if key not in _KEYS:
+            near = get_close_matches(key, _KEYS, 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(
+                f"{path} sets {key}, which camseek does not know{meant}",
+                remedy=f"known are: {', '.join(_KEYS)}",
+            )
+    return Defaults(collection=_folder(path, found.get("collection")))
+
+
+def _folder(path: Path, value: Any) -> str | None:
+    if value is None:
+        return None
+    # A relative one would be another collection in each folder.
+    remedy = "give an absolute folder, or one that begins with ~/"
+    if not isinstance(value, str):
+        raise SettingsError(f"{path}: collection is no text", remedy=remedy)
+    folder = os.path.expanduser(value)
+    if not os.path.isabs(folder) or "\0" in folder:
+        raise SettingsError(f"{path}: the collection {value!r} is not absolute", remedy=remedy)
+    return folder
