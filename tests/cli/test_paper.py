@@ -80,7 +80,7 @@ def test_own_sets_in_markdown(data, work, text):
     assert "of paris6k, 8 dimensions." in told.out
 
 
-def test_figures(data, work, tmp_path, camseek, text):
+def test_figures(data, work, tmp_path, camseek, failing, text):
     out = tmp_path / "figures"
     arguments = ("paper", "--data", data, "--figure", "5a", "--figure", "5b", "--out", out, "--work", work)
     told = camseek(*arguments, *SMALL)
@@ -93,7 +93,9 @@ def test_figures(data, work, tmp_path, camseek, text):
         "figure5b-efficientnet-lite0-head-paris6k.svg",
     ]
     assert all((out / name).read_text().startswith("<svg") for name in files)
-    said = text(*arguments, *SMALL)
+    error = failing(*arguments, *SMALL)
+    assert error["message"] == f"{out / files[0]} is there already"
+    said = text(*arguments, *SMALL, "--force")
     assert "Figure 5a: classes of the queries of Paris6k, efficientnet-lite0" in said.out
     assert "vault" in said.out
 

@@ -110,7 +110,7 @@ class TestJson:
         camseek("index", folder, "--collection", collection, "--size", "32")
         options = ["--collection", collection, "--report", tmp_path / "seen.png"]
         small = camseek("explain", folder / "0.jpg", *options)
-        large = camseek("explain", folder / "0.jpg", "--report", tmp_path / "seen.png")
+        large = camseek("explain", folder / "0.jpg", "--report", tmp_path / "large.png")
         assert small["classes"] != large["classes"]
 
     def test_evaluate(self, photos, tmp_path, camseek):

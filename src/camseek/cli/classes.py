@@ -12,7 +12,8 @@ from camseek.cli.options import (
     model_option,
     open_engine,
 )
-from camseek.cli.output import emit, note, printable, require_place, say, shown, write_output
+from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     type=NameType(),
     help="Write the classes as a list for --class-list (all of them, unless --top is given).",
 )
+@force_option
 @model_option
 @max_megapixels_option
 @json_option
@@ -62,6 +64,7 @@ def classes_command(
     per_picture: int,
     sample: int,
     class_list: str | None,
+    force: bool,
     model: str | None,
     max_megapixels: float,
     as_json: bool,
@@ -71,12 +74,12 @@ def classes_command(
     With --list they become a predefined list: every picture described with the same classes (paper, section
     4.3). Pictures are read again from their files.
     """
-    if class_list:
-        require_place(class_list)
+    outputs = Outputs([class_list] if class_list else [], force=force, reads=like, model=model)
     with (
         open_engine(collection, model=model, max_megapixels=max_megapixels) as engine,
         progress() as shown_progress,
     ):
+        outputs.spare(engine.collection)
         found = engine.classes(
             like=like or None, per_picture=per_picture, sample=sample, progress=shown_progress
         )
@@ -85,7 +88,7 @@ def classes_command(
     asked = context.get_parameter_source("top") is not click.core.ParameterSource.DEFAULT
     if class_list:
         listed = found.classes[:top] if asked else found.classes
-        write_output(class_list, "".join(f"{item.id}\t{item.name}\n" for item in listed))
+        outputs.write(class_list, "".join(f"{item.id}\t{item.name}\n" for item in listed))
     if as_json:
         emit(found.to_json() | {"classes": [item.to_json() for item in found.classes[:top]]})
         return

@@ -15,7 +15,8 @@ from camseek.cli.options import (
     model_option,
     open_engine,
 )
-from camseek.cli.output import emit, note, printable, require_place, say, shown, write_output
+from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
 from camseek.cli.protocols import named_encodings, protocol_options, read_protocols
 from camseek.cli.tables import aligned, interval
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--plot", metavar="FILE", type=NameType(), help="Write an SVG picture of the numbers to this file."
 )
+@force_option
 @model_option
 @max_megapixels_option
 @json_option
@@ -49,6 +51,7 @@ def evaluate_command(
     collection: str | None,
     encodings: "dict[str, Encoding]",
     plot: str | None,
+    force: bool,
     model: str | None,
     max_megapixels: float,
     as_json: bool,
@@ -63,9 +66,10 @@ def evaluate_command(
     from camseek.datasets import open_truth
     from camseek.lab.measuring import measure
 
-    if plot is not None:
-        require_place(plot)
+    reads = (truth, truth.partition("=")[2] or None, options["whitening_on"], options["class_list"])
+    outputs = Outputs([plot] if plot else [], force=force, reads=reads, model=model)
     known = open_truth(truth)
+    outputs.spare_files([query.image for query in known.queries])
     if collection is None:
         options["layer"] = layer_of(model, options["layer"])
     with ExitStack() as stack:
@@ -76,6 +80,7 @@ def evaluate_command(
                 open_engine(collection, model=model, max_megapixels=max_megapixels, options=given)
             )
             existing = engine.settings
+            outputs.spare(engine.collection)
         loaded: list[Backbone] = []
 
         def network() -> "Backbone":
@@ -102,7 +107,7 @@ def evaluate_command(
     for item in result.skipped:
         note(f"skipped: {shown(item.path)}: {printable(item.reason)}")
     if plot is not None:
-        write_output(plot, _chart(result))
+        outputs.write(plot, _chart(result))
     if as_json:
         emit(result.to_json())
         return

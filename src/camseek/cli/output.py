@@ -59,48 +59,6 @@ def note(text: str) -> None:
         click.echo(text, err=True)
 
 
-def require_place(path: str, *pictures: str) -> None:
-    """Makes sure, before the work, that a report can be written and takes no picture's place.
-
-    Raises:
-        OutputError: It cannot, or it would.
-    """
-    for picture in pictures:
-        with contextlib.suppress(OSError):
-            if os.path.samefile(path, picture):
-                raise OutputError(f"{path} is the picture itself", remedy="give the report a name of its own")
-    folder = os.path.dirname(os.path.realpath(path))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        fault = "Permission denied" if os.path.isdir(folder) else "there is no such folder"
-        raise OutputError(f"cannot write {path}: {fault}", remedy="choose a place that is writable")
-
-
-def write_output(path: str, content: str | bytes) -> None:
-    """Writes a report.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    # A report that was there is not lost to a full disk: the new one takes its place when it is whole.
-    direct = os.path.lexists(path) and not os.path.isfile(path)
-    target = os.path.realpath(path)
-    # A name of its own, which nobody's file has.
-    part = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:200]}.{os.getpid()}.part")
-    try:
-        with open(path if direct else part, "wb" if direct else "xb") as file:
-            file.write(data)
-        if not direct:
-            os.replace(part, target)
-    except OSError as error:
-        if not direct and not isinstance(error, FileExistsError):
-            with contextlib.suppress(OSError):
-                os.unlink(part)
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}", remedy="choose a place that is writable and has space"
-        ) from error
-
-
 def speak_utf8() -> None:
     """Names of any language go out whole, whatever the terminal's locale says."""
     for stream in (sys.stdout, sys.stderr):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from camseek.cli.options import NameType, SizeType, json_option, limits, max_megapixels_option
-from camseek.cli.output import emit, note, printable, say, write_output
+from camseek.cli.output import emit, note, printable, say
+from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
 from camseek.cli.tables import aligned
 
@@ -76,6 +77,7 @@ _ABSENT = "-"
     help="Length of whitened descriptors, where the pictures give so many.",
 )
 @click.option("--out", metavar="FOLDER", type=NameType(), help="Where figures are written; made if need be.")
+@force_option
 @click.option(
     "--work",
     metavar="FOLDER",
@@ -95,6 +97,7 @@ def paper_command(
     size: "Resize | None",
     dimensions: int,
     out: str | None,
+    force: bool,
     work: str | None,
     markdown: bool,
     max_megapixels: float,
@@ -131,6 +134,7 @@ def paper_command(
             note(f"not there: {printable(column.title)}: {printable(column.missing)}")
     if out is not None:
         _make_folder(out)
+        _require_free(out, asked.figures, force=force)
     with progress() as shown:
         report = run_paper(
             columns,
@@ -142,7 +146,7 @@ def paper_command(
             progress=shown,
             tell=lambda text: note(printable(text)),
         )
-    written = [] if out is None else [_draw(figure, out) for figure in report.figures]
+    written = [] if out is None else [_draw(figure, out, force=force) for figure in report.figures]
     if as_json:
         emit(report.to_json() | {"files": written})
         return
@@ -163,18 +167,26 @@ def _make_folder(path: str) -> None:
         ) from error
 
 
-def _draw(figure: "Figure", out: str) -> str:
+def _require_free(out: str, figures: "Sequence[FigureName]", *, force: bool) -> None:
+    """Refuses figures that are there, before the work: what they will be called is known only after it."""
+    ours = tuple(f"figure{name}-" for name in figures)
+    there = [name for name in sorted(os.listdir(out)) if name.startswith(ours) and name.endswith(".svg")]
+    Outputs([os.path.join(out, name) for name in there], force=force)
+
+
+def _draw(figure: "Figure", out: str, *, force: bool) -> str:
     """Writes a figure and gives its file."""
     from camseek.report.plot import Bar, bar_chart, line_chart
 
     path = os.path.join(out, f"{figure.file}.svg")
+    outputs = Outputs([path], force=force)
     if figure.counts:
         bars = [Bar(name, float(count)) for name, count in figure.counts]
         label = "queries that have the class among their 64 most probable"
-        write_output(path, bar_chart(bars, title=figure.title, x_label=label))
+        outputs.write(path, bar_chart(bars, title=figure.title, x_label=label))
         return path
     ticks = sorted({count for line in figure.series.values() for count, _ in line})
-    write_output(
+    outputs.write(
         path,
         line_chart(
             figure.series,

@@ -15,7 +15,8 @@ from camseek.cli.options import (
     open_engine,
     region_option,
 )
-from camseek.cli.output import emit, note, printable, require_place, say, shown, write_output
+from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.plans import plan_options, read_plan, shortlist_option
 from camseek.cli.progress import progress
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     type=NameType(),
     help="Write a page with the query, the hits and their heat maps.",
 )
+@force_option
 @model_option
 @max_megapixels_option
 @json_option
@@ -58,6 +60,7 @@ def search(
     no_boxes: bool,
     without_self: bool,
     report: str | None,
+    force: bool,
     model: str | None,
     max_megapixels: float,
     as_json: bool,
@@ -71,15 +74,20 @@ def search(
     """
     if report and no_boxes:
         raise click.UsageError("--report shows boxes and heat maps; leave --no-boxes out")
-    if report:
-        if not report.lower().endswith((".html", ".htm")):
-            raise click.UsageError(f"--report {report}: name it .html")
-        require_place(report, *queries)
+    if report and not report.lower().endswith((".html", ".htm")):
+        raise click.UsageError(f"--report {report}: name it .html")
+    outputs = Outputs(
+        [report] if report else [],
+        force=force,
+        reads=(*queries, plan["class_list"]),
+        model=model,
+    )
     planned, parts = read_plan(**plan, top=top), _parts(queries, regions)
     with (
         open_engine(collection, model=model, max_megapixels=max_megapixels) as engine,
         progress() as shown_progress,
     ):
+        outputs.spare(engine.collection)
         named = planned(engine.model)
         result = engine.search(
             parts,
@@ -96,7 +104,7 @@ def search(
     if report:
         from camseek.report import search_page
 
-        write_output(report, search_page(result))
+        outputs.write(report, search_page(result))
     if as_json:
         emit(result.to_json() | ({"report": os.path.abspath(report)} if report else {}))
     elif report:
@@ -151,6 +159,7 @@ def _tell(result: "SearchResult") -> None:
     help="Where to write, .html or .png (repeatable). "
     "[default: PICTURE's name with .explained.html and .explained.png, in this folder]",
 )
+@force_option
 @model_option
 @max_megapixels_option
 @json_option
@@ -159,6 +168,7 @@ def explain(
     collection: str | None,
     top: int,
     reports: tuple[str, ...],
+    force: bool,
     model: str | None,
     max_megapixels: float,
     as_json: bool,
@@ -176,15 +186,15 @@ def explain(
             raise click.UsageError(f"--report {path}: name it .html or .png")
     stem = os.path.splitext(os.path.basename(picture))[0]
     written = reports or (f"{stem}.explained.html", f"{stem}.explained.png")
-    for path in written:
-        require_place(path, picture)
+    outputs = Outputs(written, force=force, reads=(picture,), model=model)
     if collection is None:
         settings, loaded = Settings(), load_model(model)
     else:
         with open_engine(collection, model=model) as engine:
+            outputs.spare(engine.collection)
             settings, loaded = engine.settings, engine.model
     explanation = explain_picture(loaded, picture, top=top, size=settings.size, limits=limits(max_megapixels))
-    _write(explanation, written)
+    _write(explanation, outputs, written)
     if as_json:
         emit(explanation.to_json() | {"reports": [os.path.abspath(path) for path in written]})
         return
@@ -194,9 +204,9 @@ def explain(
         note(f"report: {printable(os.path.abspath(path))}")
 
 
-def _write(explanation: "Explanation", paths: tuple[str, ...]) -> None:
+def _write(explanation: "Explanation", outputs: Outputs, paths: tuple[str, ...]) -> None:
     from camseek.report import explanation_page, explanation_picture
 
     for path in paths:
         page = path.lower().endswith(".html")
-        write_output(path, explanation_page(explanation) if page else explanation_picture(explanation))
+        outputs.write(path, explanation_page(explanation) if page else explanation_picture(explanation))

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from camseek.report.markup import visible
 from camseek.report.overlay import blend
@@ -49,7 +50,10 @@ def explanation_picture(explanation: Explanation) -> bytes:
         sheet.paste(_scaled(pixels, explanation.size, (width, height)), (left, top))
         _write(draw, (left, top + height), width, number, name)
     data = io.BytesIO()
-    sheet.save(data, "PNG", optimize=True)
+    # So that a later report may take its place: no other picture is ever written over.
+    origin = PngInfo()
+    origin.add_text("Software", "camseek")
+    sheet.save(data, "PNG", optimize=True, pnginfo=origin)
     return data.getvalue()
 
 

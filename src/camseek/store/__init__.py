@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from camseek.errors import NoCollectionError
+from camseek.store.database import collection_files, is_collection_file
 from camseek.store.folder import FolderCollection
 from camseek.store.interface import Catalogue, Collection, Refitter, Traces, Vectors, Writer
 from camseek.store.memory import MemoryVectors
@@ -41,7 +42,9 @@ __all__ = [
     "Vectors",
     "WhiteningNote",
     "Writer",
+    "collection_files",
     "create_collection",
+    "is_collection_file",
     "open_collection",
 ]
 

@@ -58,6 +58,11 @@ class FolderCatalogue:
         rows = self._reader.query("SELECT id FROM pictures WHERE content = ?", (content,), (int,))
         return rows[0][0] if rows else None
 
+    def names(self) -> list[bytes]:
+        """Every name that is known, sorted: of pictures, and of files that could not be used."""
+        sql = "SELECT path FROM files UNION SELECT path FROM skipped ORDER BY path"
+        return [row[0] for row in self._reader.query(sql, kinds=(bytes,))]
+
     def info(self) -> CollectionInfo:
         """Counts, sizes and settings."""
         reader = self._reader

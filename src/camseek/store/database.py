@@ -134,6 +134,22 @@ def create_database(folder: Path, facts: dict[str, Any]) -> None:
     os.replace(path, folder / DATABASE)
 
 
+# How the names of all files begin that a collection may have: the database, its logs, the writer's lock.
+_OWN = (DATABASE, "writer.")
+
+
+def is_collection_file(path: bytes) -> bool:
+    """Whether a name is one that a file of a collection has, or may have, in a collection's folder."""
+    folder, name = map(os.fsdecode, os.path.split(path))
+    return name.startswith(_OWN) and os.path.lexists(os.path.join(folder, DATABASE))
+
+
+def collection_files(folder: str) -> list[bytes]:
+    """The files of a collection in a folder."""
+    names = (os.fsencode(entry.path) for entry in os.scandir(folder))
+    return sorted(filter(is_collection_file, names))
+
+
 def require_free(folder: Path) -> None:
     """A new collection takes an empty place, never a folder of somebody's files."""
     try:
@@ -145,7 +161,7 @@ def require_free(folder: Path) -> None:
             f"cannot read {folder}: {error.strerror}", remedy="check its permissions"
         ) from error
     # What a creation that was interrupted may have left, or one that goes on in another process.
-    strangers = [name for name in names if not name.startswith((DATABASE, "writer."))]
+    strangers = [name for name in names if not name.startswith(_OWN)]
     if DATABASE not in names and strangers:
         raise CollectionError(
             f"{folder} is not a collection and not empty",

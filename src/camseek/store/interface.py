@@ -44,6 +44,10 @@ class Catalogue(Protocol):
         """The record of a content, or None."""
         ...
 
+    def names(self) -> list[bytes]:
+        """Every name that is known, sorted: of pictures, and of files that could not be used."""
+        ...
+
     def info(self) -> CollectionInfo:
         """Counts, sizes and settings."""
         ...

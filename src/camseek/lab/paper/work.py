@@ -1,9 +1,7 @@
 """Finished work, kept so that a run goes on where it stopped."""
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from camseek.encoding.whitening import Whitening
 from camseek.errors import OutputError
 from camseek.version import VERSION
+from camseek.writing import write_whole
 
 Key = Mapping[str, Any]
 """What decides a piece of work, plain values: equal keys, the same result."""
@@ -71,17 +70,10 @@ class Work:
         return self.folder / f"{kind}-{digest[:32]}.{ending}"
 
     def _write(self, path: Path, data: bytes) -> None:
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with open(part, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
+            write_whole(path, data, replace=True)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink()
             raise OutputError(
                 f"cannot write {path}: {error.strerror}",
                 remedy="name a folder with --work that is writable and has space",
