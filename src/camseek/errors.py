@@ -5,8 +5,11 @@
     CamseekError
     ├── PictureError               one picture cannot be used; batch work goes on past it
     │   ├── UnreadableFileError      it cannot be opened or read now: what it holds is unknown
+    │   │   └── NotPermittedError      its permissions forbid it
     │   ├── NotAPictureError         its content is no picture format known here
+    │   ├── UnsupportedPictureError  it is a picture, of a kind that is not read here
     │   ├── DamagedPictureError      it is a picture, but broken or cut short
+    │   ├── TooSmallError            it has fewer pixels than say anything
     │   └── TooLargeError            it has more pixels than the limit
     ├── RegionError                a region is empty, reversed or outside its picture
     ├── FeaturelessError           a query on which the network sees nothing
@@ -64,16 +67,34 @@ class UnreadableFileError(PictureError):
     code = "unreadable"
 
 
+class NotPermittedError(UnreadableFileError):
+    """Permissions forbid to open or read the file; what it holds is unknown."""
+
+    code = "not_permitted"
+
+
 class NotAPictureError(PictureError):
     """The content is no picture format known here."""
 
     code = "not_a_picture"
 
 
+class UnsupportedPictureError(PictureError):
+    """It is a picture, whole for all that is known, but of a kind that is not read here."""
+
+    code = "not_supported"
+
+
 class DamagedPictureError(PictureError):
     """It is a picture, but broken or cut short."""
 
     code = "damaged"
+
+
+class TooSmallError(PictureError):
+    """The picture has fewer pixels than the network can say anything about."""
+
+    code = "too_small"
 
 
 class TooLargeError(PictureError):

@@ -452,7 +452,7 @@ class TestByHand:
     def test_names_of_nothing_leave_no_collection(self, tmp_path, collection, failing):
         error = failing("add", tmp_path / "none.jpg", "--collection", collection)
         assert error["code"] == "source"
-        assert "none.jpg: it cannot be opened" in error["message"]
+        assert "none.jpg: there is no such file" in error["message"]
         assert not os.path.exists(collection)
 
     def test_frames_left_out_are_told(self, photos, image, camseek, collection):

@@ -24,6 +24,7 @@ from camseek.errors import (
     CamseekError,
     DamagedPictureError,
     NotAPictureError,
+    NotPermittedError,
     RegionError,
     TooLargeError,
     UnreadableFileError,
@@ -189,6 +190,54 @@ def test_an_impossible_orientation_counts_as_upright(make, value):
     assert close(read(make.save(make.scene(), "JPEG", exif=make.exif(value))).pixels, make.scene())
 
 
+def with_entry(make, format, entry, order="<", behind=b""):
+    """The scene stored sideways, with one EXIF entry as it is given."""
+    stored = make.scene().transpose(Image.Transpose.ROTATE_90)
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    exif = header + struct.pack(order + "H", 1) + entry + bytes(4) + behind
+    if format == "JPEG2000":
+        return make.jp2_with_box(make.save(stored, format), b"uuid", b"JpgTiffExif->JP2" + exif)
+    return make.save(stored, format, exif=b"Exif\0\0" + exif)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "JPEG2000"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("kind", "count", "packed"),
+    [(1, 1, "B"), (3, 1, "H"), (3, 2, "HH"), (3, 0, "H"), (4, 1, "I"), (6, 1, "b"), (7, 1, "B"), (8, 1, "h"),
+     (9, 1, "i"), (1, 4, "BBBB")],
+)  # fmt: skip
+def test_an_orientation_of_another_type_or_count_counts(make, format, order, kind, count, packed):
+    values = struct.pack(order + packed, *[6, 1, 1, 1][: len(packed)]).ljust(4, b"\0")
+    entry = struct.pack(order + "HHI", 0x0112, kind, count) + values
+    picture = read(with_entry(make, format, entry, order))
+    assert close(picture.pixels, make.scene())
+    assert picture.warnings == ()
+
+
+def test_an_orientation_among_many_stands_elsewhere(make):
+    entry = struct.pack("<HHII", 0x0112, 3, 3, 26)
+    content = with_entry(make, "JPEG", entry, behind=struct.pack("<3H", 6, 0, 0))
+    assert close(read(content).pixels, make.scene())
+    far = with_entry(make, "JPEG", struct.pack("<HHII", 0x0112, 3, 3, 1 << 30))
+    assert read(far).warnings == ("broken EXIF data ignored",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "value"), [(1, 1, b"\6\0\0\0"), (4, 1, b"\6\0\0\0"), (3, 2, b"\6\0\1\0")]
+)
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_files_orientation_of_another_type_or_count(make, compression, kind, count, value):
+    stored = make.scene().transpose(Image.Transpose.ROTATE_90)
+    content = make.save(stored, "TIFF", tiffinfo={0x0112: 3}, compression=compression)
+    before = struct.pack("<HHIHH", 0x0112, 3, 1, 3, 0)
+    assert content.count(before) == 1
+    content = content.replace(before, struct.pack("<HHI", 0x0112, kind, count) + value)
+    picture = read(content)
+    assert picture.size == (96, 64)
+    assert close(picture.pixels, make.scene())
+
+
 # Size
 
 
@@ -333,10 +382,8 @@ def test_cmyk_with_and_without_adobes_marker(make):
     cmyk = make.scene().convert("CMYK")
     marked = make.save(cmyk, "JPEG")
     assert close(read(marked).pixels, make.scene(), 16, 4)
-    # Pillow writes inverted values; the plain ones come of inverting first.
-    inverted = Image.eval(cmyk, lambda value: 255 - value)
-    plain = without_adobe(make.save(inverted, "JPEG"))
-    assert close(read(plain).pixels, make.scene(), 16, 4)
+    # Browsers take the values for inverted, as Adobe's programs write them, marker or none.
+    assert close(read(without_adobe(marked)).pixels, make.scene(), 16, 4)
     assert close(read(make.save(cmyk, "TIFF")).pixels, make.scene())
 
 
@@ -480,6 +527,28 @@ def test_what_is_transparent_in_avif_and_heic_is_white(make):
     pixels = read(make.heic("alpha")).pixels
     assert (pixels[:, 52:] >= 250).all()
     assert close(pixels[:, :40], make.scene().crop((0, 0, 40, 64)))
+
+
+def bitmap(picture, alpha):
+    """A bitmap of 32 bits with a mask for alpha, as many programs write it."""
+    rgb = np.asarray(picture)
+    bgra = np.dstack([rgb[::-1, :, ::-1], np.broadcast_to(np.asarray(alpha, np.uint8), rgb.shape[:2])[::-1]])
+    height, width, _ = rgb.shape
+    numbers = (124, width, height, 1, 32, 3, bgra.nbytes, 0, 0, 0, 0, 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    head = struct.pack("<IiiHHIIiiIIIIII", *numbers) + b"BGRs" + bytes(64)
+    sizes = struct.pack("<IHHI", 14 + len(head) + bgra.nbytes, 0, 0, 14 + len(head))
+    return b"BM" + sizes + head + bgra.tobytes()
+
+
+def test_a_bitmap_whose_alpha_is_nothing_everywhere_is_opaque(make):
+    scene = make.scene()
+    np.testing.assert_array_equal(read(bitmap(scene, 0)).pixels, np.asarray(scene))
+    np.testing.assert_array_equal(read(bitmap(scene, 255)).pixels, np.asarray(scene))
+    alpha = np.zeros((64, 96), np.uint8)
+    alpha[:, :48] = 255
+    pixels = read(bitmap(scene, alpha)).pixels
+    np.testing.assert_array_equal(pixels[:, :48], np.asarray(scene)[:, :48])
+    assert (pixels[:, 48:] == 255).all()
 
 
 def test_half_transparent_is_half_white(make):
@@ -935,7 +1004,7 @@ def test_what_an_exception_out_of_a_reader_means(samples):
             read(samples["PNG"])
         return raised.type
 
-    assert failing(OSError(errno.EACCES, "no")) is UnreadableFileError
+    assert failing(OSError(errno.EACCES, "no")) is NotPermittedError
     assert failing(OSError(errno.EINVAL, "a seek to nowhere")) is DamagedPictureError
     assert failing(OSError("broken data stream")) is DamagedPictureError
     assert failing(Image.DecompressionBombError("large")) is TooLargeError
@@ -1025,7 +1094,7 @@ def test_a_file_without_permission(open_tmp_path):
     run = subprocess.run(
         [*user, sys.executable, "-c", script, path, package], capture_output=True, text=True, cwd="/"
     )
-    assert run.stdout.strip() == "UnreadableFileError there is no permission to read it", run.stderr
+    assert run.stdout.strip() == "NotPermittedError there is no permission to read it", run.stderr
 
 
 def test_fingerprint(tmp_path):

@@ -229,9 +229,9 @@ def test_a_path_longer_than_the_system_allows_is_unknown(tmp_path):
         os.close(home)
     found = walk(root)
     subprocess.run(["rm", "-rf", os.path.join(root, b"d" * 200)], check=True)
-    [(path, reason)] = found.unknown
+    [(path, reason, code)] = found.unknown
     assert path.startswith(root + b"/ddd")
-    assert reason == "its path is longer than the system allows"
+    assert (reason, code) == ("its path is longer than the system allows", "unreadable")
 
 
 def test_a_file_that_vanishes_while_walking(tree):
@@ -267,7 +267,7 @@ def test_a_failing_disk_makes_a_folder_unknown(tree):
 
     with mock.patch("os.scandir", fail):
         found = walk(root)
-    assert found.unknown == [(os.path.join(root, b"a"), "the disk fails to read it")]
+    assert found.unknown == [(os.path.join(root, b"a"), "the disk fails to read it", "unreadable")]
     assert names(found, root) == [b"c.jpg"]
 
 
@@ -301,7 +301,7 @@ def test_what_other_users_may_not_read_is_unknown(open_tmp_path):
         from camseek.images import walk
         found = walk(os.fsencode(sys.argv[1]))
         print([os.path.basename(os.path.dirname(file.path)) for file in found.files])
-        print([(os.path.basename(path), reason) for path, reason in found.unknown])
+        print([(os.path.basename(path), *told) for path, *told in found.unknown])
         print(found.skipped, found.ignored)
     """)
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -311,6 +311,6 @@ def test_what_other_users_may_not_read_is_unknown(open_tmp_path):
     assert run.returncode == 0, run.stderr
     files, unknown, rest = run.stdout.splitlines()
     assert files == "[b'open']"
-    reason = "there is no permission to read it"
-    assert unknown == str([(b"closed", reason), (b"a.jpg", reason), (b"secret", reason)])
+    told = ("there is no permission to read it", "not_permitted")
+    assert unknown == str([(b"closed", *told), (b"a.jpg", *told), (b"secret", *told)])
     assert rest == "[] 0"

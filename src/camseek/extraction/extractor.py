@@ -198,23 +198,21 @@ class FileMaps:
 
     def maps(self, picture: StoredPicture) -> Extraction | str:
         """The picture, from the first of its files that still holds its content; or why it cannot be seen."""
-        reason = "it has no file"
+        seen = self.see(picture)
+        return seen.reason if isinstance(seen, Skipped) else seen
+
+    def see(self, picture: StoredPicture) -> Extraction | Skipped:
+        """The same, with the picture's name where it cannot be seen: one picture never ends a run."""
+        reason, code = "it has no file", UnreadableFileError.code
         for path in picture.paths:
             try:
                 with self._open(picture.record, path) as file:
                     if fingerprint(file) == picture.content:
                         return self.extractor.extract_file(file, path, picture.content)
-                    reason = "its file has changed since it was indexed"
+                    reason, code = "its file has changed since it was indexed", UnreadableFileError.code
             except PictureError as error:
-                reason = error.message
-        return reason
-
-    def see(self, picture: StoredPicture) -> Extraction | Skipped:
-        """The same, with the picture's name where it cannot be seen: one picture never ends a run."""
-        seen = self.maps(picture)
-        if not isinstance(seen, str):
-            return seen
-        return Skipped(picture.paths[0] if picture.paths else b"", seen, UnreadableFileError.code)
+                reason, code = error.message, error.code
+        return Skipped(picture.paths[0] if picture.paths else b"", reason, code)
 
     def _open(self, record: int, path: bytes) -> BinaryIO:
         if not is_given(path):

@@ -123,7 +123,9 @@ def _rewound(source: object) -> BinaryIO:
         from camseek.images.files import unreadable
 
         raise unreadable(error) from error
-    return file
+    from camseek.images import whole_reads
+
+    return whole_reads(file)
 
 
 def _encoded(source: object) -> bytes:

@@ -1,7 +1,7 @@
 """Find pictures, and read them as small upright sRGB arrays."""
 
 from camseek.images.decode import Picture, check_region, decode
-from camseek.images.files import fingerprint, open_file
+from camseek.images.files import fingerprint, open_file, unreadable, whole_reads
 from camseek.images.formats import PICTURE_SUFFIXES, sniff
 from camseek.images.walk import FoundFile, Walk, walk
 
@@ -15,5 +15,7 @@ __all__ = [
     "fingerprint",
     "open_file",
     "sniff",
+    "unreadable",
     "walk",
+    "whole_reads",
 ]

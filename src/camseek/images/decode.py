@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 from camseek.config import Limits, Resize
 from camseek.errors import (
@@ -21,7 +21,7 @@ from camseek.errors import (
 )
 from camseek.images import opening
 from camseek.images.colour import ProfileError, on_white, to_srgb
-from camseek.images.files import fingerprint, open_file, unreadable
+from camseek.images.files import fingerprint, open_file, unreadable, whole_reads
 from camseek.images.formats import describe, sniff
 from camseek.images.orientation import stored_box, turned, turned_size
 from camseek.images.picture import Picture, check_region
@@ -85,6 +85,7 @@ def decode(
     if region is not None and (len(region) != 4 or any(type(side) is not int for side in region)):
         raise ValueError(f"a region is four whole numbers, not {region!r}")
     try:
+        file = whole_reads(file)
         file.seek(0)
         head = file.read(_HEAD)
     except OSError as error:
@@ -138,8 +139,6 @@ def _decode(
     with turn:
         image = opening.load(source)
         image = reduced(image, tuple(side / scale for side in box), target)  # pyright: ignore[reportArgumentType]
-    if source.inverted:
-        image = ImageChops.invert(image)
     if image.mode in ("RGBa", "La"):
         image = on_white(image)
     try:

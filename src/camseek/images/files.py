@@ -2,9 +2,11 @@
 
 import errno
 import hashlib
+import io
+import os
 from typing import Any, BinaryIO, cast
 
-from camseek.errors import UnreadableFileError
+from camseek.errors import NotPermittedError, UnreadableFileError
 from camseek.files import open_regular, reason_of
 
 _REMEDIES = {
@@ -14,19 +16,22 @@ _REMEDIES = {
     errno.EPERM: "change its permissions",
     errno.ENAMETOOLONG: "move it to a shorter path",
 }
+_BUFFER = 1 << 16
 
 
 def unreadable(error: OSError) -> UnreadableFileError:
     """The error to raise where a file cannot be opened or read."""
+    kind = NotPermittedError if error.errno in (errno.EACCES, errno.EPERM) else UnreadableFileError
     remedy = _REMEDIES.get(error.errno or 0, "give a file that can be read")
-    return UnreadableFileError(reason_of(error), remedy=remedy)
+    return kind(reason_of(error), remedy=remedy)
 
 
 def open_file(path: bytes) -> BinaryIO:
     """Opens a picture's file.
 
     Raises:
-        UnreadableFileError: It is missing, not permitted, or not a regular file; the message says which.
+        UnreadableFileError: It is missing or not a regular file; the message says which.
+        NotPermittedError: Its permissions forbid it.
     """
     try:
         return open_regular(path)
@@ -36,6 +41,48 @@ def open_file(path: bytes) -> BinaryIO:
         raise UnreadableFileError("its name holds a zero byte", remedy="check its name") from None
 
 
+def whole_reads(file: BinaryIO) -> BinaryIO:
+    """The same file, whose ``read(n)`` gives ``n`` bytes wherever there are so many.
+
+    Sockets, unbuffered files and other people's objects may give fewer, which every decoder takes for the
+    file's end. Closing what is returned does not close the file.
+    """
+    known = io.BytesIO | io.BufferedReader | io.BufferedRandom
+    if isinstance(cast(object, file), known):
+        return file
+    return io.BufferedReader(_Pieces(file), _BUFFER)
+
+
+class _Pieces(io.RawIOBase):
+    """A file as Python's buffers want it: whatever else it can, it reads and goes to a place."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        place = self._file.seek(offset, whence)
+        # Some return nothing.
+        return place if isinstance(place, int) else self._file.tell()
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._file.read(len(buffer))
+        if piece is None:
+            raise OSError("it has nothing to read yet: it is open without waiting")
+        if len(piece) > len(buffer):
+            raise OSError("it gives more than it was asked for")
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
 def fingerprint(file: BinaryIO) -> bytes:
     """SHA-256 of the whole content, 32 bytes; the file stands at its beginning afterwards.
 
@@ -43,6 +90,7 @@ def fingerprint(file: BinaryIO) -> bytes:
         UnreadableFileError: Reading failed.
     """
     try:
+        file = whole_reads(file)
         file.seek(0)
         digest = hashlib.file_digest(cast(Any, file), "sha256").digest()
         file.seek(0)

@@ -28,7 +28,7 @@ from PIL import (
 )
 
 from camseek.images.jpeg2000 import Jpeg2000, read_jpeg2000
-from camseek.images.orientation import exif_orientation, xmp_orientation
+from camseek.images.orientation import exif_orientation, tag_orientation, xmp_orientation
 from camseek.results import Size
 
 _BROKEN_EXIF = "broken EXIF data ignored"
@@ -61,7 +61,6 @@ class Source:
         orientation: EXIF's, 1 to 8, still to be applied.
         icc: The embedded colour profile, or None.
         file_size: Bytes.
-        inverted: Whether Pillow took CMYK values for inverted ones that are not.
         buffered: Whether a JPEG's coefficients are held for the whole picture while decoding.
         jpeg2000: What Pillow does not read of JPEG 2000.
         warnings: What was odd.
@@ -73,7 +72,6 @@ class Source:
     orientation: int = 1
     icc: bytes | None = None
     file_size: int = 0
-    inverted: bool = False
     buffered: bool = False
     jpeg2000: Jpeg2000 = field(default_factory=Jpeg2000)
     warnings: list[str] = field(default_factory=list[str])
@@ -136,8 +134,6 @@ def _open_avif(content: bytes) -> tuple[ImageFile.ImageFile, list[str]]:
 
 def _note_jpeg(source: Source, file: BinaryIO) -> None:
     image = cast(JpegImagePlugin.JpegImageFile, source.image)
-    # Pillow takes all CMYK values for inverted, as Adobe's programs write them and mark.
-    source.inverted = image.mode == "CMYK" and "adobe" not in image.info
     # One component in the first scan of several: the others follow, as in a progressive file.
     file.seek(-8, os.SEEK_CUR)
     lone = file.read(3) == b"\0\x08\x01"
@@ -194,7 +190,7 @@ def _take_tiff_orientation(image: TiffImagePlugin.TiffImageFile) -> int | None:
     image.tag_v2.pop(0x0112, None)
     width, height = image.tag_v2[256], image.tag_v2[257]
     image._size = (width, height)  # pyright: ignore[reportPrivateUsage]  # size has no setter
-    return value if isinstance(value, int) and 1 <= value <= 8 else None
+    return tag_orientation(value)
 
 
 def shrink(source: Source, factor: float) -> float:
@@ -305,4 +301,11 @@ def load(source: Source) -> Image.Image:
         # Its reader holds the size against Image.MAX_IMAGE_PIXELS where it makes the memory itself.
         source.image.im = Image.new(source.image.mode, source.size, None).im
     source.image.load()
+    if source.format == "BMP" and source.image.mode == "RGBA":
+        return _opaque(source.image)
     return source.image
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """A bitmap whose alpha is 0 everywhere has none: most programs write no other, and none hides it all."""
+    return image.convert("RGB") if image.getchannel("A").getextrema() == (0, 0) else image

@@ -2,6 +2,8 @@
 
 import re
 import struct
+from collections.abc import Sequence
+from typing import cast
 
 from PIL import Image
 
@@ -17,6 +19,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _TAG = 0x0112
+# BYTE, SHORT, LONG, SBYTE, UNDEFINED, SSHORT, SLONG, IFD (TIFF 6.0, section 2).
+_WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I"}
 _XMP = re.compile(rb"""tiff:Orientation(?:=["']|>)\s*([1-8])""")
 
 
@@ -42,13 +46,28 @@ def exif_orientation(exif: bytes) -> int | None:
             at = start + 2 + 12 * number
             tag, kind, values = struct.unpack_from(order + "HHI", exif, at)
             if tag == _TAG:
-                if values != 1 or kind not in (3, 4):
-                    return None
-                (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), exif, at + 8)
-                return value if 1 <= value <= 8 else None
+                return tag_orientation(_plain(exif, at + 8, order, kind, values))
     except struct.error as error:
         raise ValueError("cut short") from error
     return None
+
+
+def _plain(exif: bytes, at: int, order: str, kind: int, values: int) -> object:
+    """The first value of a tag, whatever its type and count: the standard says one SHORT, not all obey."""
+    code = _WHOLE_NUMBERS.get(kind)
+    if code is None:
+        return None
+    if struct.calcsize(code) * values > 4:
+        (at,) = struct.unpack_from(order + "I", exif, at)
+    return struct.unpack_from(order + code, exif, at)[0]
+
+
+def tag_orientation(value: object) -> int | None:
+    """The orientation in a tag's value, 1 to 8, or None."""
+    if isinstance(value, bytes | tuple) and value:
+        # As Pillow gives values of several, and of bytes.
+        value = cast(Sequence[object], value)[0]
+    return value if isinstance(value, int) and 1 <= value <= 8 else None
 
 
 def xmp_orientation(xmp: bytes | str) -> int | None:

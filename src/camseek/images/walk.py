@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from camseek.errors import NotAPictureError, SourceError
 from camseek.files import kind_of_file, open_regular, reason_of
+from camseek.images.files import unreadable
 from camseek.images.formats import HEAD_BYTES, claims_picture, sniff
 from camseek.names import path_text
 
@@ -41,15 +42,15 @@ class Walk:
 
     Attributes:
         files: Pictures by name or by content, sorted by the bytes of their paths.
-        unknown: Path and reason of each folder that could not be read (nothing beneath it is known), and
-            of each file that could not be looked into.
+        unknown: Path, reason and code (``unreadable``, ``not_permitted``) of each folder that could not be
+            read (nothing beneath it is known), and of each file that could not be looked into.
         skipped: Path, reason and code of what is no picture for certain: ``not_a_file`` (named pipes,
             sockets, devices), ``broken_link``, ``not_a_picture`` (empty files with a picture's name).
         ignored: Number of other files. What is hidden, excluded or not included is not counted.
     """
 
     files: list[FoundFile] = field(default_factory=list[FoundFile])
-    unknown: list[tuple[bytes, str]] = field(default_factory=list[tuple[bytes, str]])
+    unknown: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
     skipped: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
     ignored: int = 0
 
@@ -109,7 +110,7 @@ class _Walker:
                 try:
                     is_folder = entry.is_dir(follow_symlinks=False)
                 except OSError as error:
-                    self.found.unknown.append((entry.path, reason_of(error)))
+                    self._unknown(entry.path, error)
                     continue
                 if is_folder:
                     todo.append((entry.path, path, taken))
@@ -128,7 +129,11 @@ class _Walker:
             ) from error
         # A folder removed meanwhile holds nothing; any other failure leaves open what it holds.
         if not isinstance(error, FileNotFoundError):
-            self.found.unknown.append((folder, reason_of(error)))
+            self._unknown(folder, error)
+
+    def _unknown(self, path: bytes, error: OSError) -> None:
+        told = unreadable(error)
+        self.found.unknown.append((path, told.message, told.code))
 
     def _left_out(self, name: str) -> bool:
         if not name.startswith(".") and name != os.fsdecode(_LEFT_OUT):
@@ -164,7 +169,7 @@ class _Walker:
             except FileNotFoundError:
                 return
             except OSError as error:
-                self.found.unknown.append((path, reason_of(error)))
+                self._unknown(path, error)
                 return
             if not picture:
                 self.found.ignored += 1
@@ -177,4 +182,4 @@ class _Walker:
             reason = "it is a symbolic link to nothing"
             self.found.skipped.append((entry.path, reason, "broken_link"))
         elif not isinstance(error, FileNotFoundError):
-            self.found.unknown.append((entry.path, reason_of(error)))
+            self._unknown(entry.path, error)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from camseek.errors import SourceError, UnreadableFileError
-from camseek.images import FoundFile, Walk, walk
+from camseek.images import FoundFile, Walk, unreadable, walk
 from camseek.names import path_text
 from camseek.results import Skipped
 
@@ -47,7 +47,7 @@ def _fault(root: bytes) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return _MISSING
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be read: {unreadable(error).message}"
     return "is not a folder"
 
 
@@ -63,7 +63,8 @@ def find_files(paths: Iterable[bytes]) -> tuple[list[FoundFile], list[Skipped]]:
         try:
             status = os.stat(path)
         except OSError as error:
-            skipped.append(Skipped(path, f"it cannot be opened: {error.strerror}", UnreadableFileError.code))
+            told = unreadable(error)
+            skipped.append(Skipped(path, told.message, told.code))
             continue
         except ValueError:
             skipped.append(Skipped(path, "its name holds a zero byte", UnreadableFileError.code))

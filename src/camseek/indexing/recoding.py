@@ -9,7 +9,6 @@ from functools import cached_property, partial
 import numpy as np
 
 from camseek.encoding.whitening import Whitening, apply_whitening
-from camseek.errors import UnreadableFileError
 from camseek.extraction.describer import Describer
 from camseek.extraction.extractor import FileMaps
 from camseek.indexing.sampling import Sampler, Samples, gather
@@ -151,22 +150,21 @@ class Recoder:
     ) -> None:
         encoder, maps = replace(self._describer.encoder, whitening=whitening), self._maps
 
-        def encode(item: StoredPicture) -> tuple[StoredPicture, F32 | str]:
-            seen = maps.maps(item)
-            return item, seen if isinstance(seen, str) else encoder.describe(seen.activations)[0]
+        def encode(item: StoredPicture) -> tuple[StoredPicture, F32 | Skipped]:
+            seen = maps.see(item)
+            return item, seen if isinstance(seen, Skipped) else encoder.describe(seen.activations)[0]
 
         committed, waiting = time.monotonic(), 0
         with closing(self._job.map(encode, self.stored(records))) as encoded:
             for item, vector in encoded:
-                if not isinstance(vector, str):
+                if not isinstance(vector, Skipped):
                     self._put(item.record, vector, done)
                 elif item.record not in seen:
                     # No search found it before, and none will: no reason to stop.
                     self._writer.refitter.put(item.record, None)
                     self._job.progress.step()
                 else:
-                    name = item.paths[0] if item.paths else b""
-                    done.lost.append((item.record, Skipped(name, vector, UnreadableFileError.code)))
+                    done.lost.append((item.record, vector))
                     self._job.progress.step()
                 waiting += 1
                 if waiting >= _COMMIT_PICTURES or time.monotonic() - committed >= _COMMIT_SECONDS:

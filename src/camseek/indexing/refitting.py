@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from camseek.encoding.whitening import fit_whitening
-from camseek.errors import SettingsError, SourceError, UnreadableFileError
+from camseek.errors import SettingsError, SourceError
 from camseek.extraction.describer import Describer
 from camseek.indexing.finding import find_pictures
 from camseek.indexing.recoding import Recoded, Recoder
@@ -245,8 +245,7 @@ def _draw(recoder: Recoder, plan: _SamplePlan) -> Samples:
         files = _some([file.path for file in walk.files], plan.max_samples)
         recoder.start(len(files) + recoder.pictures)
         drawn = recoder.samples_of_files(files, top, plan.max_samples)
-        unread = [Skipped(path, reason, UnreadableFileError.code) for path, reason in walk.unknown]
-        unread += [Skipped(*item) for item in walk.skipped]
+        unread = [Skipped(*item) for item in (*walk.unknown, *walk.skipped)]
         return replace(drawn, skipped=(*unread, *drawn.skipped))
     records = _some(collection.vectors.records().tolist(), plan.max_samples)
     if recoder.from_stored:

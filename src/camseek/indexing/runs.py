@@ -103,11 +103,9 @@ class IndexRun:
         remembered = self._writer.skipped(self._root)
         seen = {file.path for file in walk.files}
         self._report.ignored = walk.ignored
-        self._report.unknown = [
-            Skipped(path, reason, UnreadableFileError.code) for path, reason in walk.unknown
-        ]
+        self._report.unknown = [Skipped(*item) for item in walk.unknown]
         self._report.skipped = [Skipped(*item) for item in walk.skipped]
-        kept = [path for path, _ in walk.unknown]
+        kept = [path for path, _, _ in walk.unknown]
         self._gone = {path for path in claimed - seen if not _under_any(path, kept)}
         with self._writer.unit():
             for item in self._report.skipped:

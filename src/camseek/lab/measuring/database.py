@@ -15,7 +15,7 @@ from camseek.encoding.activations import Activations
 from camseek.encoding.aggregation import aggregate
 from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import apply_whitening
-from camseek.errors import GroundTruthError, PictureError, UnreadableFileError
+from camseek.errors import GroundTruthError, PictureError
 from camseek.evaluation import Overlap, overlap
 from camseek.extraction.attention import Attention, look
 from camseek.extraction.extractor import Extraction, Extractor, FileMaps
@@ -121,8 +121,7 @@ def read_rows(
 def _walked(folder: bytes) -> tuple[list[bytes], dict[bytes, Skipped]]:
     """The pictures of a folder, sorted, and what cannot be one of them."""
     found = walk(folder)
-    skipped = {path: Skipped(path, reason, UnreadableFileError.code) for path, reason in found.unknown}
-    skipped |= {item[0]: Skipped(*item) for item in found.skipped}
+    skipped = {item[0]: Skipped(*item) for item in (*found.unknown, *found.skipped)}
     return [file.path for file in found.files], skipped
 
 
