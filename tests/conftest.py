@@ -154,3 +154,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no photographs in {folder}: set CAMSEEK_TEST_DATA to the folder that has them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_faults() -> Path:
+    """The folder of small inputs on which camseek once failed; tests that need it say so by this name."""
+    beside = Path(__file__).parents[2] / "shared" / "faults"
+    folder = Path(os.environ.get("CAMSEEK_TEST_FAULTS") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no faults in {folder}: set CAMSEEK_TEST_FAULTS to the folder that has them")
+    return folder

@@ -13,9 +13,15 @@
     │   └── TooLargeError            it has more pixels than the limit
     ├── RegionError                a region is empty, reversed or outside its picture
     ├── FeaturelessError           a query on which the network sees nothing
-    ├── ModelError                 a model's files are missing, damaged or do not fit together
+    ├── ModelError                 a model's files are missing or do not fit together
+    │   ├── DamagedModelError        they are broken or cut short
+    │   ├── UnsupportedModelError    they are of a kind that is not read here
+    │   └── ForbiddenModelError      they would do, take or reach for more than any model needs
     ├── SettingsError              settings that cannot be, or do not fit the collection
-    ├── GroundTruthError           a ground-truth file that cannot be used
+    ├── GroundTruthError           a ground truth that is missing or cannot be used
+    │   ├── DamagedTruthError        its file is broken or cut short
+    │   ├── UnsupportedTruthError    its file is of a kind that is not read here
+    │   └── ForbiddenTruthError      its file would do or take more than any ground truth needs
     ├── SourceError                the folder or files to index cannot be used
     ├── OutputError                a report cannot be written
     ├── CancelledError             whoever started the work has stopped it
@@ -116,9 +122,27 @@ class FeaturelessError(CamseekError):
 
 
 class ModelError(CamseekError):
-    """A model's files are missing, damaged or do not fit together."""
+    """A model's files are missing or do not fit together."""
 
     code = "model"
+
+
+class DamagedModelError(ModelError):
+    """A model's file is broken or cut short."""
+
+    code = "model_damaged"
+
+
+class UnsupportedModelError(ModelError):
+    """A model's file may be sound, but is of a kind that is not read here."""
+
+    code = "model_not_supported"
+
+
+class ForbiddenModelError(ModelError):
+    """A model's file would do, take or reach for more than any model needs; it was not done."""
+
+    code = "model_not_permitted"
 
 
 class SettingsError(CamseekError):
@@ -128,9 +152,27 @@ class SettingsError(CamseekError):
 
 
 class GroundTruthError(CamseekError):
-    """A ground-truth file that cannot be used."""
+    """A ground truth that is missing or cannot be used."""
 
     code = "ground_truth"
+
+
+class DamagedTruthError(GroundTruthError):
+    """A ground truth's file is broken or cut short."""
+
+    code = "ground_truth_damaged"
+
+
+class UnsupportedTruthError(GroundTruthError):
+    """A ground truth's file may be sound, but is of a kind that is not read here."""
+
+    code = "ground_truth_not_supported"
+
+
+class ForbiddenTruthError(GroundTruthError):
+    """A ground truth's file would do or take more than any ground truth needs; it was not done."""
+
+    code = "ground_truth_not_permitted"
 
 
 class SourceError(CamseekError):

@@ -112,7 +112,7 @@ def test_twenty_pictures_of_paris_are_none() -> None:
             "all_souls_1_query.txt, line 1: .* four sides",
         ),
         ("all_souls_1_query.txt", "", "all_souls_1_query.txt, line 1: .* four sides"),
-        ("all_souls_1_query.txt", "oxc1_all_souls_000000 1 2 3 x", "line 1: 1 2 3 x is not four numbers"),
+        ("all_souls_1_query.txt", "oxc1_all_souls_000000 1 2 3 x", "line 1: '1 2 3 x' is not four numbers"),
         ("all_souls_1_query.txt", "oxc1_all_souls_000000 1 2 nan 4", "line 1: a box is four numbers"),
         ("all_souls_1_query.txt", "oxc1_all_souls_000000 9 2 5 4", "line 1: the box 9 2 5 4 is empty"),
         ("all_souls_1_query.txt", "oxc1_all_souls_000000 170 2 190 9", "outside the picture.* 160 x 128"),

@@ -209,7 +209,8 @@ def test_says_what_is_wrong_and_where(folder: Path, data: Any, said: str) -> Non
         (b"", "it is not JSON"),
         (b"{", "it is not JSON"),
         (b"\xff\xfe{", "it is not JSON"),
-        (b"[" * 100_000, "it is not JSON"),
+        (b"[" * 100_000, "not permitted: its values lie too deep"),
+        (b"\x1f\x8b" + bytes(20), "not supported: it is compressed"),
         (b'{"database": "photos", "database": "queries", "queries": []}', "'database' stands twice"),
     ],
 )

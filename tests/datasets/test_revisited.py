@@ -111,7 +111,7 @@ def changed(roxford: Path, change: Any) -> None:
         (lambda data: data.update(imlist=[]), "imlist is no list"),
         (lambda data: data["imlist"].__setitem__(0, 3), "imlist holds 3"),
         (lambda data: data["imlist"].__setitem__(0, "../x"), "imlist holds '../x'"),
-        (lambda data: data["imlist"].__setitem__(0, data["imlist"][1]), "names all_souls_000001 twice"),
+        (lambda data: data["imlist"].__setitem__(0, data["imlist"][1]), "names 'all_souls_000001' twice"),
         (
             lambda data: data["gnd"].__setitem__(2, 5),
             r"gnd, entry 2 \(bodleian_000005\): it is no dictionary",
@@ -148,5 +148,5 @@ def test_no_ground_truth(roxford: Path) -> None:
 
 def test_garbled_json(roxford: Path) -> None:
     (roxford / "gnd_roxford5k.pkl").rename(roxford / "gnd_roxford5k.json")
-    with pytest.raises(GroundTruthError, match=r"gnd_roxford5k\.json: it is not JSON"):
+    with pytest.raises(GroundTruthError, match=r"gnd_roxford5k\.json: damaged: it is not JSON"):
         read_dataset("roxford5k", roxford)

@@ -3,6 +3,7 @@ import contextlib
 import os
 import pickle
 import pickletools
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camseek.datasets.unpickling import read_pickle
-from camseek.errors import GroundTruthError
+from camseek.errors import DamagedTruthError, ForbiddenTruthError, GroundTruthError, UnsupportedTruthError
 
 PLAIN = st.recursive(
     st.none()
@@ -99,7 +100,7 @@ class Malicious:
 def test_nothing_is_executed(tmp_path: Path, protocol: int) -> None:
     made = tmp_path / "made"
     content = pickle.dumps({"imlist": Malicious(os.system, f"touch {made}")}, protocol)
-    with pytest.raises(GroundTruthError, match=r"gnd\.pkl, byte \d+: it calls (posix|nt)\.system;.*not done"):
+    with pytest.raises(GroundTruthError, match=r"byte \d+: not permitted: it calls (posix|nt)\.system;"):
         read(content)
     assert not made.exists()
     pickle.loads(content)
@@ -167,6 +168,81 @@ def test_a_list_within_itself() -> None:
     value.append(value)
     with pytest.raises(GroundTruthError):
         read(pickle.dumps(value))
+
+
+def opcodes(*parts: bytes) -> bytes:
+    return b"\x80\x04" + b"".join(parts) + b"."
+
+
+def array_of(shape: bytes, data: bytes) -> bytes:
+    """An array of bytes with the shape that some opcodes leave."""
+    head = b"cnumpy.core.numeric\n_frombuffer\n(B" + struct.pack("<I", len(data)) + data
+    return opcodes(head, b"cnumpy\ndtype\nX\x02\x00\x00\x00u1\x85R", shape, b"X\x01\x00\x00\x00CtR")
+
+
+def laughs(pushed: bytes, levels: int) -> bytes:
+    """A pair of pairs of pairs: 2 to the power of the levels, in four opcodes each."""
+    return pushed + b"".join(b"q%ch%c\x86" % (level, level) for level in range(levels))
+
+
+TOO_MUCH = "not permitted: it unfolds to more than 500,000 values"
+COLLIDING = b"".join(b"\x8a\x14" + (n * (2**61 - 1)).to_bytes(20, "little") + b"N" for n in range(1, 9))
+HOSTILE = {
+    "the same list a million times": (opcodes(b"(]q\0", b"h\0" * 200_000, b"lq\1h\1h\1\x87"), TOO_MUCH),
+    "the same text again and again": (
+        opcodes(b"(B", struct.pack("<I", 8_000_000), bytes(8_000_000), b"q\0", b"h\0" * 5_000, b"l"),
+        TOO_MUCH,
+    ),
+    "pairs of pairs": (opcodes(laughs(b"K\1", 40)), TOO_MUCH),
+    "pairs of pairs as a key": (opcodes(b"}", laughs(b"K\1", 40), b"Ns"), "key is no text"),
+    "pairs of pairs as a name": (opcodes(laughs(b"K\1", 40), b"\x8c\1x\x93"), "name is no text"),
+    "pairs of pairs as an element type": (
+        opcodes(b"cnumpy\ndtype\n", laughs(b"K\1", 40), b"\x85R"),
+        "type is no text",
+    ),
+    "keys that collide": (opcodes(b"}(", COLLIDING, b"u"), "key is no text"),
+    "places that collide": (b"Np" + str(2**61 - 1).encode() + b"\n.", "place in memory"),
+    "an array again and again": (
+        opcodes(
+            *(b"cnumpy\ndtype\nX\x02\0\0\0u1\x85Rq\1B", struct.pack("<I", 100_000), bytes(100_000)),
+            *(b"q\2(", b"cnumpy.core.numeric\n_frombuffer\n(h\2h\1J\xa0\x86\1\0\x85X\1\0\0\0CtR" * 10, b"l"),
+        ),
+        TOO_MUCH,
+    ),
+    "an array of a million empty rows": (array_of(b"J\0\xca\x9a;K\0\x86", b""), TOO_MUCH),
+    "an array of too many sides": (array_of(b"(" + b"K\1" * 60_000 + b"t", b"x"), "shape"),
+    "an array as large as memory": (array_of(b"\x8a\x09" + b"\xff" * 8 + b"\0\x85", b"x"), TOO_MUCH),
+    "elements as large as memory": (
+        array_of(b"K\1\x85", b"x").replace(b"X\2\0\0\0u1", b"X\x0b\0\0\0S2147483640"),
+        "element type|sound",
+    ),
+    "a number of a million bits": (opcodes(b"\x8b", struct.pack("<I", 125_000), b"\1" * 125_000), "bits"),
+    "a decimal number without end": (b"L" + b"1" * 1_000_000 + b"\n.", "without an end"),
+    "a real number without end": (b"F1." + b"1" * 1_000_000 + b"\n.", "without an end"),
+    "lists within lists": (opcodes(b"]" * 100_000, b"a" * 99_999), "64 levels"),
+    "too many steps": (opcodes(b"(", b"N" * 700_000, b"l"), "600,000 steps"),
+    "marks alone": (opcodes(b"(" * 500_000), "left over"),
+    "a length beyond the file": (b"\x8d" + b"\xff" * 7 + b"\x7f" + b"x.", "no sound pickle"),
+    "a file of gzip": (b"\x1f\x8b" + bytes(20), "not supported: it is compressed"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), HOSTILE.values(), ids=HOSTILE)
+def test_what_would_unfold_is_refused_before_it_does(content: bytes, reason: str) -> None:
+    with pytest.raises(GroundTruthError, match=reason):
+        read(content)
+
+
+def test_the_three_words() -> None:
+    with pytest.raises(DamagedTruthError, match=r"^/gnd\.pkl, byte 5: damaged: ") as damaged:
+        read(pickle.dumps([1, 2], 2)[:5])
+    with pytest.raises(UnsupportedTruthError, match="not supported: it asks for EMPTY_SET") as unsupported:
+        read(pickle.dumps({1}, 4))
+    with pytest.raises(ForbiddenTruthError, match=r"not permitted: it calls builtins\.print") as forbidden:
+        read(pickle.dumps(Malicious(print), 4))
+    codes = [error.value.code for error in (damaged, unsupported, forbidden)]
+    assert codes == ["ground_truth_damaged", "ground_truth_not_supported", "ground_truth_not_permitted"]
+    assert all(error.value.remedy for error in (damaged, unsupported, forbidden))
 
 
 def test_an_array_whose_shape_is_a_lie() -> None:

@@ -19,6 +19,7 @@ from camseek.datasets.folders import (
     read_or_report,
     region_of,
 )
+from camseek.datasets.reading import LONGEST_NAME, shown
 from camseek.datasets.truth import GroundTruth, TruthQuery
 from camseek.errors import GroundTruthError
 from camseek.names import path_text
@@ -126,7 +127,7 @@ def _query(stem: bytes, prefix: bytes, pictures: PictureFolder, report: Report) 
     if content is None:
         return None
     words = content.split()
-    if len(words) != 5:
+    if len(words) != 5 or b"\0" in words[0] or max(map(len, words)) > LONGEST_NAME:
         report(Fault(path, "it is not a name and the four sides of a box", "ground_truth", 1))
         return None
     own = pictures.names.get(words[0].removeprefix(prefix))
@@ -138,7 +139,8 @@ def _query(stem: bytes, prefix: bytes, pictures: PictureFolder, report: Report) 
     try:
         sides = [float(word) for word in words[1:]]
     except ValueError:
-        report(Fault(path, f"{path_text(b' '.join(words[1:]))} is not four numbers", "ground_truth", 1))
+        sides_told = shown(path_text(b" ".join(words[1:])))
+        report(Fault(path, f"{sides_told} is not four numbers", "ground_truth", 1))
         return None
     region = region_of(sides, image, path, report, 1)
     name = path_text(os.path.basename(stem))
@@ -154,9 +156,10 @@ def _names(
         stem = line.strip()
         if not stem:
             continue
-        if b"/" in stem or b"\0" in stem or len(stem.split()) > 1:
-            report(Fault(path, f"{path_text(stem)!r} is no picture's name", "ground_truth", number))
-        elif stem in seen:
+        if b"/" in stem or b"\0" in stem or len(stem.split()) > 1 or len(stem) > LONGEST_NAME:
+            report(Fault(path, f"{shown(path_text(stem))} is no picture's name", "ground_truth", number))
+            continue
+        if stem in seen:
             message = f"{path_text(stem)} is in {kind} and in {seen[stem]}"
             report(Fault(path, message, "ground_truth", number))
         elif stem not in pictures.names:

@@ -15,6 +15,7 @@ from camseek.datasets.opening import read_dataset
 from camseek.datasets.registry import Dataset
 from camseek.datasets.truth import GroundTruth
 from camseek.errors import GroundTruthError, PictureError
+from camseek.files import open_regular, reason_of
 from camseek.images import decode, open_file
 from camseek.names import absolute, path_text
 
@@ -22,6 +23,8 @@ from camseek.names import absolute, path_text
 _SMALL = Resize("longer", 64, 64)
 # So many pictures are handed to the threads at a time.
 _AT_A_TIME = 512
+# Of the list of a million distractors.
+_MOST_LINES, _LONGEST_LINE = 2_000_000, 4096
 
 
 @runtime_checkable
@@ -153,17 +156,31 @@ def _distractors(truth: GroundTruth, faults: list[Fault]) -> list[bytes]:
         found += [os.path.join(folder, name) for name in names]
         for place in (folder, os.path.dirname(folder)):
             listing = os.path.join(place, b"revisitop1m.txt")
-            if not os.path.isfile(listing):
+            if not os.path.lexists(listing):
                 continue
-            there = set(names)
-            with open(listing, "rb") as lines:
-                for number, line in enumerate(lines, 1):
-                    name = line.strip()
-                    if name and os.path.normpath(name) not in there:
-                        message = f"missing; it is listed in {path_text(listing)}, line {number}"
-                        faults.append(Fault(os.path.join(folder, name), message, "missing"))
+            faults += _missing(listing, folder, set(names))
             break
     return found
+
+
+def _missing(listing: bytes, folder: bytes, there: set[bytes]) -> Iterator[Fault]:
+    """What a list of names holds and a folder has not."""
+    try:
+        with open_regular(listing) as lines:
+            for number in range(1, _MOST_LINES + 1):
+                line = lines.readline(_LONGEST_LINE)
+                if not line:
+                    return
+                name = line.strip()
+                if len(line) == _LONGEST_LINE or b"\0" in name:
+                    yield Fault(listing, "it is no list of names: a line is none", "damaged", number)
+                    return
+                if name and os.path.normpath(name) not in there:
+                    message = f"missing; it is listed in {path_text(listing)}, line {number}"
+                    yield Fault(os.path.join(folder, name), message, "missing")
+        yield Fault(listing, f"it has more than {_MOST_LINES:,} lines; the others were not read", "damaged")
+    except OSError as error:
+        yield Fault(listing, f"it cannot be read: {reason_of(error)}", "damaged")
 
 
 def _known(wanted: Dataset, truth: GroundTruth) -> list[Fault]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from camseek.config import Resize
 from camseek.datasets.faults import Fault, Report
 from camseek.errors import GroundTruthError, PictureError
+from camseek.files import read_regular, reason_of
 from camseek.images import decode, open_file
 from camseek.names import path_text
 from camseek.results import Box, Size
@@ -18,6 +19,11 @@ FLICKR = (b"oxc1_100k", b"flickr100k")
 MILLION = (b"revisitop1m", b"r1m")
 """Where the million distractors of the revisited sets may lie."""
 
+SHOW = "camseek datasets show NAME tells how the folder must look"
+"""What to do where a folder looks otherwise."""
+
+# Oxford's longest list has less than ten thousand.
+_LONGEST_LIST = 1_000_000
 _SUFFIXES = (b".jpg", b".jpeg", b".png")
 # The size of a picture comes from decoding it: this small, which costs least.
 _TINY = Resize("longer", 16, 16)
@@ -58,7 +64,7 @@ def picture_folder(root: bytes, candidates: Sequence[bytes], report: Report) -> 
                     report(Fault(os.path.join(path, name), message, "twice"))
             return PictureFolder(path, names)
     places = ", ".join(path_text(os.path.normpath(os.path.join(root, item))) for item in candidates)
-    raise GroundTruthError(f"no pictures in any of: {places}", remedy=_SHOW)
+    raise GroundTruthError(f"no pictures in any of: {places}", remedy=SHOW)
 
 
 def pictures_beneath(folder: bytes) -> list[bytes]:
@@ -85,7 +91,7 @@ def distractor_folder(root: bytes, names: Sequence[bytes]) -> bytes:
         if os.path.isdir(place):
             return place
     told = ", ".join(map(path_text, places))
-    raise GroundTruthError(f"no folder of distractors: none of {told}", remedy=_SHOW)
+    raise GroundTruthError(f"no folder of distractors: none of {told}", remedy=SHOW)
 
 
 def existing(root: bytes, candidates: Sequence[bytes]) -> bytes:
@@ -95,33 +101,21 @@ def existing(root: bytes, candidates: Sequence[bytes]) -> bytes:
         GroundTruthError: None is.
     """
     for candidate in candidates:
-        if os.path.isfile(path := os.path.join(root, candidate)):
+        if os.path.lexists(path := os.path.join(root, candidate)):  # reading it says what is wrong with it
             return path
     places = ", ".join(path_text(os.path.join(root, item)) for item in candidates)
-    raise GroundTruthError(f"no ground truth: none of {places}", remedy=_SHOW)
-
-
-def read_file(path: bytes) -> bytes:
-    """A file's content.
-
-    Raises:
-        GroundTruthError: It cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise GroundTruthError(f"{path_text(path)} cannot be read: {error.strerror}", remedy=_SHOW) from error
+    raise GroundTruthError(f"no ground truth: none of {places}", remedy=SHOW)
 
 
 def read_or_report(path: bytes, report: Report) -> bytes | None:
     """A file's content, or None where it cannot be read, which is reported."""
     try:
-        return read_file(path)
-    except GroundTruthError:
-        there = os.path.exists(path)
-        report(Fault(path, "it cannot be read", "damaged") if there else Fault(path, "missing", "missing"))
-        return None
+        return read_regular(path, _LONGEST_LIST)
+    except FileNotFoundError:
+        report(Fault(path, "missing", "missing"))
+    except OSError as error:
+        report(Fault(path, f"it cannot be read: {reason_of(error)}", "damaged"))
+    return None
 
 
 def picture_size(path: bytes) -> Size:
@@ -172,6 +166,3 @@ def region_of(
     except PictureError as error:
         report(Fault(image, error.message, "missing" if not os.path.exists(image) else "damaged"))
     return None
-
-
-_SHOW = "camseek datasets show NAME tells how the folder must look"

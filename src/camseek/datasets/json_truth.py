@@ -15,12 +15,20 @@ searched. Each of ``queries`` has
 keys are notes, and not read.
 """
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from camseek.datasets.reading import (
+    LONGEST_NAME,
+    MOST_JSON_BYTES,
+    RefusalError,
+    parse_json,
+    read_file,
+    refused,
+    shown,
+)
 from camseek.datasets.truth import GroundTruth, TruthQuery, name_within
 from camseek.errors import GroundTruthError
 from camseek.names import path_text
@@ -30,7 +38,7 @@ _FILE_KEYS = frozenset({"database", "queries"})
 _QUERY_KEYS = frozenset({"id", "image", "good"})
 # So many offending names are told.
 _TOLD_NAMES = 3
-_REMEDY = "correct the file; its form is described in camseek.datasets.json_truth"
+_REMEDY = "correct the file; docs/datasets.md describes its form"
 
 
 def read_ground_truth(path: str | bytes | os.PathLike[str]) -> GroundTruth:
@@ -81,24 +89,18 @@ class _Place:
 
 def _load(path: bytes) -> dict[str, Any]:
     place = _Place(path, "")
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise GroundTruthError(
-            f"{path_text(path)} cannot be read: {error.strerror}", remedy="name a ground-truth file"
-        ) from error
+    content = read_file(path, "name a ground-truth file", MOST_JSON_BYTES)
 
     def object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # The last of two equal keys would win in silence.
         if twice := _repeated(key for key, _ in pairs):
-            raise place.error(f"the key {twice[0]!r} stands twice in one object")
+            raise place.error(f"the key {shown(twice[0])} stands twice in one object")
         return dict(pairs)
 
     try:
-        data = json.loads(content, object_pairs_hook=object_once)
-    except (ValueError, RecursionError) as error:
-        raise place.error(f"it is not JSON ({error})") from error
+        data = parse_json(content, object_once)
+    except RefusalError as error:
+        raise refused(path_text(path), error, _REMEDY) from error
     return _object(data, place)
 
 
@@ -108,6 +110,8 @@ def _query(entry: Any, number: int, file: bytes, *, folder: bytes, database: byt
     data = _object(entry, place)
     if not isinstance(data.get("id"), str) or not data["id"]:
         raise place.key("id").error("it is missing, empty or no text")
+    if len(data["id"]) > LONGEST_NAME:
+        raise place.key("id").error(f"it has {len(data['id']):,} characters")
     place = _Place(file, f"query {data['id']!r}")
     _check_keys(data, place, _QUERY_KEYS)
     image = _any_path(data["image"], folder, place.key("image"))
@@ -161,22 +165,24 @@ def _check_once(names: dict[str, list[bytes]], place: _Place) -> None:
 def _plain_path(value: Any, place: _Place) -> bytes:
     """A path as bytes, without detours."""
     if not isinstance(value, str) or not value:
-        raise place.error(f"a path must be a text that is not empty, not {value!r}")
+        raise place.error(f"a path must be a text that is not empty, not {shown(value)}")
+    if len(value) > LONGEST_NAME:
+        raise place.error(f"a path has {len(value):,} characters: {shown(value)}")
     if "\0" in value:
         raise place.error("a path holds a zero character")
     try:
         return os.path.normpath(os.fsencode(value))
     except UnicodeEncodeError as error:
-        raise place.error(f"{value!r} cannot be a path") from error
+        raise place.error(f"{shown(value)} cannot be a path") from error
 
 
 def _path(value: Any, place: _Place) -> bytes:
     """The name of a picture in the database folder, relative to it."""
     name = _plain_path(value, place)
     if os.path.isabs(name):
-        raise place.error(f"{value!r} is absolute, but names are relative to the database")
+        raise place.error(f"{shown(value)} is absolute, but names are relative to the database")
     if name.split(os.fsencode(os.sep), 1)[0] == b"..":
-        raise place.error(f"{value!r} leaves its folder")
+        raise place.error(f"{shown(value)} leaves its folder")
     return name
 
 

@@ -5,15 +5,23 @@ The revisited Oxford and Paris and INSTRE come in this form, as a pickle, a MAT-
 its box ``bbx`` and lists of positions in ``imlist``, from 0 (in a MAT-file from 1).
 """
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from camseek.datasets.faults import Fault, Report
-from camseek.datasets.folders import read_file
+from camseek.datasets.folders import SHOW
 from camseek.datasets.matlab import read_matlab
+from camseek.datasets.reading import (
+    LONGEST_NAME,
+    RefusalError,
+    check_depth,
+    parse_json,
+    read_file,
+    refused,
+    shown,
+)
 from camseek.datasets.unpickling import read_pickle
 from camseek.errors import GroundTruthError
 from camseek.names import path_text
@@ -75,14 +83,14 @@ def read_lists(path: bytes, keys: Sequence[str], report: Report) -> Lists:
     for number, (name, entry) in enumerate(zip(queries, cast(list[Any], gnd), strict=True)):
         try:
             entries.append(_entry(name, entry, keys, first=first, images=len(images)))
-        except ValueError as error:
+        except (ValueError, RefusalError) as error:
             report(Fault(path, f"gnd, entry {number} ({name}): {error}", "ground_truth"))
     return Lists(path, images, tuple(entries))
 
 
 def _load(path: bytes) -> tuple[Any, int]:
     """The file's values, and from where its positions count."""
-    content = read_file(path)
+    content = read_file(path, SHOW)
     match os.path.splitext(path)[1].lower():
         case b".pkl" | b".pickle":
             return read_pickle(content, path), 0
@@ -90,25 +98,35 @@ def _load(path: bytes) -> tuple[Any, int]:
             return read_matlab(content, path), 1
         case _:
             try:
-                return json.loads(content), 0
-            except (ValueError, RecursionError) as error:
-                raise _error(path, f"it is not JSON ({error})") from error
+                return parse_json(content), 0
+            except RefusalError as error:
+                raise refused(path_text(path), error) from error
 
 
 def _texts(value: Any, path: bytes, key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise _error(path, f"{key} is no list of names")
-    names: list[str] = []
+    names: dict[str, None] = {}
     for item in cast(list[Any], value):
-        text = item.decode("utf-8", "surrogateescape") if isinstance(item, bytes) else item
-        plain = isinstance(text, str) and bool(text) and "\0" not in text
-        if not plain or os.path.isabs(text) or ".." in text.split("/"):
-            raise _error(path, f"{key} holds {item!r}, which is no picture's name")
-        names.append(text)
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _error(path, f"{key} names {twice} twice")
+        name = _name(item)
+        if name is None:
+            raise _error(path, f"{key} holds {shown(item)}, which is no picture's name")
+        if name in names:
+            raise _error(path, f"{key} names {shown(name)} twice")
+        names[name] = None
     return tuple(names)
+
+
+def _name(item: Any) -> str | None:
+    """A picture's name, or None where it can be none, or would lead out of its folder."""
+    if not isinstance(item, bytes | str) or not 0 < len(item) <= LONGEST_NAME:
+        return None
+    text = item.decode("utf-8", "surrogateescape") if isinstance(item, bytes) else item
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return None
+    return None if "\0" in text or os.path.isabs(text) or ".." in text.split("/") else text
 
 
 def _entry(name: str, entry: Any, keys: Sequence[str], *, first: int, images: int) -> Entry:
@@ -138,12 +156,13 @@ def _entry(name: str, entry: Any, keys: Sequence[str], *, first: int, images: in
     return Entry(name, tuple(box), places)
 
 
-def _flat(value: Any) -> list[float]:
+def _flat(value: Any, depth: int = 0) -> list[float]:
     """Numbers out of lists in lists."""
     if isinstance(value, list):
-        return [number for item in cast(list[Any], value) for number in _flat(item)]
+        check_depth(depth)
+        return [number for item in cast(list[Any], value) for number in _flat(item, depth + 1)]
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e15:
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{shown(value)} is no number")
     return [float(value)]
 
 

@@ -1,6 +1,7 @@
 """MATLAB's MAT-files, level 5: texts, numbers, cells and structures.
 
-The form is MathWorks' "MAT-File Format" (Level 5). What a ground truth needs is read, nothing else.
+The form is MathWorks' "MAT-File Format" (Level 5). What a ground truth needs is read, nothing else. SciPy's
+reader is no dependency here, and builds whatever a file says before anybody can look at it.
 """
 
 import math
@@ -10,18 +11,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from camseek.errors import GroundTruthError
+from camseek.datasets.reading import (
+    Budget,
+    RefusalError,
+    check_depth,
+    check_plain,
+    damaged,
+    forbidden,
+    refused,
+    unsupported,
+)
 from camseek.names import path_text
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
-_LARGEST = 256_000_000
+# All compressed variables together.
+_MOST_INFLATED = 32_000_000
+_MOST_SIDES = 32
 # The data types of elements, as NumPy's.
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_TEXTS = {16: "utf-8", 17: "utf-16", 18: "utf-32"}
+_TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
 _CELL, _STRUCTURE, _CHARACTERS = 1, 2, 4
 _NUMERIC = range(6, 16)
+_OTHER_CLASSES = {3: "an object", 5: "a sparse matrix", 16: "a function", 17: "an opaque object"}
 
 
 def read_matlab(content: bytes, path: bytes) -> dict[str, Any]:
@@ -36,46 +50,64 @@ def read_matlab(content: bytes, path: bytes) -> dict[str, Any]:
         structure array as a list of dictionaries.
 
     Raises:
-        GroundTruthError: It is no MAT-file of level 5, is cut short, or holds something else.
+        DamagedTruthError: It is no MAT-file, or is cut short.
+        UnsupportedTruthError: It is of another level, or holds something else.
+        ForbiddenTruthError: It unfolds to more than any ground truth.
     """
+    where = path_text(path)
     try:
-        order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-        if order is None:
-            raise ValueError("it is no MAT-file of level 5")
-        found: dict[str, Any] = {}
-        reader = _Reader(content, order, _HEADER)
-        while not reader.done:
-            kind, data = reader.element()
-            if kind == _COMPRESSED:
-                inflater = zlib.decompressobj()
-                inner = inflater.decompress(data, _LARGEST)
-                if inflater.unconsumed_tail:
-                    raise ValueError("a variable is larger than any ground truth")
-                kind, data = _Reader(inner, order).element()
-            if kind != _MATRIX:
-                raise ValueError(f"a variable has the type {kind}")
-            name, value = _matrix(data, order)
-            found[name] = value
-        return found
-    except (ValueError, LookupError, struct.error, zlib.error, RecursionError) as error:
-        raise GroundTruthError(
-            f"{path_text(path)}: it is no sound MAT-file ({error})", remedy="get the official file again"
-        ) from error
+        return _variables(content)
+    except RefusalError as error:
+        raise refused(where, error) from error
+    except (ValueError, LookupError, struct.error, zlib.error) as error:
+        raise refused(where, damaged(f"it is no sound MAT-file ({str(error)[:200]})")) from error
+
+
+def _variables(content: bytes) -> dict[str, Any]:
+    check_plain(content)
+    if content.startswith((b"\x89HDF", b"MATLAB 7.3")):
+        raise unsupported("it is a MAT-file of version 7.3, which is HDF5; save it with -v7")
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    if order is None:
+        raise ValueError("it is no MAT-file of level 5")
+    found: dict[str, Any] = {}
+    budget, inflated = Budget(), 0
+    reader = _Reader(memoryview(content), order, budget, _HEADER)
+    while not reader.done:
+        kind, data = reader.element()
+        if kind == _COMPRESSED:
+            inner = _inflated(data, _MOST_INFLATED - inflated)
+            inflated += len(inner)
+            kind, data = _Reader(memoryview(inner), order, budget).element()
+        if kind != _MATRIX:
+            raise ValueError(f"a variable has the type {kind}")
+        name, value = _matrix(data, order, budget, 0)
+        found[name] = value
+    return found
+
+
+def _inflated(data: memoryview, most: int) -> bytes:
+    inflater = zlib.decompressobj()
+    inner = inflater.decompress(data, most + 1)
+    if len(inner) > most:
+        raise forbidden(f"its compressed variables have more than {_MOST_INFLATED:,} bytes")
+    return inner
 
 
 @dataclass(slots=True)
 class _Reader:
     """Elements one after the other."""
 
-    content: bytes
+    content: memoryview
     order: str
+    budget: Budget
     place: int = 0
 
     @property
     def done(self) -> bool:
         return self.place >= len(self.content)
 
-    def element(self) -> tuple[int, bytes]:
+    def element(self) -> tuple[int, memoryview]:
         """The next one's type and data."""
         kind, size = struct.unpack_from(self.order + "II", self.content, self.place)
         if kind >> 16:  # a small one: type and size share a word, and the data follows in the next
@@ -94,58 +126,77 @@ class _Reader:
         self.place = end
         return kind, data
 
+    def few(self) -> list[int]:
+        """The next one's few whole numbers: flags, or an array's sides."""
+        values = self._values()
+        if len(values) > _MOST_SIDES or values.dtype.kind not in "iu":
+            raise ValueError("an array's flags or sides")
+        return values.tolist()
+
     def numbers(self) -> list[Any]:
         """The next one's numbers."""
-        kind, data = self.element()
-        if kind not in _NUMBERS:
-            raise ValueError(f"an element has the type {kind}, not a number's")
-        return np.frombuffer(data, self.order + _NUMBERS[kind]).tolist()
+        values = self._values()
+        self.budget.spend(len(values))
+        return values.tolist()
 
     def text(self) -> str:
         """The next one's characters."""
         kind, data = self.element()
-        if kind in _TEXTS:
-            suffix = "" if kind == 16 else {"<": "-le", ">": "-be"}[self.order]
-            return data.decode(_TEXTS[kind] + suffix)
-        if kind not in (1, 2, 4):
+        self.budget.spend_text(len(data))
+        if kind not in _TEXTS:
             raise ValueError(f"an element has the type {kind}, not a text's")
-        return "".join(map(chr, np.frombuffer(data, self.order + _NUMBERS[kind]).tolist()))
+        wide = _TEXTS[kind].startswith("utf-") and kind != 16
+        return str(data, _TEXTS[kind] + ({"<": "-le", ">": "-be"}[self.order] if wide else ""))
+
+    def _values(self) -> NDArray[Any]:
+        kind, data = self.element()
+        if kind not in _NUMBERS:
+            raise ValueError(f"an element has the type {kind}, not a number's")
+        return np.frombuffer(data, self.order + _NUMBERS[kind])
 
 
-def _matrix(data: bytes, order: str) -> tuple[str, Any]:
+def _matrix(data: memoryview, order: str, budget: Budget, depth: int) -> tuple[str, Any]:
     """A variable's name and value."""
+    check_depth(depth)
+    budget.spend()
     if not data:
         return "", []
-    reader = _Reader(data, order)
-    kind = int(reader.numbers()[0]) & 0xFF
-    sides = reader.numbers()
+    reader = _Reader(data, order, budget)
+    kind = reader.few()[0] & 0xFF
+    sides = reader.few()
+    if any(side < 0 for side in sides):
+        raise ValueError("an array's sides")
     count = math.prod(sides)
     name = reader.text()
     if kind == _CELL:
-        return name, [_next_matrix(reader) for _ in range(_limited(count, data))]
+        return name, [_next_matrix(reader, depth) for _ in range(_limited(count, data))]
     if kind == _STRUCTURE:
-        width = int(reader.numbers()[0])
+        width = reader.few()[0]
         names = reader.text()
         if width < 1:
             raise ValueError("a structure's names have no length")
         fields = [names[at : at + width].split("\0", 1)[0] for at in range(0, len(names), width)]
-        return name, [{field: _next_matrix(reader) for field in fields} for _ in range(_limited(count, data))]
+        budget.spend(_limited(count, data) * (1 + len(fields)))
+        return name, [{field: _next_matrix(reader, depth) for field in fields} for _ in range(count)]
     if kind == _CHARACTERS:
         return name, reader.text() if count else ""
     if kind in _NUMERIC:
         return name, reader.numbers() if count else []
-    raise ValueError(f"it holds something of class {kind}, neither text, number, cell nor structure")
+    raise unsupported(
+        f"it holds {_OTHER_CLASSES.get(kind, 'something')} (class {kind}), "
+        "neither text, number, cell nor structure"
+    )
 
 
-def _limited(count: int, data: bytes) -> int:
+def _limited(count: int, data: memoryview) -> int:
     # Each takes 8 bytes at least: more are a lie.
-    if count < 0 or count > len(data):
+    if count > len(data):
         raise ValueError("it is cut short")
     return count
 
 
-def _next_matrix(reader: _Reader) -> Any:
+def _next_matrix(reader: _Reader, depth: int) -> Any:
     kind, data = reader.element()
     if kind != _MATRIX:
         raise ValueError(f"an element has the type {kind}, not a matrix's")
-    return _matrix(data, reader.order)[1]
+    return _matrix(data, reader.order, reader.budget, depth + 1)[1]
