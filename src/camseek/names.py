@@ -2,11 +2,16 @@
 
 import base64
 import os
+import unicodedata
+from contextlib import suppress
 from typing import Any
 
 
 def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
     """The absolute form of a name, by which a collection knows a file; links are not followed.
+
+    Where nothing has this name, but something has the same one with its accents composed or decomposed (as
+    macOS spells them), it is that one's.
 
     Raises:
         ValueError: It is empty, and would be the working folder.
@@ -15,7 +20,43 @@ def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
         raise ValueError("the name is empty")
     name = os.path.abspath(os.fsencode(path))
     # Two slashes in front are kept by the system's rules, and mean the same as one.
-    return b"/" + name.lstrip(b"/") if name.startswith(b"//") else name
+    return on_disk(b"/" + name.lstrip(b"/") if name.startswith(b"//") else name)
+
+
+def composed(text: str) -> str:
+    """A name with its accents composed (Unicode's NFC): by this form names are the same for people."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def same_text(path: bytes) -> bytes:
+    """The bytes of ``composed``, of a name that need not be text."""
+    return path if path.isascii() else os.fsencode(composed(os.fsdecode(path)))
+
+
+def on_disk(path: bytes) -> bytes:
+    """An absolute name as the disk spells it: what has exactly this name, or else the same for people.
+
+    Parts of which there is neither stay as they are.
+    """
+    if path.isascii() or os.path.lexists(path):
+        return path
+    found = b"/"
+    for part in path.split(b"/"):
+        place = os.path.join(found, part)
+        # Most parts are ASCII, and a folder of many files is not gone through for those.
+        if not part.isascii() and not os.path.lexists(place):
+            place = _spelt_otherwise(found, part) or place
+        found = place
+    return found
+
+
+def _spelt_otherwise(folder: bytes, name: bytes) -> bytes | None:
+    wanted = same_text(name)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if same_text(entry.name) == wanted:
+                return entry.path
+    return None
 
 
 GIVEN = "camseek:"

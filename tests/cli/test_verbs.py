@@ -140,7 +140,16 @@ class TestJson:
         assert told["format_version"] == 4
         assert told["settings"] == Settings().to_json()
         assert re.fullmatch("[0-9a-f]{64}", told["model_checksum"])
-        assert told["roots"] == [{"path": str(indexed), "files": 3}]
+        assert told["roots"] == [
+            {
+                "path": str(indexed),
+                "files": 3,
+                "relative": False,
+                "within": None,
+                "include": [],
+                "exclude": [],
+            }
+        ]
         assert told["bytes_per_picture"] == round(told["bytes"] / 3)
         assert told["skipped"] == []
 

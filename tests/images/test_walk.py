@@ -11,6 +11,7 @@ import camseek
 from camseek.errors import SourceError
 from camseek.images import walk
 from camseek.images.walk import FoundFile
+from camseek.patterns import Patterns
 
 
 @pytest.fixture
@@ -30,6 +31,10 @@ def tree(tmp_path):
 
 def names(found, root):
     return [os.path.relpath(file.path, root) for file in found.files]
+
+
+def patterns(include=(), exclude=()):
+    return Patterns(tuple(include), tuple(exclude))
 
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(40)
@@ -90,9 +95,9 @@ def test_hidden_and_thumbnail_folders_are_left_out(tree):
 
 def test_hidden_ones_come_in_where_a_pattern_spells_the_dot(tree):
     root = tree({".b/c.jpg": JPEG, ".d/e.jpg": JPEG, "@eaDir/f.jpg": JPEG, "h.jpg": JPEG})
-    assert names(walk(root, include=[".b/*"]), root) == [b".b/c.jpg"]
-    assert names(walk(root, include=["@eaDir"]), root) == [b"@eaDir/f.jpg"]
-    assert names(walk(root, include=["*"]), root) == [b"h.jpg"]
+    assert names(walk(root, patterns(include=[".b/*"])), root) == [b".b/c.jpg"]
+    assert names(walk(root, patterns(include=["@eaDir"])), root) == [b"@eaDir/f.jpg"]
+    assert names(walk(root, patterns(include=["*"])), root) == [b"h.jpg"]
 
 
 def test_a_root_that_is_hidden_is_walked(tmp_path):
@@ -160,20 +165,26 @@ def test_an_empty_file_with_a_pictures_name_cannot_be_one(tree):
 
 def test_include(tree):
     root = tree({"a.jpg": JPEG, "b.png": JPEG, "c/d.jpg": JPEG, "c/e/f.png": JPEG, "g.txt": b"text"})
-    assert names(walk(root, include=["*.jpg"]), root) == [b"a.jpg", b"c/d.jpg"]
-    assert names(walk(root, include=["*.JPG"]), root) == []  # case-sensitive
-    assert names(walk(root, include=["c/*"]), root) == [b"c/d.jpg", b"c/e/f.png"]
-    assert names(walk(root, include=["c"]), root) == [b"c/d.jpg", b"c/e/f.png"]  # a folder stands for all
-    assert names(walk(root, include=["e/"]), root) == [b"c/e/f.png"]
-    assert walk(root, include=["*.jpg"]).ignored == 0
+    assert names(walk(root, patterns(include=["*.jpg"])), root) == [b"a.jpg", b"c/d.jpg"]
+    assert names(walk(root, patterns(include=["*.JPG"])), root) == []  # case-sensitive
+    assert names(walk(root, patterns(include=["c/*"])), root) == [b"c/d.jpg", b"c/e/f.png"]
+    assert names(walk(root, patterns(include=["c"])), root) == [
+        b"c/d.jpg",
+        b"c/e/f.png",
+    ]  # a folder stands for all
+    assert names(walk(root, patterns(include=["e/"])), root) == [b"c/e/f.png"]
+    assert walk(root, patterns(include=["*.jpg"])).ignored == 0
 
 
 def test_exclude_wins_and_prunes(tree):
     root = tree({"a.jpg": JPEG, "c/d.jpg": JPEG, "c/e/f.jpg": JPEG, "g/e/h.jpg": JPEG, "t.txt": b""})
-    assert names(walk(root, exclude=["e"]), root) == [b"a.jpg", b"c/d.jpg"]
-    assert names(walk(root, exclude=["c/e"]), root) == [b"a.jpg", b"c/d.jpg", b"g/e/h.jpg"]
-    assert names(walk(root, include=["*.jpg"], exclude=["a.*", "g/"]), root) == [b"c/d.jpg", b"c/e/f.jpg"]
-    assert walk(root, exclude=["*.txt"]).ignored == 0
+    assert names(walk(root, patterns(exclude=["e"])), root) == [b"a.jpg", b"c/d.jpg"]
+    assert names(walk(root, patterns(exclude=["c/e"])), root) == [b"a.jpg", b"c/d.jpg", b"g/e/h.jpg"]
+    assert names(walk(root, patterns(include=["*.jpg"], exclude=["a.*", "g/"])), root) == [
+        b"c/d.jpg",
+        b"c/e/f.jpg",
+    ]
+    assert walk(root, patterns(exclude=["*.txt"])).ignored == 0
     scanned = []
     scandir = os.scandir
 
@@ -182,14 +193,14 @@ def test_exclude_wins_and_prunes(tree):
         return scandir(path)
 
     with mock.patch("os.scandir", spy):
-        walk(root, exclude=["c"])
+        walk(root, patterns(exclude=["c"]))
     assert os.path.join(root, b"c") not in scanned
 
 
 def test_patterns_match_names_that_are_not_utf8(tree):
     root = tree({b"\xff1.jpg": JPEG, b"\xff2.jpg": JPEG})
-    assert names(walk(root, include=["*1.jpg"]), root) == [b"\xff1.jpg"]
-    assert names(walk(root, exclude=[os.fsdecode(b"\xff1.jpg")]), root) == [b"\xff2.jpg"]
+    assert names(walk(root, patterns(include=["*1.jpg"])), root) == [b"\xff1.jpg"]
+    assert names(walk(root, patterns(exclude=[os.fsdecode(b"\xff1.jpg")])), root) == [b"\xff2.jpg"]
 
 
 def test_a_tree_deeper_than_the_interpreters_stack(tmp_path):
@@ -314,3 +325,11 @@ def test_what_other_users_may_not_read_is_unknown(open_tmp_path):
     told = ("there is no permission to read it", "not_permitted")
     assert unknown == str([(b"closed", *told), (b"a.jpg", *told), (b"secret", *told)])
     assert rest == "[] 0"
+
+
+def test_patterns_that_matched_nothing(tree):
+    root = tree({"a.jpg": JPEG, "b/c.jpg": JPEG, "d.txt": b"text"})
+    found = walk(root, patterns(["*.jpg", "*.tif"], ["d.txt", "e/", "/b"]))
+    assert names(found, root) == [b"a.jpg"]
+    assert found.idle == ("*.tif", "e/")
+    assert walk(root).idle == ()

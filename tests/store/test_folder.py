@@ -159,7 +159,7 @@ def test_skipped_files_and_idle_roots_are_forgotten_by_name(collection, picture)
         assert not writer.forget(b"/r/s/other")
         assert writer.forget(b"/r")
         assert not writer.forget(b"/r")
-    assert dict(collection.catalogue.info().roots) == {b"/rs": 1}
+    assert {path: root.files for path, root in collection.catalogue.info().roots.items()} == {b"/rs": 1}
     assert collection.catalogue.info().skipped == []
 
 
@@ -202,7 +202,7 @@ def test_info_counts_bytes_and_roots(collection, fill):
     fill(collection, range(3), b"/one")
     fill(collection, range(4, 6), b"/two")
     info = collection.catalogue.info()
-    assert dict(info.roots) == {b"/one": 3, b"/two": 2}
+    assert {path: root.files for path, root in info.roots.items()} == {b"/one": 3, b"/two": 2}
     assert info.bytes >= os.path.getsize(database(collection))
     data = info.to_json()
     assert data["bytes_per_picture"] == round(info.bytes / 5)
@@ -246,7 +246,7 @@ class TestOpening:
     def test_a_later_version(self, collection):
         alter(collection, "UPDATE meta SET value = 99 WHERE key = 'format_version'")
         with pytest.raises(
-            CollectionVersionError, match="format 99; this camseek knows formats 1 to 3"
+            CollectionVersionError, match="format 99; this camseek knows formats 1 to 4"
         ) as error:
             open_collection(collection.address)
         assert error.value.remedy == "upgrade camseek"

@@ -347,7 +347,7 @@ class TestSpace:
         monkeypatch.setattr(
             writer_module.FolderWriter,
             "__init__",
-            lambda self, database, address: real(self, Full(database), address),
+            lambda self, database, *rest: real(self, Full(database), *rest),
         )
         with collection.write("test") as writer:
             writer.refitter.begin(REFIT)

@@ -65,13 +65,15 @@ def index(
     """
     from camseek.errors import NoCollectionError
     from camseek.indexing.finding import find_pictures
+    from camseek.patterns import Patterns
     from camseek.store import open_collection
 
     try:
         open_collection(collection).close()
     except NoCollectionError:
         # A wrong name must not leave an empty collection behind.
-        find_pictures(absolute(photos), include=include, exclude=exclude)
+        place = absolute(photos)
+        find_pictures(place, Patterns.of(place, include, exclude))
     predefined = None
     if class_list:
         from camseek.backbones import load_model

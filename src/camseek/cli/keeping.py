@@ -30,8 +30,8 @@ def info(collection: str, as_json: bool) -> None:
         say(f"whitening    {printable(str(note))}")
     per_picture = f", {told.bytes / told.pictures:.0f} a picture" if told.pictures else ""
     say(f"bytes        {told.bytes}{per_picture}")
-    for path, files in told.roots.items():
-        say(f"root         {shown(path)}: {files} files")
+    for root in told.roots.values():
+        say(f"root         {shown(root.path)}: {root.files} files")
     if told.added_by_hand:
         say(f"added        {told.added_by_hand} files by hand")
     for item in told.skipped:

@@ -3,20 +3,17 @@
 import errno
 import os
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from camseek.errors import NotAPictureError, SourceError
 from camseek.files import kind_of_file, open_regular, reason_of
 from camseek.images.files import unreadable
 from camseek.images.formats import HEAD_BYTES, claims_picture, sniff
 from camseek.names import path_text
+from camseek.patterns import Patterns, Selection
 
 COLLECTION_FILE = b"collection.sqlite"
 """A folder with a file of this name is a camseek collection, no place for pictures."""
-
-_LEFT_OUT = b"@eaDir"  # thumbnails that Synology's disks keep beside the pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,52 +44,47 @@ class Walk:
         skipped: Path, reason and code of what is no picture for certain: ``not_a_file`` (named pipes,
             sockets, devices), ``broken_link``, ``not_a_picture`` (empty files with a picture's name).
         ignored: Number of other files. What is hidden, excluded or not included is not counted.
+        idle: Patterns that nothing matched.
     """
 
     files: list[FoundFile] = field(default_factory=list[FoundFile])
     unknown: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
     skipped: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
     ignored: int = 0
+    idle: tuple[str, ...] = ()
 
 
-def walk(root: bytes, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Walk:
+def walk(root: bytes, patterns: Patterns | None = None) -> Walk:
     """Finds the pictures in a folder and the folders beneath it.
 
     A file is a picture by its name's ending, unopened, or else by its first 32 bytes. Symbolic links to
     folders are not followed (the root itself may be one), links to files are. Left out are folders that
-    hold a camseek collection (not the root), ``@eaDir``, and what is hidden (its name begins with a dot),
-    unless an ``include`` pattern spells the dot or ``@eaDir``.
-
-    Patterns are those of ``fnmatch`` (``*``, ``?``, ``[...]``), case-sensitive on every system; ``*``
-    matches slashes too. Each is held against an entry's name and against its path from the root. One
-    that matches a folder stands for all beneath it.
+    hold a camseek collection (not the root), and what ``Selection`` leaves out.
 
     Args:
         root: Absolute path of a folder.
-        include: If there are any, only files that match one are taken.
-        exclude: Files and folders that match one are left out; this wins over ``include``.
+        patterns: Which files and folders count; None for all.
 
     Raises:
         SourceError: The root is missing, no folder, or cannot be read.
     """
     if not os.path.isabs(root):
         raise ValueError("root must be absolute")
-    return _Walker(root, include, exclude).run()
+    return _Walker(root, patterns or Patterns()).run()
 
 
 class _Walker:
-    def __init__(self, root: bytes, include: Sequence[str], exclude: Sequence[str]) -> None:
+    def __init__(self, root: bytes, patterns: Patterns) -> None:
         self.root = root.rstrip(b"/") or b"/"
-        self.include = [pattern.strip("/") for pattern in include]
-        self.exclude = [pattern.strip("/") for pattern in exclude]
+        self.selection = Selection(patterns)
         self.found = Walk()
 
     def run(self) -> Walk:
-        # Folders still to read, with their path from the root and whether all beneath is included. A
-        # list and no recursion: trees may be deeper than the interpreter's stack.
-        todo = [(self.root, "", not self.include)]
+        # Folders still to read, with their path from the root. A list and no recursion: trees may be deeper
+        # than the interpreter's stack.
+        todo = [(self.root, "")]
         while todo:
-            folder, relative, included = todo.pop()
+            folder, relative = todo.pop()
             try:
                 with os.scandir(folder) as entries:
                     listed = list(entries)
@@ -104,18 +96,17 @@ class _Walker:
             for entry in listed:
                 name = os.fsdecode(entry.name)
                 path = f"{relative}/{name}" if relative else name
-                if self._left_out(name) or self._matches(self.exclude, name, path):
-                    continue
-                taken = included or self._matches(self.include, name, path)
                 try:
                     is_folder = entry.is_dir(follow_symlinks=False)
                 except OSError as error:
                     self._unknown(entry.path, error)
                     continue
                 if is_folder:
-                    todo.append((entry.path, path, taken))
-                elif taken:
+                    if self.selection.enters(path):
+                        todo.append((entry.path, path))
+                elif self.selection.takes(path):
                     self._file(entry)
+        self.found.idle = self.selection.idle
         self.found.files.sort(key=lambda file: file.path)
         self.found.unknown.sort()
         self.found.skipped.sort()
@@ -134,16 +125,6 @@ class _Walker:
     def _unknown(self, path: bytes, error: OSError) -> None:
         told = unreadable(error)
         self.found.unknown.append((path, told.message, told.code))
-
-    def _left_out(self, name: str) -> bool:
-        if not name.startswith(".") and name != os.fsdecode(_LEFT_OUT):
-            return False
-        parts = (part for pattern in self.include for part in pattern.split("/"))
-        return not any(part.startswith((".", "@eaDir")) and fnmatchcase(name, part) for part in parts)
-
-    @staticmethod
-    def _matches(patterns: list[str], name: str, path: str) -> bool:
-        return any(fnmatchcase(name, pattern) or fnmatchcase(path, pattern) for pattern in patterns)
 
     def _file(self, entry: os.DirEntry[bytes]) -> None:
         path = entry.path

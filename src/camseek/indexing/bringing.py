@@ -19,6 +19,7 @@ from camseek.indexing.finding import find_files, find_pictures
 from camseek.indexing.runs import Given, IndexRun
 from camseek.job import Job
 from camseek.names import GIVEN, absolute, is_given, known_name
+from camseek.patterns import Patterns
 from camseek.results import IndexReport, Skipped
 from camseek.store import ADDED_BY_HAND, Collection
 
@@ -46,7 +47,7 @@ def index(
         several(patterns, "patterns")
     with collection.write(_command("index")) as writer:
         known = name in collection.catalogue.info().roots
-        found = find_pictures(name, include=include, exclude=exclude, known=known)
+        found = find_pictures(name, Patterns.of(name, include, exclude), known=known)
         report = IndexReport(collection.address)
         run = IndexRun(writer, describer(), report, root=writer.root(name), job=job)
         run.reconcile(name, found, allow_removal=allow_removal)

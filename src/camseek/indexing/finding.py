@@ -1,25 +1,23 @@
 """What is to be indexed: folders of pictures, and files by name."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from camseek.errors import SourceError, UnreadableFileError
 from camseek.images import FoundFile, Walk, unreadable, walk
 from camseek.names import path_text
+from camseek.patterns import Patterns
 from camseek.results import Skipped
 
 _MISSING = "does not exist"
 
 
-def find_pictures(
-    root: bytes, *, include: Sequence[str] = (), exclude: Sequence[str] = (), known: bool = False
-) -> Walk:
+def find_pictures(root: bytes, patterns: Patterns | None = None, *, known: bool = False) -> Walk:
     """Walks a root and makes sure that there is something to index.
 
     Args:
         root: The folder.
-        include: Patterns of the files to take; all where there are none.
-        exclude: Patterns of files and folders to leave out.
+        patterns: Which files and folders count; None for all.
         known: The collection holds pictures of this root: an empty or missing one is then a question of
             removal, not of a wrong name.
 
@@ -31,7 +29,7 @@ def find_pictures(
         if known and fault == _MISSING:
             return Walk()
         raise SourceError(f"{path_text(root)} {fault}", remedy="name the folder of your pictures")
-    found = walk(root, include=include, exclude=exclude)
+    found = walk(root, patterns)
     if not (known or found.files or found.skipped or found.unknown):
         raise SourceError(
             f"{path_text(root)} holds no pictures",

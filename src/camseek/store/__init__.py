@@ -6,7 +6,7 @@ from pathlib import Path
 from camseek.errors import NoCollectionError
 from camseek.store.database import collection_files, is_collection_file
 from camseek.store.folder import FolderCollection
-from camseek.store.interface import Catalogue, Collection, Refitter, Traces, Vectors, Writer
+from camseek.store.interface import Catalogue, Collection, Ledger, Refitter, Traces, Vectors, Writer
 from camseek.store.memory import MemoryVectors
 from camseek.store.records import (
     ADDED_BY_HAND,
@@ -16,6 +16,7 @@ from camseek.store.records import (
     Profile,
     Ranking,
     Refit,
+    Root,
     Signature,
     SkippedEntry,
     StoredPicture,
@@ -29,12 +30,14 @@ __all__ = [
     "CollectionInfo",
     "FileEntry",
     "FolderCollection",
+    "Ledger",
     "MemoryVectors",
     "PictureRecord",
     "Profile",
     "Ranking",
     "Refit",
     "Refitter",
+    "Root",
     "Signature",
     "SkippedEntry",
     "StoredPicture",

@@ -1,5 +1,6 @@
 """The pictures of a collection in a folder, and what is told of the whole."""
 
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ from jaxtyping import Int64
 from camseek.numerics import I64
 from camseek.results import Skipped
 from camseek.store.database import DATABASE, STORED
+from camseek.store.ledger import FolderLedger
 from camseek.store.meta import refit_of
+from camseek.store.places import Places
 from camseek.store.reader import Reader
 from camseek.store.records import ADDED_BY_HAND, CollectionInfo, StoredPicture
 from camseek.store.traces import FolderTraces
@@ -28,6 +31,13 @@ class FolderCatalogue:
     def __init__(self, reader: Reader, traces: FolderTraces) -> None:
         self._reader = reader
         self._traces = traces
+        self._folder = os.fsencode(reader.folder)
+        self._places = Places(self._folder)
+
+    def ledger(self) -> FolderLedger:
+        """What is known of files; inside ``snapshot``."""
+        reader = self._reader
+        return FolderLedger(reader.query, reader.address, self._folder, reader.format_version)
 
     def count(self) -> int:
         """How many pictures there are."""
@@ -43,14 +53,15 @@ class FolderCatalogue:
         names: dict[int, list[bytes]] = {}
         found: dict[int, StoredPicture] = {}
         with self._reader.snapshot():
-            sql = "SELECT picture, path FROM files WHERE picture IN (RECORDS) ORDER BY path"
+            sql = "SELECT picture, path FROM files WHERE picture IN (RECORDS)"
             for record, path in self._reader.query_of(sql, records, kinds=(int, bytes)):
-                names.setdefault(record, []).append(path)
+                names.setdefault(record, []).append(self._places.whole(path))
             sql = "SELECT id, content, width, height FROM pictures WHERE id IN (RECORDS)"
             for record, content, width, height in self._reader.query_of(
                 sql, records, kinds=(int, bytes, int, int)
             ):
-                found[record] = StoredPicture(record, content, (width, height), tuple(names.get(record, ())))
+                paths = tuple(sorted(set(names.get(record, ()))))
+                found[record] = StoredPicture(record, content, (width, height), paths)
         return found
 
     def find(self, content: bytes) -> int | None:
@@ -60,18 +71,18 @@ class FolderCatalogue:
 
     def names(self) -> list[bytes]:
         """Every name that is known, sorted: of pictures, and of files that could not be used."""
-        sql = "SELECT path FROM files UNION SELECT path FROM skipped ORDER BY path"
-        return [row[0] for row in self._reader.query(sql, kinds=(bytes,))]
+        sql = "SELECT path FROM files UNION SELECT path FROM skipped"
+        return sorted({self._places.whole(row[0]) for row in self._reader.query(sql, kinds=(bytes,))})
 
     def info(self) -> CollectionInfo:
         """Counts, sizes and settings."""
         reader = self._reader
         with reader.snapshot():
             pictures = self.count()
-            claims = dict(reader.query("SELECT root, count(*) FROM claims GROUP BY root"))
-            sql = "SELECT DISTINCT path, reason, code FROM skipped ORDER BY path"
-            skipped = [Skipped(*row) for row in reader.query(sql, kinds=(bytes, str, str))]
-            roots = reader.query("SELECT id, path FROM roots ORDER BY path", kinds=(int, bytes))
+            sql = "SELECT DISTINCT path, reason, code FROM skipped"
+            rows = reader.query(sql, kinds=(bytes, str, str))
+            skipped = sorted((Skipped(self._places.whole(path), *rest) for path, *rest in rows), key=_path)
+            by_hand = "SELECT count(*) FROM claims WHERE root = ?"
             return CollectionInfo(
                 address=reader.address,
                 profile=reader.profile,
@@ -81,8 +92,8 @@ class FolderCatalogue:
                 files=self._count("files"),
                 featureless=pictures - self._count("descriptors"),
                 skipped=skipped,
-                roots={path: claims.get(root, 0) for root, path in roots if root != ADDED_BY_HAND},
-                added_by_hand=claims.get(ADDED_BY_HAND, 0),
+                roots=self.ledger().roots(),
+                added_by_hand=reader.query(by_hand, (ADDED_BY_HAND,))[0][0],
                 bytes=sum(map(_bytes_of, reader.folder.glob(f"{DATABASE}*"))),
                 traces=self._traces.kinds(),
             )
@@ -128,6 +139,10 @@ class FolderCatalogue:
                     yield f"the {name} of record {record} has another checksum than when it was written"
                 elif not abs(float(np.linalg.norm(np.frombuffer(vector, STORED).astype(float))) - 1) < 0.01:
                     yield f"the {name} of record {record} is not of unit length"
+
+
+def _path(item: Skipped) -> bytes:
+    return item.path
 
 
 def _bytes_of(path: Path) -> int:

@@ -132,7 +132,7 @@ class FolderCollection:
                 with translated(self.address):
                     migrate(database)
                 self._require_current(database)
-                writer = FolderWriter(database, self.address)
+                writer = FolderWriter(database, self.address, os.fsencode(self._folder))
                 try:
                     yield writer
                 except StorageError:

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float32, Int64
 
 from camseek.numerics import F32, I64
+from camseek.patterns import Patterns
 from camseek.store.records import (
     CollectionInfo,
     FileEntry,
@@ -18,6 +19,7 @@ from camseek.store.records import (
     Profile,
     Ranking,
     Refit,
+    Root,
     Signature,
     SkippedEntry,
     StoredPicture,
@@ -46,6 +48,10 @@ class Catalogue(Protocol):
 
     def names(self) -> list[bytes]:
         """Every name that is known, sorted: of pictures, and of files that could not be used."""
+        ...
+
+    def ledger(self) -> "Ledger":
+        """What is known of files; inside ``snapshot``."""
         ...
 
     def info(self) -> CollectionInfo:
@@ -178,16 +184,11 @@ class Refitter(Protocol):
 
 
 @runtime_checkable
-class Writer(Protocol):
-    """The one writer of a collection. What it does is kept from ``commit`` on, and on leaving."""
+class Ledger(Protocol):
+    """What a collection knows of files."""
 
-    @property
-    def refitter(self) -> Refitter:
-        """Replaces every descriptor at once."""
-        ...
-
-    def root(self, path: bytes) -> int:
-        """The number of a root, made if it is new."""
+    def roots(self) -> dict[bytes, Root]:
+        """The indexed folders by path, sorted."""
         ...
 
     def files(self) -> dict[bytes, FileEntry]:
@@ -202,6 +203,10 @@ class Writer(Protocol):
         """
         ...
 
+    def files_like(self, name: bytes) -> list[bytes]:
+        """The same of names that are the same for people, accents composed or not; looks at every file."""
+        ...
+
     def contents_of_sizes(self, sizes: Iterable[int]) -> dict[int, set[bytes]]:
         """The contents of known files of these sizes in bytes, by size; a size of no file is left out."""
         ...
@@ -210,12 +215,71 @@ class Writer(Protocol):
         """The files that a root brought."""
         ...
 
+    def claimants(self, path: bytes) -> set[int]:
+        """The roots that brought a file."""
+        ...
+
     def skipped(self, root: int) -> dict[bytes, SkippedEntry]:
         """The files of a root that could not be used."""
         ...
 
+    def skipped_under(self, name: bytes) -> list[tuple[bytes, int]]:
+        """Path and root of each file of this name or beneath it that could not be used."""
+        ...
+
     def find(self, content: bytes) -> int | None:
         """The record of a content, from any thread."""
+        ...
+
+    def content(self, record: int) -> bytes | None:
+        """The content of a record, or None where there is none."""
+        ...
+
+    def record(self, path: bytes) -> int | None:
+        """The record that a file points to, or None."""
+        ...
+
+    def names(self, record: int) -> list[bytes]:
+        """The names of a record."""
+        ...
+
+
+@runtime_checkable
+class Writer(Ledger, Protocol):
+    """The one writer of a collection. What it does is kept from ``commit`` on, and on leaving."""
+
+    @property
+    def refitter(self) -> Refitter:
+        """Replaces every descriptor at once."""
+        ...
+
+    def root(self, path: bytes, *, relative: bool = False) -> int:
+        """The number of a root, made if it is new.
+
+        Args:
+            path: The folder.
+            relative: A new one is found from the collection's folder on, wherever both lie; an old one stays
+                as it is.
+        """
+        ...
+
+    def anchor(self, number: int, *, relative: bool) -> None:
+        """Has a root, and what lies in it, found from the collection's folder on, or by whole names.
+
+        What lies in another relative root, too, stays so. Not in a ``unit``.
+        """
+        ...
+
+    def set_patterns(self, root: int, patterns: Patterns) -> None:
+        """What a root's index runs take and leave out from now on."""
+        ...
+
+    def drop_root(self, number: int) -> None:
+        """Forgets a root, and what of it could not be used. Not in a ``unit``.
+
+        Raises:
+            ValueError: Files are there that it brought.
+        """
         ...
 
     def insert(self, picture: PictureRecord) -> int:
@@ -237,14 +301,6 @@ class Writer(Protocol):
 
     def drop_trace(self, record: int, kind: str) -> None:
         """Drops a trace of a picture, if it has one."""
-        ...
-
-    def record(self, path: bytes) -> int | None:
-        """The record that a file points to, or None."""
-        ...
-
-    def names(self, record: int) -> list[bytes]:
-        """The names of a record."""
         ...
 
     def point(self, path: bytes, record: int, signature: Signature, root: int) -> None:

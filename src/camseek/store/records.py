@@ -10,6 +10,7 @@ from jaxtyping import Float32, Float64, Int64
 from camseek.config import Settings
 from camseek.names import path_json, path_text
 from camseek.numerics import F32, F64, I64
+from camseek.patterns import Patterns
 from camseek.results import Size, Skipped
 
 ADDED_BY_HAND = 0
@@ -190,6 +191,37 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """An indexed folder.
+
+    Attributes:
+        number: Its number in the collection.
+        path: Where it lies.
+        files: How many files it brought.
+        relative: Whether it is found from the collection's folder on, wherever both lie.
+        patterns: What its index runs take and leave out.
+        within: The innermost other root in which it lies, or None.
+    """
+
+    number: int
+    path: bytes
+    files: int
+    relative: bool = False
+    patterns: Patterns = field(default_factory=Patterns)
+    within: bytes | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **path_json(self.path),
+            "files": self.files,
+            "relative": self.relative,
+            "within": path_json(self.within) if self.within is not None else None,
+            **self.patterns.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionInfo:
     """What a collection holds.
 
@@ -203,7 +235,7 @@ class CollectionInfo:
         featureless: Pictures without a descriptor: counted, never returned.
         traces: How many pictures have a trace, by its kind.
         skipped: Files that could not be used.
-        roots: Indexed folders, and how many files each brought.
+        roots: Indexed folders by path, sorted.
         added_by_hand: Files that no folder brought.
         bytes: What it takes on the disk.
     """
@@ -216,7 +248,7 @@ class CollectionInfo:
     files: int
     featureless: int
     skipped: Sequence[Skipped]
-    roots: Mapping[bytes, int]
+    roots: Mapping[bytes, Root]
     added_by_hand: int
     bytes: int
     traces: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -238,7 +270,7 @@ class CollectionInfo:
             "featureless": self.featureless,
             "traces": dict(self.traces),
             "skipped": [item.to_json() for item in self.skipped],
-            "roots": [path_json(path) | {"files": count} for path, count in self.roots.items()],
+            "roots": [root.to_json() for root in self.roots.values()],
             "added_by_hand": self.added_by_hand,
             "bytes": self.bytes,
             "bytes_per_picture": round(self.bytes / self.pictures) if self.pictures else None,

@@ -1,5 +1,6 @@
 -- Format version 4. Names of files are bytes: a disk holds names that are no text. One that begins with a dot
--- is told from the collection's folder on, and lies under a root that does so, too; all others are whole.
+-- is told from the collection's folder on (.1/photos: one up, then photos), and lies in a root that is told so,
+-- too; all others are whole.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,

@@ -1,26 +1,27 @@
 """The one writer of a collection in a folder."""
 
-import json
+import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from camseek.results import Skipped
-from camseek.store.database import translated, typed
-from camseek.store.records import ADDED_BY_HAND, FileEntry, PictureRecord, Signature, SkippedEntry
+from camseek.patterns import Patterns
+from camseek.store.database import FORMAT_VERSION, translated, typed
+from camseek.store.ledger import UNDER, FolderLedger, under
+from camseek.store.places import is_relative
+from camseek.store.records import ADDED_BY_HAND, PictureRecord, Signature, SkippedEntry
 from camseek.store.refitter import FolderRefitter, packed
 from camseek.store.traces import require_kind
 
 
-class FolderWriter:
+class FolderWriter(FolderLedger):
     """The one writer of a folder collection (the ``Writer`` interface)."""
 
-    def __init__(self, database: sqlite3.Connection, address: str) -> None:
+    def __init__(self, database: sqlite3.Connection, address: str, folder: bytes) -> None:
         self._database = database
-        self._address = address
         # ``find`` is called from the threads that read pictures.
         self._lock = threading.Lock()
         # Records that lost a file since the last commit.
@@ -28,6 +29,13 @@ class FolderWriter:
         # True from a unit's beginning to its end, whole or undone: what is there must not become permanent.
         self.torn = False
         self._refitter = FolderRefitter(self._do, address)
+        super().__init__(self._do, address, folder, FORMAT_VERSION)
+        for root in self._places.roots:
+            # What was indexed by its whole name where the collection has been moved to.
+            whole = self._places.whole(root)
+            self._rename(whole, root)
+            self._merge(whole, root)
+        self.commit()
 
     @property
     def refitter(self) -> FolderRefitter:
@@ -83,58 +91,107 @@ class FolderWriter:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
 
-    def root(self, path: bytes) -> int:
-        """The number of a root, made if it is new."""
-        self._do("INSERT OR IGNORE INTO roots (path) VALUES (?)", (path,))
-        return self._do("SELECT id FROM roots WHERE path = ?", (path,))[0][0]
+    def root(self, path: bytes, *, relative: bool = False) -> int:
+        """The number of a root, made if it is new.
 
-    def files(self) -> dict[bytes, FileEntry]:
-        """Every known file."""
-        sql = "SELECT path, picture, size, mtime_ns, ctime_ns FROM files"
-        rows = self._do(sql, kinds=(bytes, int, int, int, int))
-        return {path: FileEntry(record, Signature(*signature)) for path, record, *signature in rows}
+        Args:
+            path: The folder.
+            relative: A new one is found from the collection's folder on, wherever both lie; an old one stays
+                as it is.
+        """
+        way = self._places.way_to(path)
+        known = self._do("SELECT id FROM roots WHERE path IN (?, ?)", (path, way))
+        if known:
+            return known[0][0]
+        inserted = "INSERT INTO roots (path) VALUES (?) RETURNING id"
+        number: int = self._do(inserted, (way if relative else path,))[0][0]
+        if relative:
+            self._take_in(way)
+        return number
 
-    def files_under(self, name: bytes) -> list[bytes]:
-        """The known file of this name and those beneath it, sorted; no other file is looked at.
+    def anchor(self, number: int, *, relative: bool) -> None:
+        """Has a root, and what lies in it, found from the collection's folder on, or by whole names.
+
+        What lies in another relative root, too, stays so. Not in a ``unit``.
+        """
+        [(stored,)] = self._do("SELECT path FROM roots WHERE id = ?", (number,), (bytes,))
+        if relative and not is_relative(stored):
+            way = self._places.way_to(stored)
+            self._merge(way, stored)
+            self._do("UPDATE roots SET path = ? WHERE id = ?", (way, number))
+            self._take_in(way, stored)
+        elif not relative and is_relative(stored):
+            self._do("UPDATE roots SET path = ? WHERE id = ?", (self._places.whole(stored), number))
+            self._let_out(stored)
+
+    def _merge(self, old: bytes, new: bytes) -> None:
+        """Makes a root one with another, where there is one of the old stored name."""
+        sql = "SELECT one.id, two.id FROM roots one, roots two WHERE one.path = ? AND two.path = ?"
+        for one, two in self._do(sql, (old, new), (int, int)):
+            for table in ("claims", "skipped"):
+                self._do(f"UPDATE OR IGNORE {table} SET root = ? WHERE root = ?", (two, one))  # noqa: S608  # names from above
+                self._do(f"DELETE FROM {table} WHERE root = ?", (one,))  # noqa: S608  # names from above
+            self._do("DELETE FROM roots WHERE id = ?", (one,))
+
+    def _take_in(self, root: bytes, given: bytes | None = None) -> None:
+        """Makes names in a root relative that has become so; ``given``: its name so far, through a link."""
+        whole = self._places.whole(root)
+        forms = self._places.forms(whole)
+        self._places = self._look_at_places()
+        for form in dict.fromkeys((*forms, given or whole)):
+            self._rename(form, root)
+        # Roots in it go with it.
+        sql = f"SELECT id FROM roots WHERE {UNDER} ORDER BY path"  # noqa: S608  # a constant
+        for (number,) in self._do(sql, under(whole), (int,)):
+            self.anchor(number, relative=True)
+
+    def _let_out(self, root: bytes) -> None:
+        """Makes names whole that lay in a root that was relative; those in other such roots stay."""
+        whole = self._places.whole(root)
+        self._places = self._look_at_places()
+        for stored in self._places.beneath(whole):
+            if stored != whole:
+                # Those of roots in it, whose names begin like its own.
+                self._rename(stored, self._places.whole(stored))
+        self._rename(root, whole)
+        for other in self._places.roots:
+            self._rename(self._places.whole(other), other)
+
+    def _rename(self, old: bytes, new: bytes) -> None:
+        """Stores every file of a name and beneath it under another; what is there already is one with it."""
+        if old == new:
+            return
+        self._do("PRAGMA defer_foreign_keys = 1")
+        stem, place = old.rstrip(b"/"), new.rstrip(b"/")
+        for table in ("claims", "files", "skipped"):
+            rows = self._do(f"SELECT DISTINCT path FROM {table} WHERE {UNDER}", under(old), (bytes,))  # noqa: S608  # names from above
+            for (path,) in rows:
+                name = new if path == old else place + path[len(stem) :]
+                self._do(f"UPDATE OR IGNORE {table} SET path = ? WHERE path = ?", (name, path))  # noqa: S608  # names from above
+                gone = self._do(f"DELETE FROM {table} WHERE path = ? RETURNING *", (path,))  # noqa: S608  # names from above
+                if table == "files":
+                    self._bereft.update(row[1] for row in gone)
+
+    def set_patterns(self, root: int, patterns: Patterns) -> None:
+        """What a root's index runs take and leave out from now on."""
+        self._do("DELETE FROM patterns WHERE root = ?", (root,))
+        for kind, items in (("include", patterns.include), ("exclude", patterns.exclude)):
+            for place, pattern in enumerate(items):
+                values = (root, kind, place, os.fsencode(pattern))
+                self._do("INSERT INTO patterns VALUES (?, ?, ?, ?)", values)
+
+    def drop_root(self, number: int) -> None:
+        """Forgets a root, and what of it could not be used. Not in a ``unit``.
 
         Raises:
-            ValueError: The name is empty.
+            ValueError: Files are there that it brought.
         """
-        sql = f"SELECT path FROM files WHERE {_UNDER} ORDER BY path"  # noqa: S608  # a constant
-        return [row[0] for row in self._do(sql, _under(name), (bytes,))]
-
-    def contents_of_sizes(self, sizes: Iterable[int]) -> dict[int, set[bytes]]:
-        """The contents of known files of these sizes in bytes, by size; a size of no file is left out."""
-        found: dict[int, set[bytes]] = {}
-        # One walk through the files, however many sizes.
-        sql = (
-            "SELECT DISTINCT files.size, content FROM files JOIN pictures ON pictures.id = files.picture "
-            "WHERE files.size IN (SELECT value FROM json_each(?))"
-        )
-        for size, content in self._do(sql, (json.dumps(list(sizes)),), (int, bytes)):
-            found.setdefault(size, set()).add(content)
-        return found
-
-    def claimed(self, root: int) -> set[bytes]:
-        """The files that a root brought."""
-        return {row[0] for row in self._do("SELECT path FROM claims WHERE root = ?", (root,), (bytes,))}
-
-    def skipped(self, root: int) -> dict[bytes, SkippedEntry]:
-        """The files of a root that could not be used."""
-        rows = self._do(
-            "SELECT path, size, mtime_ns, ctime_ns, reason, code, tried_with FROM skipped WHERE root = ?",
-            (root,),
-            (bytes, int, int, int, str, str, str),
-        )
-        return {
-            path: SkippedEntry(Signature(size, mtime, ctime), Skipped(path, reason, code), tried)
-            for path, size, mtime, ctime, reason, code, tried in rows
-        }
-
-    def find(self, content: bytes) -> int | None:
-        """The record of a content, from any thread."""
-        rows = self._do("SELECT id FROM pictures WHERE content = ?", (content,), (int,))
-        return rows[0][0] if rows else None
+        if self._do("SELECT 1 FROM claims WHERE root = ? LIMIT 1", (number,)):
+            raise ValueError("a root still has files")
+        self._do("DELETE FROM skipped WHERE root = ?", (number,))
+        [(stored,)] = self._do("DELETE FROM roots WHERE id = ? RETURNING path", (number,), (bytes,))
+        if is_relative(stored):
+            self._let_out(stored)
 
     def insert(self, picture: PictureRecord) -> int:
         """Stores a picture and returns its record; a known content keeps its own, and what is stored of it.
@@ -182,18 +239,10 @@ class FolderWriter:
         """Drops a trace of a picture, if it has one."""
         self._do("DELETE FROM traces WHERE picture = ? AND kind = ?", (record, kind))
 
-    def record(self, path: bytes) -> int | None:
-        """The record that a file points to, or None."""
-        rows = self._do("SELECT picture FROM files WHERE path = ?", (path,), (int,))
-        return rows[0][0] if rows else None
-
-    def names(self, record: int) -> list[bytes]:
-        """The names of a record."""
-        return [row[0] for row in self._do("SELECT path FROM files WHERE picture = ?", (record,))]
-
     def point(self, path: bytes, record: int, signature: Signature, root: int) -> None:
         """A file holds this picture, for this root."""
-        before = self._do("SELECT picture FROM files WHERE path = ?", (path,))
+        stored = self._places.stored(path)
+        before = self._do("SELECT picture FROM files WHERE path = ?", (stored,))
         self._bereft.update(row[0] for row in before)
         values = (record, signature.size, signature.mtime_ns, signature.ctime_ns)
         # Not INSERT OR REPLACE, which would take the claims of other roots along.
@@ -201,14 +250,14 @@ class FolderWriter:
             "INSERT INTO files (picture, size, mtime_ns, ctime_ns, path) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (path) DO UPDATE SET picture = excluded.picture, size = excluded.size, "
             "mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns",
-            (*values, path),
+            (*values, stored),
         )
         self.claim(path, root)
-        self._do("DELETE FROM skipped WHERE path = ?", (path,))
+        self._do("DELETE FROM skipped WHERE path = ?", (stored,))
 
     def claim(self, path: bytes, root: int) -> None:
         """A known file belongs to this root too."""
-        self._do("INSERT OR IGNORE INTO claims VALUES (?, ?)", (path, root))
+        self._do("INSERT OR IGNORE INTO claims VALUES (?, ?)", (self._places.stored(path), root))
 
     def skip(self, entry: SkippedEntry, root: int) -> bool:
         """Remembers a file that cannot be used and drops what it held, unless it was added by hand.
@@ -219,7 +268,7 @@ class FolderWriter:
         gone = self._do(
             "DELETE FROM files WHERE path = ? AND NOT EXISTS "
             "(SELECT 1 FROM claims WHERE claims.path = files.path AND root = ?) RETURNING picture",
-            (entry.skipped.path, ADDED_BY_HAND),
+            (self._places.stored(entry.skipped.path), ADDED_BY_HAND),
         )
         self._bereft.update(row[0] for row in gone)
         self.remember(entry, root)
@@ -231,7 +280,7 @@ class FolderWriter:
         self._do(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                skipped.path,
+                self._places.stored(skipped.path),
                 root,
                 signature.size,
                 signature.mtime_ns,
@@ -246,14 +295,15 @@ class FolderWriter:
         """These files no longer belong to a root (None: to any); returns those that left with that."""
         left: list[bytes] = []
         for path in paths:
+            stored = self._places.stored(path)
             if root is None:
-                self._do("DELETE FROM claims WHERE path = ?", (path,))
+                self._do("DELETE FROM claims WHERE path = ?", (stored,))
             else:
-                self._do("DELETE FROM claims WHERE path = ? AND root = ?", (path, root))
+                self._do("DELETE FROM claims WHERE path = ? AND root = ?", (stored, root))
             gone = self._do(
                 "DELETE FROM files WHERE path = ? AND NOT EXISTS "
                 "(SELECT 1 FROM claims WHERE claims.path = files.path) RETURNING picture",
-                (path,),
+                (stored,),
             )
             self._bereft.update(row[0] for row in gone)
             left += [path] * len(gone)
@@ -262,7 +312,8 @@ class FolderWriter:
     def forget_skipped(self, paths: Sequence[bytes], root: int) -> None:
         """Forgets files of a root that could not be used."""
         for path in paths:
-            self._do("DELETE FROM skipped WHERE path = ? AND root = ?", (path, root))
+            values = (self._places.stored(path), root)
+            self._do("DELETE FROM skipped WHERE path = ? AND root = ?", values)
 
     def forget(self, name: bytes) -> bool:
         """Forgets skipped files and idle roots of this name, or beneath it; whether there were any.
@@ -270,26 +321,22 @@ class FolderWriter:
         Raises:
             ValueError: The name is empty.
         """
-        span = _under(name)
-        gone = self._do(f"DELETE FROM skipped WHERE {_UNDER} RETURNING 1", span)  # noqa: S608  # a constant
+        if not name:
+            raise ValueError("a name is empty")
+        found = self.skipped_under(name)
+        for path, root in found:
+            self.forget_skipped([path], root)
         # Seldom any: claims are not kept by root, and each is looked for among all.
-        for (root,) in self._do(f"SELECT id FROM roots WHERE ({_UNDER}) AND id <> ?", (*span, ADDED_BY_HAND)):  # noqa: S608  # a constant
-            gone += self._do(
-                "DELETE FROM roots WHERE id = ? AND NOT EXISTS (SELECT 1 FROM claims WHERE root = roots.id) "
-                "AND NOT EXISTS (SELECT 1 FROM skipped WHERE root = roots.id) RETURNING 1",
-                (root,),
+        idle = [
+            row[0]
+            for stored in self._places.beneath(name)
+            for row in self._do(
+                f"SELECT id FROM roots WHERE {UNDER} AND id <> ? "  # noqa: S608  # a constant
+                "AND NOT EXISTS (SELECT 1 FROM claims WHERE root = roots.id) "
+                "AND NOT EXISTS (SELECT 1 FROM skipped WHERE root = roots.id)",
+                (*under(stored), ADDED_BY_HAND),
             )
-        return bool(gone)
-
-
-# A name itself, and what starts with it and a slash: the next byte after a slash is 0. Found in the path's
-# index, without a look at any other.
-_UNDER = "path = ? OR (path >= ? AND path < ?)"
-
-
-def _under(name: bytes) -> tuple[bytes, bytes, bytes]:
-    """The values of ``_UNDER``."""
-    if not name:
-        raise ValueError("a name is empty")
-    stem = name.rstrip(b"/")
-    return name, stem + b"/", stem + b"0"
+        ]
+        for number in idle:
+            self.drop_root(number)
+        return bool(found or idle)
