@@ -1,8 +1,9 @@
-"""What callers give, looked at before any work: whole numbers, and several things rather than one."""
+"""What callers give, looked at before any work: whole numbers, several things rather than one, names."""
 
 import operator
 import os
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, cast
 
 _SINGLE: Any = (str, bytes, bytearray, memoryview, os.PathLike)
@@ -58,3 +59,15 @@ def several(values: Any, what: str) -> Iterable[Any]:
     if isinstance(values, _SINGLE) or hasattr(values, "read") or pixels or not isinstance(values, Iterable):
         raise TypeError(f"{what} are a list, also where there is one, not {kind.__name__}")
     return cast("Iterable[Any]", values)
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """The one of the known names that a misspelt one is most like, whatever the case, or none."""
+    by_fold = {item.casefold(): item for item in known}
+    return [by_fold[item] for item in get_close_matches(name.casefold(), by_fold, 1)]
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """What to say after a name that is not known: ``; did you mean gem?``, or nothing."""
+    found = near(name, known)
+    return f"; did you mean {found[0]}?" if found else ""

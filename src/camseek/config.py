@@ -11,7 +11,7 @@ from math import inf
 from numbers import Real
 from typing import Any, Literal, Self, cast, get_args, overload
 
-from camseek.arguments import whole_number
+from camseek.arguments import meant, whole_number
 from camseek.errors import SettingsError
 
 EncodingName = Literal["sum", "ucrow", "crow", "gem", "rmac", "cam"]
@@ -32,6 +32,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 # Encodings whose descriptor is the sum of several vectors of a picture.
 _SEVERAL = frozenset({"rmac", "cam"})
 _ALIASES: dict[str, tuple[str, dict[str, Any]]] = {"spoc": ("sum", {"prior": "centre"})}
+ENCODING_NAMES = (*_OPTIONS, *_ALIASES)
+"""Every name that ``Encoding.parse`` knows."""
 # What an encoding without an option holds in its place: nothing else, or equal encodings would differ.
 _NEUTRAL: dict[str, Any] = {
     "prior": "none",
@@ -190,15 +192,20 @@ class Encoding:
 def _options(name: object) -> tuple[str, dict[str, Any]]:
     """The encoding that a name or an alias means, and its options with their defaults."""
     if not isinstance(name, str) or (name not in _OPTIONS and name not in _ALIASES):
-        known = ", ".join([*_OPTIONS, *_ALIASES])
-        raise SettingsError(f"there is no encoding {name!r}", remedy=f"use one of: {known}")
+        raise SettingsError(
+            f"there is no encoding {name!r}{meant(str(name), ENCODING_NAMES)}",
+            remedy=f"use one of: {', '.join(ENCODING_NAMES)}",
+        )
     base, changed = _ALIASES.get(name, (name, {}))
     return base, _OPTIONS[base] | changed
 
 
 def _no_option(name: str, key: str) -> SettingsError:
-    options = ", ".join(_options(name)[1]) or "none"
-    return SettingsError(f"encoding {name} has no option {key!r}", remedy=f"its options: {options}")
+    options = _options(name)[1]
+    return SettingsError(
+        f"encoding {name} has no option {key!r}{meant(key, options)}",
+        remedy=f"its options: {', '.join(options) or 'none'}",
+    )
 
 
 def _number(key: str, text: str) -> int | float:
@@ -212,7 +219,10 @@ def _checked(key: str, value: object) -> str | int | float:
     """An option's value in the type that is kept."""
     if key in _CHOICES:
         if not isinstance(value, str) or value not in _CHOICES[key]:
-            raise SettingsError(f"{key} cannot be {value!r}", remedy=f"use {' or '.join(_CHOICES[key])}")
+            raise SettingsError(
+                f"{key} cannot be {value!r}{meant(str(value), _CHOICES[key])}",
+                remedy=f"use {' or '.join(_CHOICES[key])}",
+            )
         return str(value)
     number = _real(key, value) if key == "power" else _whole(key, value)
     low, high = _RANGES[key]
@@ -441,7 +451,10 @@ class Settings:
         if isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
             known = [field.name for field in fields(cls)]
             if odd := [str(key) for key in value if key not in known]:
-                raise SettingsError(f"there is no setting {', '.join(odd)}", remedy=f"use {', '.join(known)}")
+                raise SettingsError(
+                    f"there is no setting {', '.join(odd)}{meant(odd[0], known)}",
+                    remedy=f"use {', '.join(known)}",
+                )
             return cls(**value)
         raise TypeError(
             f"settings cannot be {_told(value)}: give Settings, an encoding's text such as 'gem', or a "

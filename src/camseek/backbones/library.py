@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from camseek.arguments import meant
 from camseek.backbones.card import CARD_FILE
 from camseek.errors import ModelError
 from camseek.places import models_folder
@@ -69,6 +70,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         return place  # reading its card says what is wrong with it
     imported = ", ".join(known) or "none"
     raise ModelError(
-        f"there is no model {name}: no folder of that name, and imported are: {imported}",
+        f"there is no model {name}: no folder of that name, and imported are: {imported}"
+        f"{meant(name, [*known, EMBEDDED_NAME])}",
         remedy="give a folder that holds card.json, or a name that camseek model list prints",
     )

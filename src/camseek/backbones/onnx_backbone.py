@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from camseek.arguments import meant
 from camseek.backbones.card import REPAIR, Classes, Classifier, Input, Layer, ModelCard
 from camseek.backbones.library import EMBEDDED, find_model
 from camseek.encoding.activations import Activations
@@ -214,7 +215,8 @@ def load_model(
     layer = card.default_layer if layer is None else layer
     if layer not in card.layers:
         raise ModelError(
-            f"model {card.name} has no layer {layer!r}", remedy=f"use one of: {', '.join(card.layers)}"
+            f"model {card.name} has no layer {layer!r}{meant(layer, card.layers)}",
+            remedy=f"use one of: {', '.join(card.layers)}",
         )
     class_names = () if card.classes is None else _class_names(place, card.classes)
     network = place / card.model.file

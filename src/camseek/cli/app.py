@@ -12,6 +12,7 @@ from camseek.cli.audit import audit_command
 from camseek.cli.classes import classes_command
 from camseek.cli.datasets import datasets
 from camseek.cli.evaluate import evaluate_command
+from camseek.cli.examples import EXAMPLES, TASKS
 from camseek.cli.fit import fit
 from camseek.cli.indexing import add, index, remove
 from camseek.cli.keeping import check, info
@@ -19,6 +20,7 @@ from camseek.cli.model import model
 from camseek.cli.output import ReaderGoneError, emit, note, printable, speak_utf8
 from camseek.cli.paper import paper_command
 from camseek.cli.searching import explain, search
+from camseek.cli.verbs import Verbs, give_examples
 from camseek.errors import CamseekError, OutputError
 from camseek.version import VERSION
 
@@ -29,7 +31,7 @@ class _Interrupted(Exception):  # noqa: N818  # no error of anybody's
     """An interrupt, in a form that click passes on without a line of its own."""
 
 
-class _Verbs(click.Group):
+class _Program(Verbs):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -37,13 +39,27 @@ class _Verbs(click.Group):
             raise _Interrupted from error
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_HELP = """Visual instance search: find every picture that shows the same thing.
+
+Index a folder once, then search it with a picture, or with a region of one:
+
+\b
+  camseek index PHOTOS --collection my.camseek
+  camseek search PICTURE --collection my.camseek
+  camseek search PICTURE --collection my.camseek --report hits.html
+"""
+
+
+@click.group(
+    cls=_Program,
+    tasks=TASKS,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="See camseek VERB --help for examples of each.",
+)
 @click.version_option(VERSION, prog_name="camseek")
 def camseek() -> None:
-    """Visual instance search: find every picture that shows the same thing.
-
-    Index a folder once, then search it with a picture or a region of one.
-    """
+    """The program: ``_HELP`` says it to users."""
 
 
 for command in (
@@ -63,6 +79,7 @@ for command in (
     check,
 ):
     camseek.add_command(command)
+give_examples(camseek, EXAMPLES)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from camseek.cli.options import (
+    Count,
     NameType,
     collection_option,
     json_option,
@@ -29,17 +30,17 @@ if TYPE_CHECKING:
     multiple=True,
     help="Count the classes of these pictures or folders instead, a set of one theme (repeatable).",
 )
-@click.option("--top", type=click.IntRange(min=1), default=16, show_default=True, help="How many classes.")
+@click.option("--top", type=Count(min=1), default=16, show_default=True, help="How many classes.")
 @click.option(
     "--per-picture",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     default=64,
     show_default=True,
     help="How many of each picture's most probable classes count, N_C.",
 )
 @click.option(
     "--sample",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     default=1000,
     show_default=True,
     help="Read so many pictures at most, spread evenly.",

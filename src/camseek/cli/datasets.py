@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from camseek.cli.options import NameType, json_option
+from camseek.cli.options import DatasetType, NameType, json_option
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
+from camseek.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from camseek.datasets import Checked, Dataset
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _FAILED = 1
 
 
-@click.group("datasets", invoke_without_command=True)
+@click.group("datasets", cls=Verbs, invoke_without_command=True)
 @json_option
 @click.pass_context
 def datasets(context: click.Context, as_json: bool) -> None:
@@ -34,7 +35,7 @@ def list_command(as_json: bool) -> None:
 
 
 @datasets.command("show")
-@click.argument("name", type=NameType())
+@click.argument("name", type=DatasetType())
 @json_option
 def show_command(name: str, as_json: bool) -> None:
     """Say what the data set NAME is, where to get it, how its folder must look and how it is scored."""
@@ -49,7 +50,7 @@ def show_command(name: str, as_json: bool) -> None:
 
 
 @datasets.command("check")
-@click.argument("name", type=NameType())
+@click.argument("name", type=DatasetType())
 @click.argument("folder", type=NameType())
 @json_option
 def check_command(name: str, folder: str, as_json: bool) -> int:

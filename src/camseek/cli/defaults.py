@@ -3,10 +3,10 @@
 import os
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from camseek.arguments import meant
 from camseek.errors import SettingsError
 from camseek.files import read_regular, reason_of
 from camseek.places import config_file
@@ -47,10 +47,8 @@ def read_defaults() -> Defaults:
         ) from error
     for key in found:
         if key not in _KEYS:
-            near = get_close_matches(key, _KEYS, 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
             raise SettingsError(
-                f"{path} sets {key}, which camseek does not know{meant}",
+                f"{path} sets {key}, which camseek does not know{meant(key, _KEYS)}",
                 remedy=f"known are: {', '.join(_KEYS)}",
             )
     return Defaults(collection=_folder(path, found.get("collection")))

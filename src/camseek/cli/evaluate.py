@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from camseek.cli.options import (
+    EncodingType,
     NameType,
     collection_option,
     json_option,
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 @click.option(
     "--encoding",
     "encodings",
+    metavar="ENCODING",
     multiple=True,
     callback=named_encodings,
+    shell_complete=EncodingType().shell_complete,
     help="An encoding to measure (repeatable; the others are compared with the first). "
     "[default: gem:prior=centre]",
 )

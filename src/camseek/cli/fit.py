@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from camseek.cli.options import (
+    Count,
     NameType,
     collection_option,
     json_option,
@@ -29,18 +30,18 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--dimensions",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     help="Length of the new descriptors; at most the channels, and the samples less one. "
     "[default: 512, or as many as there can be]",
 )
 @click.option(
     "--sample-classes",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     help="N_pca: most probable classes of each picture whose class vectors are samples (cam). [default: 1]",
 )
 @click.option(
     "--max-samples",
-    type=click.IntRange(min=2),
+    type=Count(min=2),
     help="Fit on so many samples at most; of more pictures some are drawn. [default: 20000]",
 )
 @click.option("--remove", is_flag=True, help="Take the whitening out again.")

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from camseek.cli.options import NameType, json_option
+from camseek.cli.options import ModelType, NameType, json_option
 from camseek.cli.output import emit, note, printable, say
+from camseek.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from camseek.backbones import ModelCard
@@ -41,7 +42,7 @@ class _Means(click.ParamType[Any]):
         return text if text in ("torchvision", "caffe", "research") else _Three().convert(value, param, ctx)
 
 
-@click.group()
+@click.group(cls=Verbs)
 def model() -> None:
     """Import networks, list them, and check what they give."""
 
@@ -161,7 +162,7 @@ def list_command(as_json: bool) -> None:
 
 
 @model.command("show")
-@click.argument("name", metavar="NAME", type=NameType())
+@click.argument("name", metavar="NAME", type=ModelType())
 @json_option
 def show_command(name: str, as_json: bool) -> None:
     """Print the card of the model NAME, or of a model's folder."""
@@ -196,7 +197,7 @@ def show_command(name: str, as_json: bool) -> None:
 
 
 @model.command("check")
-@click.argument("name", metavar="NAME", type=NameType())
+@click.argument("name", metavar="NAME", type=ModelType())
 @click.argument("picture", metavar="[PICTURE]", required=False, type=NameType())
 @json_option
 def check_command(name: str, picture: str | None, as_json: bool) -> None:

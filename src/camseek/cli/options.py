@@ -40,6 +40,18 @@ class RegionType(click.ParamType["tuple[int, int, int, int] | None"]):
         return x1, y1, x2, y2
 
 
+class Count(click.IntRange):
+    """A whole number in a range, which help calls N."""
+
+    name = "n"
+
+
+class Amount(click.FloatRange):
+    """A number in a range, which help calls N."""
+
+    name = "n"
+
+
 class NameType(click.ParamType[str]):
     """The name of a file or folder. An empty one (a variable that is not set) is not the working folder."""
 
@@ -65,6 +77,31 @@ class NameType(click.ParamType[str]):
 FOLDER = NameType(folder=True)
 
 
+class ModelType(NameType):
+    """The name of a model, or its folder."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The models that are there, and folders."""
+        from camseek.backbones.library import EMBEDDED_NAME, imported_models
+
+        names = [name for name in (EMBEDDED_NAME, *imported_models()) if name.startswith(incomplete)]
+        return [*map(CompletionItem, names), CompletionItem(incomplete, type="dir")]
+
+
+class DatasetType(NameType):
+    """The name of a public data set."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Those that are known."""
+        from camseek.datasets import known_datasets
+
+        return [CompletionItem(name) for name in known_datasets() if name.startswith(incomplete)]
+
+
 class EncodingType(click.ParamType[Any]):
     """An encoding's name and options."""
 
@@ -81,6 +118,14 @@ class EncodingType(click.ParamType[Any]):
             return Encoding.parse(str(value))
         except SettingsError as error:
             self.fail(f"{error.message}; {error.remedy}", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names; their options are typed."""
+        from camseek.config import ENCODING_NAMES
+
+        return [CompletionItem(name) for name in ENCODING_NAMES if name.startswith(incomplete)]
 
 
 class SizeType(click.ParamType[Any]):
@@ -158,12 +203,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 model_option = click.option(
     "--model",
     metavar="MODEL",
-    type=NameType(),
+    type=ModelType(),
     help="An imported model, by name or folder, instead of the embedded one (camseek model list).",
 )
 max_megapixels_option = click.option(
     "--max-megapixels",
-    type=click.FloatRange(min=0, min_open=True, max=2000),
+    type=Amount(min=0, min_open=True, max=2000),
     default=200,
     show_default=True,
     help="Refuse pictures with more million pixels.",
@@ -172,8 +217,8 @@ encoding_option = click.option(
     "--encoding",
     type=EncodingType(),
     help="How a new collection describes pictures: sum[:weights=none|channel], spoc, ucrow, crow, "
-    "gem[:power=3,prior=none|centre], rmac[:scales=3] or "
-    "cam[:classes=64,power=1,maps=clipped|minmax|flipped]. [default: gem:prior=centre]",
+    "gem[:power=3,prior=none|centre], rmac[:scales=3] or cam[:classes=64,power=1,maps=MAPS], MAPS being "
+    "clipped, minmax or flipped. [default: gem:prior=centre]",
 )
 size_option = click.option(
     "--size",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from camseek.cli.options import NameType, SizeType, json_option, limits, max_megapixels_option
+from camseek.cli.options import Count, NameType, SizeType, json_option, limits, max_megapixels_option
 from camseek.cli.output import emit, note, printable, say
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
@@ -71,7 +71,7 @@ _ABSENT = "-"
 )
 @click.option(
     "--dimensions",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     default=512,
     show_default=True,
     help="Length of whitened descriptors, where the pictures give so many.",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from camseek.cli.options import NameType
+from camseek.cli.options import Count, NameType
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
@@ -23,9 +23,7 @@ _OPTIONS = (
         "picture of the shortlist (online); those of --class-list (predefined). "
         "[default: offline, or as other options ask]",
     ),
-    click.option(
-        "--classes", type=click.IntRange(min=1), help="How many classes are summed, N_C. [default: 64]"
-    ),
+    click.option("--classes", type=Count(min=1), help="How many classes are summed, N_C. [default: 64]"),
     click.option(
         "--class-list",
         metavar="FILE",
@@ -42,7 +40,7 @@ _OPTIONS = (
     ),
     click.option(
         "--expand",
-        type=click.IntRange(min=0),
+        type=Count(min=0),
         default=0,
         metavar="N",
         help="Search again with the sum of the first N results (query expansion).",
@@ -50,7 +48,7 @@ _OPTIONS = (
     click.option("--expand-with-query", is_flag=True, help="The query has a part in that sum (CroW's form)."),
     click.option(
         "--rerank",
-        type=click.IntRange(min=0),
+        type=Count(min=0),
         default=0,
         metavar="R",
         help="Compare the first R pictures region by region; reads their files.",
@@ -73,7 +71,7 @@ def shortlist_option(default: str) -> Callable[[Function], Function]:
     """``--shortlist``."""
     return click.option(
         "--shortlist",
-        type=click.IntRange(min=1),
+        type=Count(min=1),
         help="How many pictures are described anew for --aggregation online and predefined; reads their "
         f"files. [default: {default}]",
     )

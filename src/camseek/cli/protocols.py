@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from camseek.cli.options import EncodingType, NameType, SizeType, limits, settings
+from camseek.cli.options import Count, EncodingType, NameType, SizeType, limits, settings
 from camseek.cli.plans import PLAN_NAMES, plan_options, read_plan, shortlist_option
 from camseek.cli.progress import progress
 
@@ -46,12 +46,12 @@ _OPTIONS = (
     ),
     click.option(
         "--dimensions",
-        type=click.IntRange(min=1),
+        type=Count(min=1),
         help="Length of whitened descriptors. [default: 512, or as many as there can be]",
     ),
     click.option(
         "--sample-classes",
-        type=click.IntRange(min=1),
+        type=Count(min=1),
         help="N_pca: classes of each picture whose vectors the whitening is fitted on (cam). [default: 1]",
     ),
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from camseek.cli.options import (
+    Count,
     NameType,
     collection_option,
     json_option,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Encode the region's pixels alone, or crop the maps of the whole picture.",
 )
-@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="How many hits.")
+@click.option("--top", type=Count(min=1), default=20, show_default=True, help="How many hits.")
 @plan_options
 @shortlist_option("100")
 @click.option("--no-boxes", is_flag=True, help="Do not look where the match is; reads no file of a hit.")
@@ -149,7 +150,7 @@ def _tell(result: "SearchResult") -> None:
 @click.command()
 @click.argument("picture", metavar="PICTURE", type=NameType())
 @collection_option(required=False)
-@click.option("--top", type=click.IntRange(1, 50), default=5, show_default=True, help="How many classes.")
+@click.option("--top", type=Count(1, 50), default=5, show_default=True, help="How many classes.")
 @click.option(
     "--report",
     "reports",

@@ -2,6 +2,7 @@
 
 import os
 
+from camseek.arguments import meant
 from camseek.datasets.buildings import read_buildings
 from camseek.datasets.faults import Report, refuse
 from camseek.datasets.groups import read_holidays, read_ukbench
@@ -77,7 +78,7 @@ def open_truth(text: str) -> GroundTruth:
         return read_ground_truth(text)
     if name.strip().lower() not in known_datasets():
         raise GroundTruthError(
-            f"there is no file {text}, and no data set {name!r}",
+            f"there is no file {text}, and no data set {name!r}{meant(name, known_datasets())}",
             remedy=f"name a ground-truth file, or NAME=FOLDER with one of {', '.join(known_datasets())}",
         )
     if not folder:

@@ -7,6 +7,7 @@ checked, and what is told from memory.
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from camseek.arguments import meant
 from camseek.errors import GroundTruthError
 
 Family = Literal["oxford5k", "paris6k", "roxford5k", "rparis6k", "holidays", "ukbench", "instre"]
@@ -66,7 +67,9 @@ def dataset(name: str) -> Dataset:
         GroundTruthError: There is none of that name.
     """
     if (found := _ALL.get(name.strip().lower())) is None:
-        raise GroundTruthError(f"there is no data set {name!r}", remedy=f"known are {', '.join(_ALL)}")
+        raise GroundTruthError(
+            f"there is no data set {name!r}{meant(name, _ALL)}", remedy=f"known are {', '.join(_ALL)}"
+        )
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Int64
 
+from camseek.arguments import near
 from camseek.backbones import Backbone
 from camseek.encoding.aggregation import most_frequent, most_probable
 from camseek.errors import SettingsError
@@ -99,10 +100,11 @@ def _resolve(model: Backbone, text: str) -> int:
         raise SettingsError(
             f"{len(found)} classes are called {text!r}", remedy=f"give a number: {', '.join(map(str, found))}"
         )
-    near = [name for name in model.class_names if text.casefold() in name.casefold()][:5]
+    like = [name for name in model.class_names if text.casefold() in name.casefold()][:5]
+    like = like or near(text, model.class_names)
     raise SettingsError(
         f"there is no class {text!r}",
-        remedy=f"near it: {', '.join(near)}" if near else "camseek explain prints the classes of a picture",
+        remedy=f"did you mean {' or '.join(like)}?" if like else "camseek explain prints a picture's classes",
     )
 
 

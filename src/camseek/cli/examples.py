@@ -1,0 +1,45 @@
+"""What the help of each verb shows: its tasks, and examples that work."""
+
+TASKS = {
+    "Find": ("search", "explain"),
+    "Keep a collection": ("index", "add", "remove", "info", "check"),
+    "Describe it better": ("classes", "fit"),
+    "Measure": ("evaluate", "audit", "paper", "datasets"),
+    "Models": ("model",),
+}
+
+EXAMPLES = {
+    "search": (
+        "photo.jpg --collection my.camseek",
+        "photo.jpg --region 60,0,250,340 --top 5 --report hits.html",
+    ),
+    "explain": ("photo.jpg", "photo.jpg --top 3 --report seen.html"),
+    "index": (
+        "photos --collection my.camseek",
+        "photos --exclude 'thumbs' --exclude '*.png'",
+    ),
+    "add": ("photo.jpg --collection my.camseek", "photos/*.jpg --json"),
+    "remove": ("photo.jpg --collection my.camseek", "photos/2019"),
+    "info": ("my.camseek", "--collection my.camseek --json"),
+    "check": ("my.camseek", "--collection my.camseek --json"),
+    "classes": ("my.camseek --top 5", "my.camseek --like paintings --list theme.txt"),
+    "fit": ("my.camseek --on held-out", "my.camseek --remove"),
+    "evaluate": (
+        "ground_truth.json --encoding gem --encoding cam",
+        "oxford5k=sets/oxford5k --collection my.camseek",
+    ),
+    "audit": ("ground_truth.json", "ground_truth.json --size 320 --rerank 5 --expand 2"),
+    "paper": ("--data sets --table 1a", "--truth one.json --truth two.json --markdown"),
+    "datasets": ("", "--json"),
+    "datasets list": ("", "--json"),
+    "datasets show": ("oxford5k", "holidays --json"),
+    "datasets check": ("oxford5k sets/oxford5k", "roxford5k sets/roxford5k --json"),
+    "model": ("list", "check efficientnet-lite0"),
+    "model import": (
+        "network.onnx --name mine",
+        "vgg_cam_weights.h5 --name vgg16-cam",
+    ),
+    "model list": ("", "--json"),
+    "model show": ("efficientnet-lite0", "mine --json"),
+    "model check": ("efficientnet-lite0", "mine --json"),
+}
