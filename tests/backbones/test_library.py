@@ -101,6 +101,14 @@ def test_a_model_that_is_there(network, tmp_path):
     with pytest.raises(ModelError, match="there already, and no model"):
         import_model(network, into=tmp_path / "letters", force=True)
     assert (tmp_path / "letters" / "dear.txt").read_text() == "dear"
+    # Nor what lies beside a model, or the network itself.
+    (made.folder / "dear.txt").write_text("dear")
+    with pytest.raises(ModelError, match="holds more than an imported model: dear"):
+        import_model(network, name="one", force=True)
+    (made.folder / "dear.txt").unlink()
+    with pytest.raises(ModelError, match="lies in the folder to be replaced"):
+        import_model(made.folder / "model.onnx", name="one", force=True)
+    assert load_model("one").class_names[0] == "e"
 
 
 @pytest.mark.parametrize("classes", [["a"], ["a"] * 5])

@@ -76,7 +76,7 @@ def import_model(
     """
     load_onnx()
     path = Path(source)
-    name, folder = _place(name or _name_of(path.stem), into, force=force)
+    name, folder = _place(name or _name_of(path.stem), into, force=force, source=path)
     kind = _kind(path)
     if features and kind != "ONNX":
         raise ModelError(
@@ -138,11 +138,13 @@ def import_torch(
     )
 
 
-def _place(name: str, into: str | os.PathLike[str] | None, *, force: bool) -> tuple[str, Path]:
+def _place(
+    name: str, into: str | os.PathLike[str] | None, *, force: bool, source: Path | None = None
+) -> tuple[str, Path]:
     """The model's name and folder, which must be free."""
     name = check_name(name)
     folder = Path(os.path.abspath(models_folder() / name if into is None else into))
-    require_new(folder, force=force)
+    require_new(folder, force=force, source=source)
     return name, folder
 
 

@@ -176,11 +176,16 @@ def read_class_names(path: Path) -> list[str]:
     return names
 
 
-def require_new(folder: Path, *, force: bool) -> None:
+def require_new(folder: Path, *, force: bool, source: Path | None = None) -> None:
     """Refuses, before the work, a folder that is there already.
 
+    Args:
+        folder: The folder.
+        force: Whether a model that is there may be replaced.
+        source: The file that is imported, which lies elsewhere if its folder is replaced.
+
     Raises:
-        ModelError: It is, and holds something; or ``force`` would replace what is no model.
+        ModelError: It is, and holds something; or ``force`` would replace more than an imported model.
     """
     try:
         there = folder.is_dir() and any(folder.iterdir())
@@ -194,6 +199,24 @@ def require_new(folder: Path, *, force: bool) -> None:
         raise ModelError(
             f"there is a model in {folder} already", remedy="give another --name, or --force to replace it"
         )
+    # What is replaced is thrown away, all of it.
+    if strangers := sorted({path.name for path in folder.iterdir()} - _OWN):
+        raise ModelError(
+            f"{folder} holds more than an imported model: {', '.join(strangers[:5])}",
+            remedy="choose another place, or move those files",
+        )
+    if source is not None and any(_is_same(source, path) for path in folder.iterdir()):
+        raise ModelError(f"{source} lies in the folder to be replaced", remedy="choose another place")
+
+
+_OWN = {CARD_FILE, MODEL_FILE, CLASSES_FILE}
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 @contextmanager
