@@ -16,6 +16,7 @@ _REASONS = {
     errno.ESTALE: "the network disk has lost it",
 }
 _KINDS = {
+    stat.S_IFLNK: "a link",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -44,15 +45,20 @@ def reason_of(error: OSError) -> str:
     return _REASONS.get(error.errno or 0) or (os.strerror(error.errno) if error.errno else str(error))
 
 
-def open_regular(path: str | bytes | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | bytes | os.PathLike[str], *, follow: bool = True) -> BinaryIO:
     """Opens a regular file to read it; a named pipe is never opened, so nothing can block.
+
+    Args:
+        path: Its name.
+        follow: Whether it may be a link to a file.
 
     Raises:
         OSError: The system's, or ``IrregularFileError``.
     """
-    _check_regular(os.stat(path).st_mode)
+    _check_regular(os.stat(path, follow_symlinks=follow).st_mode)
     # The file may have been exchanged since: a pipe opened without O_NONBLOCK would wait for a writer.
     flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags |= 0 if follow else getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         _check_regular(os.fstat(descriptor).st_mode)
@@ -62,13 +68,13 @@ def open_regular(path: str | bytes | os.PathLike[str]) -> BinaryIO:
         raise
 
 
-def read_regular(path: str | bytes | os.PathLike[str], most: int) -> bytes:
+def read_regular(path: str | bytes | os.PathLike[str], most: int, *, follow: bool = True) -> bytes:
     """The content of a regular file that has no more than ``most`` bytes; a larger one is not read.
 
     Raises:
         OSError: The system's, ``IrregularFileError`` or ``LargeFileError``.
     """
-    with open_regular(path) as file:
+    with open_regular(path, follow=follow) as file:
         size = os.fstat(file.fileno()).st_size
         # Files of the system say that they are empty, and may never end: what comes counts.
         content = b"" if size > most else file.read(most + 1)

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from camseek.errors import NoCollectionError
-from camseek.store.database import collection_files, is_collection_file
 from camseek.store.folder import FolderCollection
 from camseek.store.interface import Catalogue, Collection, Ledger, Refitter, Traces, Vectors, Writer
 from camseek.store.memory import MemoryVectors
+from camseek.store.own import collection_files, is_collection_file
 from camseek.store.records import (
     ADDED_BY_HAND,
     CollectionInfo,

@@ -10,9 +10,10 @@ from jaxtyping import Int64
 
 from camseek.numerics import I64
 from camseek.results import Skipped
-from camseek.store.database import DATABASE, STORED
+from camseek.store.database import STORED
 from camseek.store.ledger import FolderLedger
 from camseek.store.meta import refit_of
+from camseek.store.own import DATABASE
 from camseek.store.places import Places
 from camseek.store.reader import Reader
 from camseek.store.records import ADDED_BY_HAND, CollectionInfo, StoredPicture

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,10 +13,12 @@ from urllib.parse import quote
 import numpy as np
 
 from camseek.errors import CollectionBusyError, CollectionError, CorruptCollectionError, StorageError
+from camseek.store.migrations import OLDEST
+from camseek.store.own import DATABASE, collection_files, is_own_name, require_plain
 from camseek.store.records import ADDED_BY_HAND
+from camseek.store.schema import foreign_parts, known_table, schema_statements
 
 FORMAT_VERSION = 4
-DATABASE = "collection.sqlite"
 STORED = np.dtype("<f2")
 """How descriptors are stored: half the bytes; a score moves by 2^-11 (5e-4) at most."""
 
@@ -83,22 +86,84 @@ def corrupt(address: str, error: Exception) -> CorruptCollectionError:
     )
 
 
+# What statements of ours can need, of what SQLite allows: a limit by its number.
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
+    sqlite3.SQLITE_LIMIT_COLUMN: 100,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 100,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 10,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 20,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 1,  # what gives space back needs one
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 10,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+
+
 def open_database(path: Path, options: str) -> sqlite3.Connection:
-    """Opens a database with the options of an SQLite address, such as ``mode=ro``."""
-    # The name may hold ? % # and bytes that are no text: quoted, it is a URI all the same.
-    uri = f"file:{quote(os.fsencode(path))}?{options}"
+    """Opens a collection's database, which anybody may have made.
+
+    Args:
+        path: Its file.
+        options: Those of an SQLite address, such as ``mode=ro``.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+        CorruptCollectionError: It, or what lies beside it, is not as camseek makes it.
+    """
+    require_plain(path.parent)
+    # The name may hold ? % # and bytes that are no text: quoted, it is a URI all the same. Without the first
+    # two slashes, two in front of a name would begin the name of a machine.
+    uri = f"file://{quote(os.fsencode(path.absolute()))}?{options}"
     database = sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=_PATIENCE, check_same_thread=False
     )
     try:
+        # SQLite opens by name: nothing has taken the file's place meanwhile.
+        require_plain(path.parent)
+        for limit, most in _LIMITS.items():
+            database.setlimit(limit, most)
+        # From Python 3.12 on: nothing that is said can damage the file itself.
+        if sys.version_info >= (3, 12):
+            database.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+        database.execute("PRAGMA trusted_schema = 0")
+        database.execute("PRAGMA cell_size_check = 1")
         database.execute("PRAGMA foreign_keys = 1")
         database.execute("PRAGMA synchronous = NORMAL")
         # The first read of the file: it fails here, not later, where it cannot be read.
-        database.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        require_ours(database, str(path.parent))
     except BaseException:
         database.close()
         raise
     return database
+
+
+def require_ours(database: sqlite3.Connection, address: str) -> None:
+    """Makes sure that a database is defined as its format is, and by nothing else.
+
+    Raises:
+        CorruptCollectionError: It is not.
+    """
+    within = database.in_transaction
+    if not within:
+        database.execute("BEGIN")
+    try:
+        parts = [] if known_table(database, "meta") else ["table meta"]
+        if not parts:
+            rows = database.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchall()
+            version = rows[0][0] if rows else None
+            # A format that is not known is refused by its number.
+            if isinstance(version, int) and OLDEST <= version <= FORMAT_VERSION:
+                parts = foreign_parts(database, version)
+    finally:
+        if not within:
+            database.execute("COMMIT")
+    if parts:
+        raise CorruptCollectionError(
+            f"{address} is not as camseek makes it: it is another's database, or was altered "
+            f"({', '.join(parts[:5])})",
+            remedy="restore it from a copy, or index the pictures into a new collection",
+        )
 
 
 def create_database(folder: Path, facts: dict[str, Any]) -> None:
@@ -109,15 +174,17 @@ def create_database(folder: Path, facts: dict[str, Any]) -> None:
         facts: What the collection says of itself: rows of the table ``meta``.
     """
     path = folder / f"{DATABASE}.new"
-    path.unlink(missing_ok=True)
+    # What a creation that was killed has left, or anybody put there: links are not followed.
+    for left in collection_files(os.fsencode(folder)):
+        if os.path.basename(left).startswith(os.fsencode(path.name)):
+            os.unlink(left)
     database = sqlite3.connect(path, isolation_level=None)
     try:
         # Six descriptors of 1,280 dimensions a page; the default page would hold one and waste a third.
         database.execute("PRAGMA page_size = 16384")
         database.execute("PRAGMA journal_mode = MEMORY")
         database.execute("BEGIN")
-        schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-        for statement in schema.split(";\n"):
+        for statement in schema_statements():
             database.execute(statement)
         meta = {
             "format_version": FORMAT_VERSION,
@@ -134,22 +201,6 @@ def create_database(folder: Path, facts: dict[str, Any]) -> None:
     os.replace(path, folder / DATABASE)
 
 
-# How the names of all files begin that a collection may have: the database, its logs, the writer's lock.
-_OWN = (DATABASE, "writer.")
-
-
-def is_collection_file(path: bytes) -> bool:
-    """Whether a name is one that a file of a collection has, or may have, in a collection's folder."""
-    folder, name = map(os.fsdecode, os.path.split(path))
-    return name.startswith(_OWN) and os.path.lexists(os.path.join(folder, DATABASE))
-
-
-def collection_files(folder: str) -> list[bytes]:
-    """The files of a collection in a folder."""
-    names = (os.fsencode(entry.path) for entry in os.scandir(folder))
-    return sorted(filter(is_collection_file, names))
-
-
 def require_free(folder: Path) -> None:
     """A new collection takes an empty place, never a folder of somebody's files."""
     try:
@@ -161,7 +212,7 @@ def require_free(folder: Path) -> None:
             f"cannot read {folder}: {error.strerror}", remedy="check its permissions"
         ) from error
     # What a creation that was interrupted may have left, or one that goes on in another process.
-    strangers = [name for name in names if not name.startswith(_OWN)]
+    strangers = [name for name in names if not is_own_name(name)]
     if DATABASE not in names and strangers:
         raise CollectionError(
             f"{folder} is not a collection and not empty",

@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from camseek.errors import StorageError
+from camseek.names import absolute
 from camseek.store.catalogue import FolderCatalogue
-from camseek.store.database import DATABASE, create_database, open_database, require_free, translated
+from camseek.store.database import create_database, open_database, require_free, translated
 from camseek.store.lock import WriterLock
 from camseek.store.meta import profile_rows
 from camseek.store.migrations import migrate
+from camseek.store.own import DATABASE
 from camseek.store.reader import Reader, changed
 from camseek.store.records import Profile
 from camseek.store.traces import FolderTraces
@@ -38,7 +40,7 @@ class FolderCollection:
             CorruptCollectionError: Its file is damaged.
             StorageError: It cannot be read.
         """
-        self._folder = Path(os.path.abspath(path))
+        self._folder = Path(os.fsdecode(absolute(path)))
         self._reader = Reader(self._folder)
         self._traces = FolderTraces(self._reader)
         self._catalogue = FolderCatalogue(self._reader, self._traces)
@@ -55,7 +57,7 @@ class FolderCollection:
             CollectionBusyError: Another process is making it.
             StorageError: The disk is full or read-only.
         """
-        folder = Path(os.path.abspath(path))
+        folder = Path(os.fsdecode(absolute(path)))
         require_free(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)

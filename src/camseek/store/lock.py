@@ -9,13 +9,16 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from camseek.errors import CollectionBusyError, StorageError
+from camseek.errors import CollectionBusyError, CollectionError, StorageError
+from camseek.files import read_regular
 from camseek.names import path_text
 from camseek.store.database import primary_code
+from camseek.store.own import HOLDER, LOCK, require_plain
+from camseek.writing import write_whole
 
-_LOCK = b"writer.lock"
-_HOLDER = b"writer.json"
 _TRIES = 10
+# What is read of a holder's note, in bytes, and of each part of it, in characters.
+_NOTE, _PART = 4096, 100
 
 
 class WriterLock:
@@ -31,16 +34,21 @@ class WriterLock:
         Raises:
             CollectionBusyError: Another writer has it; the message names it.
             StorageError: The folder cannot be written to.
+            CorruptCollectionError: Something that is no file lies in a file's place.
         """
-        self._holder = os.path.join(folder, _HOLDER)
+        require_plain(folder)
+        self._holder = os.path.join(folder, HOLDER)
+        _drop_logs(folder)
         try:
             # Another thread may let go of a lock than took it: a service closes what a worker opened.
             self._database = sqlite3.connect(
-                os.path.join(folder, _LOCK), timeout=0, isolation_level=None, check_same_thread=False
+                os.path.join(folder, LOCK), timeout=0, isolation_level=None, check_same_thread=False
             )
         except sqlite3.OperationalError as error:
             raise _not_writable(folder, str(error)) from error
         try:
+            # SQLite opens by name: nothing has taken the file's place meanwhile.
+            require_plain(folder)
             self._begin()
             self._sign(command)
         except sqlite3.DatabaseError as error:
@@ -54,11 +62,16 @@ class WriterLock:
         except OSError as error:
             self._database.close()
             raise _not_writable(folder, error.strerror or str(error)) from error
+        except CollectionError:
+            self._database.close()
+            raise
 
     def _begin(self) -> None:
         """Locks. Two that try in the same instant can refuse each other, so each tries a few times more."""
         for tries_left in reversed(range(_TRIES)):
             try:
+                # No log beside the lock, which would stay when this process is killed.
+                self._database.execute("PRAGMA journal_mode = MEMORY")
                 self._database.execute("BEGIN EXCLUSIVE")
                 return
             except sqlite3.OperationalError as error:
@@ -73,12 +86,24 @@ class WriterLock:
             "command": command,
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        with open(self._holder, "w", encoding="utf-8") as file:
-            json.dump(holder, file)
+        # In the place of whatever is there, and never through a link.
+        write_whole(self._holder, json.dumps(holder).encode(), replace=True)
 
     def release(self) -> None:
         """Lets go."""
         self._database.close()
+
+
+def _drop_logs(folder: bytes) -> None:
+    """Drops logs beside the lock: nothing is written to it that could be undone, and they may name files."""
+    lock = os.path.join(folder, LOCK)
+    for log in (lock + b"-journal", lock + b"-wal", lock + b"-shm"):
+        try:
+            os.unlink(log)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _not_writable(folder, error.strerror or str(error)) from error
 
 
 def _not_writable(folder: bytes, reason: str) -> StorageError:
@@ -89,10 +114,11 @@ def _not_writable(folder: bytes, reason: str) -> StorageError:
 
 
 def _read_holder(path: bytes) -> str:
+    """Who has signed, for people; anybody may have written it."""
     try:
-        with open(path, encoding="utf-8") as file:
-            holder: dict[str, Any] = json.load(file)
-        return "process {pid} on {host} ({command}, since {since})".format_map(holder)
-    except (OSError, ValueError, KeyError):
+        holder: Any = json.loads(read_regular(path, _NOTE, follow=False))
+        pid, host, command, since = (str(holder[key])[:_PART] for key in ("pid", "host", "command", "since"))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # It has the lock and has not signed yet.
         return "another process"
+    return f"process {pid} on {host} ({command}, since {since})"

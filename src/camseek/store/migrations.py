@@ -21,10 +21,12 @@ class Migration:
         advance: Does the next piece, inside a transaction of its own, and says whether that was the last.
             Where data is large, a piece is a part of it, and what says how far the work is must be written
             with it.
+        tables: The tables that it makes: an older format has all but these.
     """
 
     before: int
     advance: Callable[[sqlite3.Connection], bool]
+    tables: tuple[str, ...] = ()
 
 
 def migrate(database: sqlite3.Connection, steps: Sequence[Migration] | None = None) -> None:
@@ -101,7 +103,11 @@ def _patterns(database: sqlite3.Connection) -> bool:
     return True
 
 
-STEPS = (Migration(1, _generations), Migration(2, _traces), Migration(3, _patterns))
+STEPS = (
+    Migration(1, _generations, ("refit",)),
+    Migration(2, _traces, ("traces",)),
+    Migration(3, _patterns, ("patterns",)),
+)
 """One for each older format, in order."""
 OLDEST = STEPS[0].before
 """The oldest format that is known."""

@@ -13,14 +13,15 @@ from typing import Any
 
 from camseek.errors import CollectionChangedError, CollectionError, NoCollectionError, StorageError
 from camseek.store.database import (
-    DATABASE,
     DISK_ERRORS,
     open_database,
     primary_code,
+    require_ours,
     translated,
     typed,
 )
 from camseek.store.meta import profile_of
+from camseek.store.own import DATABASE, require_plain
 from camseek.store.records import Profile
 
 
@@ -101,7 +102,7 @@ class Reader:
     def _require_database(self) -> None:
         try:
             # Not Path.is_file, which may take a folder one may not enter for an empty one.
-            found = stat.S_ISREG(os.stat(self._folder / DATABASE).st_mode)
+            found = stat.S_ISREG(os.lstat(self._folder / DATABASE).st_mode)
         except (FileNotFoundError, NotADirectoryError):
             found = False
         except OSError as error:
@@ -109,6 +110,7 @@ class Reader:
                 f"cannot read {self.address}: {error.strerror}", remedy="check that you may read it"
             ) from error
         if not found:
+            require_plain(self.address)
             what = "is not a collection" if self._folder.exists() else "does not exist"
             raise NoCollectionError(
                 f"{self.address} {what}", remedy="make one with: camseek index PHOTOS --collection COLLECTION"
@@ -218,6 +220,8 @@ class Reader:
         # Format 1 had no generations.
         now = {"generation": 0, **dict(rows)}
         if now != {"generation": self._profile.generation, "format_version": self._format}:
+            with translated(self.address):
+                require_ours(self._database, self.address)
             meta = self.meta()
             self._profile, self._format = profile_of(self.address, meta), meta["format_version"]
         self._version = version
