@@ -50,10 +50,10 @@ def decode(
     blocks, then Pillow's antialiased bicubic filter; colours and orientation last, on few pixels.
 
     - Alpha and transparent palette entries are laid on white, premultiplied throughout.
-    - Grey of 16 bits: 0..65535 become 0..255 (of a TIFF's 12 bits, 0..4095). Of 32-bit integers: as 16
-      bits if all lie within 0..65535, else their minimum and maximum become 0 and 255. Floating point:
-      0..1 become 0..255 if all finite values lie within, else their minimum and maximum do; NaN and
-      infinity become 0. Minimum and maximum are those of the whole picture, region or not.
+    - Up to 16 bits unsigned: black and white are the ends of the range. Of more bits: as 16 bits if all lie
+      within 0..65535, else the least and the greatest value become 0 and 255, as of signed numbers. Floating
+      point: 0..1 become 0..255 if all finite values lie within, else the least and the greatest do; NaN and
+      infinity become 0. Least and greatest are those of the whole picture and all its colours, region or not.
     - An embedded ICC profile is applied (relative colorimetric, black-point compensation). Without one
       pixels are taken as sRGB; PNG's gamma and chromaticities and HEIF's and AVIF's nclx are not read.
 
@@ -75,6 +75,7 @@ def decode(
 
     Raises:
         NotAPictureError: The content is no picture format known here.
+        UnsupportedPictureError: A picture of a kind that is not read here.
         DamagedPictureError: Broken or cut short.
         TooLargeError: Too many pixels, or too much memory.
         UnreadableFileError: Reading the file failed.

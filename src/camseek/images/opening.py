@@ -27,12 +27,13 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from camseek.images.directories import Directory, first_directory, pages
 from camseek.images.jpeg2000 import Jpeg2000, read_jpeg2000
 from camseek.images.orientation import exif_orientation, tag_orientation, xmp_orientation
+from camseek.images.tiff import TiffKind, read_tiff, tiff_kind
 from camseek.results import Size
 
 _BROKEN_EXIF = "broken EXIF data ignored"
-_MAX_PAGES = 1000
 _HALVED = frozenset({"L", "I;16", "RGB", "CMYK"})
 _AVIF_EXIF_ITEM = re.compile(rb"(infe\x02.{3}.{4})Exif", re.DOTALL)
 _HEIF_ITEM = re.compile(rb"(\0\0..)infe([\x02-\xff])", re.DOTALL)
@@ -55,7 +56,7 @@ class Source:
     """A picture whose header is read and whose pixels are not.
 
     Attributes:
-        image: Pillow's picture.
+        image: Pillow's picture; an empty one of its mode where ``tiff`` is read here.
         format: As ``sniff`` names it.
         size: Width and height as stored, before it is turned upright.
         orientation: EXIF's, 1 to 8, still to be applied.
@@ -63,10 +64,12 @@ class Source:
         file_size: Bytes.
         buffered: Whether a JPEG's coefficients are held for the whole picture while decoding.
         jpeg2000: What Pillow does not read of JPEG 2000.
+        page: A TIFF file's first directory.
+        tiff: How its pixels are stored, where Pillow does not read them.
         warnings: What was odd.
     """
 
-    image: ImageFile.ImageFile
+    image: Image.Image
     format: str
     size: Size
     orientation: int = 1
@@ -74,6 +77,8 @@ class Source:
     file_size: int = 0
     buffered: bool = False
     jpeg2000: Jpeg2000 = field(default_factory=Jpeg2000)
+    page: Directory | None = None
+    tiff: TiffKind | None = None
     warnings: list[str] = field(default_factory=list[str])
 
 
@@ -81,6 +86,8 @@ def open_source(file: BinaryIO, format: str) -> Source:
     """Reads a picture's header; any exception of Pillow's may come out."""
     file_size = file.seek(0, os.SEEK_END)
     file.seek(0)
+    if format == "TIFF":
+        return _open_tiff(file, file_size)
     if format == "AVIF":
         image, warnings = _open_avif(file.read())
     elif format == "HEIF":
@@ -103,6 +110,36 @@ def open_source(file: BinaryIO, format: str) -> Source:
         _scale_transparency(image)
     _note_orientation(source)
     return source
+
+
+def _open_tiff(file: BinaryIO, file_size: int) -> Source:
+    page = first_directory(file)
+    if page is None:
+        raise ValueError("no first page")
+    kind = tiff_kind(page)
+    icc = page.get(34675)
+    if kind is None:
+        file.seek(0)
+        image: Image.Image = _TiffFile(file)
+        size = (page.whole(256), page.whole(257))
+        image._size = size  # pyright: ignore[reportPrivateUsage]  # size has no setter
+    else:
+        image, size = Image.new(kind.mode, (1, 1)), kind.size
+    source = Source(image, "TIFF", size, file_size=file_size, page=page, tiff=kind)
+    source.icc = icc if isinstance(icc, bytes) else None
+    orientation = tag_orientation(page.get(0x0112))
+    xmp = page.get(700)
+    if orientation is None and xmp is not None:
+        orientation = xmp_orientation(bytes(cast(Any, xmp)))
+    source.orientation = orientation or 1
+    return source
+
+
+class _TiffFile(TiffImagePlugin.TiffImageFile):
+    """Pillow's, without what it does last: it would turn the picture at its full size, and read all EXIF."""
+
+    def load_end(self) -> None:
+        pass
 
 
 def _check_heif_items(content: bytes) -> None:
@@ -157,12 +194,8 @@ def _note_orientation(source: Source) -> None:
     if source.format == "HEIF":
         return  # libheif has turned it already; EXIF's tag only repeats that
     try:
-        if isinstance(image, TiffImagePlugin.TiffImageFile):
-            value = _take_tiff_orientation(image)
-            source.size = image.size
-        else:
-            exif = _exif(source)
-            value = exif_orientation(exif) if exif else None
+        exif = _exif(source)
+        value = exif_orientation(exif) if exif else None
     except ValueError:
         source.warnings.append(_BROKEN_EXIF)
         value = None
@@ -181,16 +214,6 @@ def _exif(source: Source) -> bytes | None:
         # ImageMagick's: a name and a length, then lines of hexadecimal digits.
         return bytes.fromhex("".join(str(raw).split("\n")[3:]))
     return exif
-
-
-def _take_tiff_orientation(image: TiffImagePlugin.TiffImageFile) -> int | None:
-    """Reads the orientation and hides it from Pillow, which would turn the picture at its full size."""
-    exif = image.getexif()
-    value = exif.pop(0x0112, None)
-    image.tag_v2.pop(0x0112, None)
-    width, height = image.tag_v2[256], image.tag_v2[257]
-    image._size = (width, height)  # pyright: ignore[reportPrivateUsage]  # size has no setter
-    return tag_orientation(value)
 
 
 def shrink(source: Source, factor: float) -> float:
@@ -254,6 +277,8 @@ def memory(source: Source, scale: float) -> float:
             extra = source.jpeg2000
             tile = min(extra.tile[0], source.size[0]) * min(extra.tile[1], source.size[1])
             return 4 * decoded + 5.2 * extra.components * tile / scale**2 + source.file_size
+        case "TIFF" if source.tiff is not None:
+            return source.tiff.memory()
         case "TIFF" if cast(TiffImagePlugin.TiffImageFile, image).use_load_libtiff:
             # libtiff maps the file, and unpacks a strip at a time.
             return own * pixels + source.file_size + _strip_bytes(source)
@@ -279,24 +304,16 @@ def count_frames(source: Source, file: BinaryIO) -> int:
         if source.format == "JPEG" and "mp" in image.info:
             file.seek(0)
             return getattr(JpegImagePlugin.jpeg_factory(file), "n_frames", 1)
-        if isinstance(image, TiffImagePlugin.TiffImageFile):
-            return _count_pages(image)
+        if source.page is not None:
+            return sum(1 for _ in pages(source.page))
         return int(getattr(image, "n_frames", 1))
     return 1
 
 
-def _count_pages(image: TiffImagePlugin.TiffImageFile) -> int:
-    """Counts pages up to a limit: Pillow's own count takes the square of their number."""
-    for number in range(1, _MAX_PAGES):
-        try:
-            image.seek(number)
-        except EOFError:
-            return number
-    return _MAX_PAGES
-
-
 def load(source: Source) -> Image.Image:
     """Decodes the first picture of the file."""
+    if source.tiff is not None and source.page is not None:
+        return read_tiff(source.page.file, source.tiff)
     if source.format == "TIFF":
         # Its reader holds the size against Image.MAX_IMAGE_PIXELS where it makes the memory itself.
         source.image.im = Image.new(source.image.mode, source.size, None).im
