@@ -144,7 +144,7 @@ class TestOpening:
         engine.index(folder)
         engine.close()
         database = sqlite3.connect(address / "collection.sqlite")
-        database.execute("UPDATE meta SET value = 'other' WHERE key = 'model_checksum'")
+        database.execute("UPDATE meta SET value = ? WHERE key = 'model_checksum'", ("ab" * 32,))
         database.commit()
         database.close()
         with Engine.open(address) as opened, pytest.raises(SettingsError, match="made with the model"):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from camseek.config import Encoding, Settings
+from camseek.encoding.whitening import Whitening
 from camseek.errors import (
     CollectionBusyError,
     CollectionError,
@@ -270,8 +271,9 @@ class TestOpening:
             assert opened.address == str(path)
 
     def test_whitening_and_settings_come_back(self, tmp_path, profile):
+        matrix = Whitening(np.zeros(16, np.float32), np.eye(16, dtype=np.float32))
         wanted = replace(
-            profile, whitening=b"\x00matrix", settings=Settings(encoding=Encoding.parse("gem:power=4"))
+            profile, whitening=matrix.to_bytes(), settings=Settings(encoding=Encoding.parse("gem:power=4"))
         )
         with create_collection(str(tmp_path / "c"), wanted) as made:
             assert made.profile == wanted

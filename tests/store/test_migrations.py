@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from camseek.config import Encoding, Resize
+from camseek.encoding.whitening import Whitening
 from camseek.errors import CollectionVersionError, CorruptCollectionError, StorageError
 from camseek.store import Signature, WhiteningNote, open_collection
 from camseek.store import folder as folder_module
@@ -89,6 +90,7 @@ CREATE TABLE traces (
 );
 """
 )
+MATRIX = Whitening(np.zeros(16, np.float32), np.eye(16, dtype=np.float32))
 NOTE = WhiteningNote(
     folder=b"/held",
     pictures=6,
@@ -97,7 +99,7 @@ NOTE = WhiteningNote(
     channels=16,
     dimensions=16,
     fitted="2026-01-02T03:04:05+00:00",
-    checksum="cd" * 32,
+    checksum=MATRIX.checksum,
 )
 COMMON = {
     "created": "2026-01-01T00:00:00+00:00",
@@ -108,14 +110,14 @@ COMMON = {
 META = {
     1: {
         "settings": json.dumps({"encoding": "cam:maps=minmax", "longer_side": 512, "layer": "head"}),
-        "whitening": b"\x00matrix",
+        "whitening": MATRIX.to_bytes(),
     },
     2: {
         "settings": json.dumps(
             {"encoding": "rmac", "size": "smaller:512", "layer": "head", "predefined": []}
         ),
         "generation": 4,
-        "whitening": b"\x00matrix",
+        "whitening": MATRIX.to_bytes(),
         "whitening_note": json.dumps(NOTE.to_json()),
         "refit": json.dumps({"asked": "so", "dimensions": 4, "note": None}),
     },
@@ -171,7 +173,7 @@ def tables_of(address):
 
 def holds_what_it_held(collection, version, unit):
     profile = collection.profile
-    assert (profile.model, profile.dimensions, profile.whitening) == ("toy", 16, b"\x00matrix")
+    assert (profile.model, profile.dimensions, profile.whitening) == ("toy", 16, MATRIX.to_bytes())
     assert profile.generation == collection.vectors.generation == (0 if version == 1 else 4)
     assert profile.whitening_note == (None if version == 1 else NOTE)
     settings = profile.settings

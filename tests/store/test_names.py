@@ -67,7 +67,7 @@ def test_any_names(tmp_path_factory, names, parts):
     from camseek.config import Settings
     from camseek.store import PictureRecord, Profile
 
-    profile = Profile(model="toy", model_checksum="ab", settings=Settings(), dimensions=2)
+    profile = Profile(model="toy", model_checksum="ab" * 32, settings=Settings(), dimensions=2)
     with (
         create_collection(str(tmp_path_factory.mktemp("c")), profile) as made,
         made.write("test") as writer,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from camseek.encoding.whitening import Whitening
 from camseek.errors import (
     CollectionBusyError,
     CollectionChangedError,
@@ -18,6 +19,7 @@ from camseek.store import vectors as vectors_module
 from camseek.store import writer as writer_module
 
 NEW = 4
+MATRIX = Whitening(np.zeros(16, np.float32), np.eye(16, NEW, dtype=np.float32))
 NOTE = WhiteningNote(
     folder=b"/held/\xff out",
     pictures=6,
@@ -26,9 +28,9 @@ NOTE = WhiteningNote(
     channels=16,
     dimensions=NEW,
     fitted="2026-01-02T03:04:05+00:00",
-    checksum="cd" * 32,
+    checksum=MATRIX.checksum,
 )
-REFIT = Refit(asked="so", whitening=b"\x00matrix", dimensions=NEW, note=NOTE)
+REFIT = Refit(asked="so", whitening=MATRIX.to_bytes(), dimensions=NEW, note=NOTE)
 
 
 def new(record):
@@ -383,7 +385,7 @@ class TestSpace:
 def test_a_note_tells_people(collection):
     assert str(NOTE) == (
         "16 to 4 dimensions, fitted 2026-01-02T03:04:05+00:00 on 12 samples of 6 pictures "
-        "(/held/\ufffd out, 2 classes each), checksum cdcdcdcdcdcd"
+        f"(/held/\ufffd out, 2 classes each), checksum {MATRIX.checksum[:12]}"
     )
     own = replace(NOTE, folder=None, sample_classes=None)
     assert "(the collection's own)" in str(own)

@@ -8,9 +8,11 @@ import struct
 import time
 from contextlib import closing
 
+import numpy as np
 import pytest
 
-from camseek.errors import CollectionBusyError, CollectionError, CorruptCollectionError
+from camseek.encoding.whitening import Whitening
+from camseek.errors import CollectionBusyError, CollectionError, CorruptCollectionError, SettingsError
 from camseek.store import Signature, create_collection, open_collection
 from camseek.store.database import FORMAT_VERSION
 from camseek.store.migrations import OLDEST, STEPS
@@ -265,6 +267,114 @@ class TestDefinitions:
             for name, value in {"trusted_schema": 0, "cell_size_check": 1, "foreign_keys": 1}.items():
                 assert database.execute(f"PRAGMA {name}").fetchone() == (value,)
             assert database.getlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH) == 100
+
+
+NOTE = {
+    "folder": None,
+    "pictures": 1,
+    "samples": 1,
+    "sample_classes": None,
+    "channels": 16,
+    "dimensions": 16,
+    "fitted": "2026-01-02T03:04:05+00:00",
+}
+MATRIX = Whitening(np.zeros(16, np.float32), np.eye(16, dtype=np.float32))
+SETTINGS = {"encoding": "cam", "size": "640", "layer": "head"}
+
+
+def floats(value):
+    """A whitening of 16 to 16 dimensions that holds this number."""
+    return MATRIX.to_bytes()[:-4] + struct.pack("<f", value)
+
+
+class TestWhatItSaysOfItself:
+    """Looked at when it is opened, before anything is built of it."""
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("created", "yesterday"),
+            ("created", "\x1b[2J"),
+            ("created", "2" * 300),
+            ("model", ""),
+            ("model", "a\0b"),
+            ("model", "m" * 1_000_000),
+            ("model_checksum", "ab"),
+            ("model_checksum", "../../etc/passwd"),
+            ("dimensions", 0),
+            ("dimensions", -1),
+            ("dimensions", 2**62),
+            ("generation", -1),
+            ("generation", 2**62),
+            ("settings", "[" * 100_000),
+            ("settings", "{"),
+            ("settings", "null"),
+            ("settings", "[1]"),
+            ("settings", json.dumps({**SETTINGS, "predefined": [float("nan")]})),
+            ("settings", json.dumps({**SETTINGS, "predefined": "all"})),
+            ("settings", json.dumps({**SETTINGS, "layer": "l" * 100_000})),
+            ("settings", json.dumps({**SETTINGS, "layer": 7})),
+            ("settings", " " * 2_000_000),
+            ("whitening", b""),
+            ("whitening", b"\0matrix"),
+            ("whitening", MATRIX.to_bytes()[:-1]),
+            ("whitening", Whitening(MATRIX.mean, MATRIX.projection[:, :8]).to_bytes()),
+            ("whitening", floats(float("nan"))),
+            ("whitening", floats(float("inf"))),
+            ("whitening", struct.pack("<20sII", b"camseek whitening 1\n", 2**32 - 1, 2**32 - 1)),
+            ("whitening", bytes(200_000_000)),
+            ("whitening_note", json.dumps({**NOTE, "checksum": "ab" * 32})),
+            ("whitening_note", "[" * 100_000),
+            ("refit", "[" * 100_000),
+            ("refit", "[]"),
+            ("refit", json.dumps({"asked": "so", "dimensions": 2**62, "note": None})),
+            ("refit", json.dumps({"asked": "so", "dimensions": 1e3, "note": None})),
+            ("refit", json.dumps({"asked": 7, "dimensions": 4, "note": None})),
+            ("k" * 1000, 1),
+        ],
+    )
+    def test_what_cannot_be(self, address, key, value):
+        with closing(sqlite3.connect(os.path.join(address, "collection.sqlite"))) as database, database:
+            database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        with pytest.raises(CorruptCollectionError) as error, open_collection(address) as collection:
+            [fault] = collection.catalogue.check()
+            raise CorruptCollectionError(fault, remedy="")
+        assert len(error.value.message) < 600 + len(address)
+
+    @pytest.mark.parametrize(
+        "note",
+        [
+            NOTE | {"checksum": "ab" * 32},
+            NOTE | {"checksum": MATRIX.checksum, "channels": 8},
+            NOTE | {"checksum": MATRIX.checksum, "pictures": -1},
+            NOTE | {"checksum": MATRIX.checksum, "samples": 2**62},
+            NOTE | {"checksum": MATRIX.checksum, "samples": "many"},
+            NOTE | {"checksum": MATRIX.checksum, "fitted": "f" * 1000},
+            NOTE | {"checksum": MATRIX.checksum, "folder": 7},
+            NOTE | {"checksum": MATRIX.checksum, "more": 7},
+            NOTE,
+            [],
+        ],
+    )
+    def test_a_note_that_is_not_of_its_whitening(self, address, note):
+        with closing(sqlite3.connect(os.path.join(address, "collection.sqlite"))) as database, database:
+            database.execute("INSERT INTO meta VALUES ('whitening', ?)", (MATRIX.to_bytes(),))
+            database.execute("INSERT INTO meta VALUES ('whitening_note', ?)", (json.dumps(note),))
+        with pytest.raises(CorruptCollectionError):
+            open_collection(address)
+
+    def test_settings_that_no_camseek_has(self, address):
+        with closing(sqlite3.connect(os.path.join(address, "collection.sqlite"))) as database, database:
+            text = json.dumps({**SETTINGS, "encoding": "\x1b[2J"})
+            database.execute("UPDATE meta SET value = ? WHERE key = 'settings'", (text,))
+        with pytest.raises(SettingsError, match="there is no encoding"):
+            open_collection(address)
+
+    def test_more_rows_than_it_can_have(self, address):
+        with closing(sqlite3.connect(os.path.join(address, "collection.sqlite"))) as database, database:
+            database.executemany("INSERT INTO meta VALUES (?, 1)", [(f"k{n}",) for n in range(200)])
+        with pytest.raises(CorruptCollectionError, match="more of itself than it can have to say"):
+            open_collection(address)
 
 
 class TestAddresses:

@@ -26,7 +26,23 @@ def require_model(model: Backbone, collection: Collection) -> Backbone:
             f"{collection.address} was made with the layer {profile.settings.layer}, not {model.layer}",
             remedy=f"load the model with layer={profile.settings.layer!r}",
         )
+    _require_profile(model, collection.address, profile)
     return model
+
+
+def _require_profile(model: Backbone, address: str, profile: Profile) -> None:
+    """Makes sure that a collection, which anybody may have made, says of itself what the model gives."""
+    whitening = None if profile.whitening is None else Whitening.from_bytes(profile.whitening)
+    require_class_ids(model, profile.settings.predefined)
+    require_whitening(whitening, model)
+    if profile.settings.encoding.name == "cam":
+        model.require_classifier(f"the encoding {profile.settings.encoding}")
+    if whitening is None and profile.dimensions != model.channels:
+        raise SettingsError(
+            f"{address} has descriptors of {profile.dimensions} dimensions; the layer {model.layer} of "
+            f"{model.card.name} gives {model.channels}",
+            remedy="restore it from a copy, or index the pictures into a new collection",
+        )
 
 
 def require_settings(collection: Collection, wanted: Settings | None) -> None:

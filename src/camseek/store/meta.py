@@ -1,9 +1,13 @@
 """What a collection says of itself: the rows of the table ``meta``, and the profile they make."""
 
 import json
+import re
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from camseek.config import Settings
+from camseek.encoding.whitening import Whitening
 from camseek.errors import CollectionVersionError
 from camseek.store.database import FORMAT_VERSION, corrupt
 from camseek.store.migrations import OLDEST, settings_of
@@ -20,6 +24,13 @@ _REQUIRED = {
     "generation": int,
 }
 _OPTIONAL = {"whitening": bytes, "whitening_note": str, "refit": str, "refit_whitening": bytes}
+
+# What anybody may have written is not built, compared or shown beyond these: bytes of all, characters of a
+# text and of a name, rows, and what a number may be.
+MOST_BYTES, _MOST_TEXT, _MOST_NAME = 1 << 27, 1 << 20, 200
+MOST_ROWS = 100
+_RANGES = {"dimensions": (1, 1 << 16), "generation": (0, 1 << 40)}
+_CHECKSUM = re.compile("[0-9a-f]{64}")
 
 
 def check_meta(address: str, meta: dict[str, Any]) -> None:
@@ -39,6 +50,15 @@ def check_meta(address: str, meta: dict[str, Any]) -> None:
         missing = key not in meta and (key in _OPTIONAL or (key == "generation" and version == 1))
         if not missing and not isinstance(meta.get(key), kind):
             raise corrupt(address, ValueError(f"its {key} is missing or no {kind.__name__}"))
+    for key in ("created", "model", "model_checksum", "settings"):
+        _require_text(address, key, meta[key], _MOST_TEXT if key == "settings" else _MOST_NAME)
+    if not _CHECKSUM.fullmatch(meta["model_checksum"]):
+        raise corrupt(address, ValueError("its model_checksum is no SHA-256"))
+    if not _is_time(meta["created"]):
+        raise corrupt(address, ValueError("its created is no time"))
+    for key, (low, high) in _RANGES.items():
+        if not low <= meta.get(key, low) <= high:
+            raise corrupt(address, ValueError(f"its {key} is outside {low} to {high}"))
 
 
 def profile_of(address: str, meta: dict[str, Any]) -> Profile:
@@ -50,10 +70,11 @@ def profile_of(address: str, meta: dict[str, Any]) -> Profile:
     """
     check_meta(address, meta)
     try:
-        settings = Settings.from_json(settings_of(meta["format_version"], json.loads(meta["settings"])))
-        note = _note(json.loads(meta.get("whitening_note", "null")))
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise corrupt(address, error) from error
+        settings = Settings.from_json(settings_of(meta["format_version"], _settings(meta["settings"])))
+        note = _note(_json(meta.get("whitening_note", "null")))
+        _require_fit(meta.get("whitening"), meta["dimensions"], note)
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
+        raise corrupt(address, _short(error)) from error
     return Profile(
         model=meta["model"],
         model_checksum=meta["model_checksum"],
@@ -95,16 +116,16 @@ def refit_of(address: str, meta: dict[str, Any]) -> Refit | None:
     if "refit" not in meta:
         return None
     try:
-        data = json.loads(meta["refit"])
-        dimensions = int(data["dimensions"])
-        return Refit(
-            asked=str(data["asked"]),
-            whitening=meta.get("refit_whitening"),
-            dimensions=dimensions,
-            note=_note(data["note"]),
-        )
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise corrupt(address, error) from error
+        data = _json(meta["refit"])
+        dimensions, asked = data["dimensions"], data["asked"]
+        low, high = _RANGES["dimensions"]
+        if type(dimensions) is not int or not low <= dimensions <= high or not isinstance(asked, str):
+            raise ValueError("its refit asks for what cannot be")
+        whitening, note = meta.get("refit_whitening"), _note(data["note"])
+        _require_fit(whitening, dimensions, note)
+        return Refit(asked=asked, whitening=whitening, dimensions=dimensions, note=note)
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
+        raise corrupt(address, _short(error)) from error
 
 
 def refit_rows(refit: Refit) -> dict[str, Any]:
@@ -122,3 +143,71 @@ def refit_rows(refit: Refit) -> dict[str, Any]:
 
 def _note(data: Any) -> WhiteningNote | None:
     return None if data is None else WhiteningNote.from_json(data)
+
+
+def _require_text(address: str, key: str, text: str, most: int) -> None:
+    if not text or len(text) > most or "\0" in text:
+        raise corrupt(address, ValueError(f"its {key} is empty, too long, or holds a zero byte"))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _json(text: str) -> Any:
+    """What a text in JSON says.
+
+    Raises:
+        ValueError: It is none, too long or too deep, or says what JSON has no number for.
+    """
+    if len(text) > _MOST_TEXT:
+        raise ValueError("a text is too long")
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("a text in JSON is too deep") from None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _settings(text: str) -> Any:
+    """Settings whose texts are short: what cannot be is told with its text."""
+    data = _json(text)
+    if any(isinstance(value, str) and len(value) > _MOST_NAME for value in dict(data).values()):
+        raise ValueError("a setting is too long")
+    return data
+
+
+def _require_fit(whitening: bytes | None, dimensions: int, note: WhiteningNote | None) -> None:
+    """Makes sure that a whitening is one, gives descriptors of this length, and is the one of the note.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if whitening is None:
+        if note is not None:
+            raise ValueError("a note tells of a whitening that is not there")
+        return
+    channels, gives, checksum = _told_of(whitening)
+    if gives != dimensions:
+        raise ValueError(f"its whitening gives {gives} dimensions, its descriptors have {dimensions}")
+    if note is not None and (note.channels, note.dimensions, note.checksum) != (channels, gives, checksum):
+        raise ValueError("its whitening is not the one that its note tells of")
+
+
+@lru_cache(maxsize=2)
+def _told_of(whitening: bytes) -> tuple[int, int, str]:
+    """The lengths of vectors before and after a whitening, and its checksum."""
+    made = Whitening.from_bytes(whitening)
+    return *made.projection.shape, made.checksum
+
+
+def _short(error: Exception) -> Exception:
+    """An error whose words are few, whatever it quotes."""
+    return ValueError(f"what it says of itself cannot be: {error!s:.200}")

@@ -14,13 +14,14 @@ from typing import Any
 from camseek.errors import CollectionChangedError, CollectionError, NoCollectionError, StorageError
 from camseek.store.database import (
     DISK_ERRORS,
+    corrupt,
     open_database,
     primary_code,
     require_ours,
     translated,
     typed,
 )
-from camseek.store.meta import profile_of
+from camseek.store.meta import MOST_BYTES, MOST_ROWS, profile_of
 from camseek.store.own import DATABASE, require_plain
 from camseek.store.records import Profile
 
@@ -198,7 +199,16 @@ class Reader:
                 self.query("COMMIT")
 
     def meta(self) -> dict[str, Any]:
-        """What the collection says of itself."""
+        """What the collection says of itself.
+
+        Raises:
+            CorruptCollectionError: It says more than it can have to say.
+        """
+        # Before any of it is read: anybody may have written it.
+        sql = "SELECT count(1), coalesce(max(length(key)), 0), coalesce(sum(length(value)), 0) FROM meta"
+        [(rows, key, values)] = self.query(sql)
+        if rows > MOST_ROWS or key > MOST_ROWS or values > MOST_BYTES:
+            raise corrupt(self.address, ValueError("it says more of itself than it can have to say"))
         return dict(self.query("SELECT key, value FROM meta"))
 
     def require(self, generation: int | None) -> None:

@@ -61,13 +61,20 @@ class WhiteningNote:
         """Reads what ``to_json`` gave.
 
         Raises:
-            ValueError, TypeError, KeyError: It did not give this.
+            ValueError, TypeError, KeyError, AttributeError: It did not give this.
         """
         values, folder = dict(data), data["folder"]
         if folder is not None:
             coded = folder.get("path_bytes")
             values["folder"] = folder["path"].encode() if coded is None else base64.b64decode(coded)
-        return cls(**values)
+        made = cls(**values)
+        counts = (made.pictures, made.samples, made.channels, made.dimensions, made.sample_classes or 0)
+        texts = (made.fitted, made.checksum)
+        if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
+            raise ValueError("a count of a whitening's note is none")
+        if not all(isinstance(text, str) and len(text) < 100 for text in texts):  # pyright: ignore[reportUnnecessaryIsInstance]  # damaged files
+            raise TypeError("a text of a whitening's note is none")
+        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
