@@ -1,10 +1,12 @@
 """Files to upright sRGB pixels."""
 
 import errno
+import re
 import threading
 import warnings
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -23,9 +25,12 @@ from camseek.images import opening
 from camseek.images.colour import ProfileError, on_white, to_srgb
 from camseek.images.files import fingerprint, open_file, unreadable, whole_reads
 from camseek.images.formats import describe, sniff
+from camseek.images.jpeg import jpeg_frame
 from camseek.images.orientation import stored_box, turned, turned_size
 from camseek.images.picture import Picture, check_region
+from camseek.images.pieces import without_metadata
 from camseek.images.reducing import reduced
+from camseek.images.tiff import unsupported
 from camseek.results import Box
 
 __all__ = ["Picture", "check_region", "decode", "fingerprint", "open_file"]
@@ -106,7 +111,25 @@ def decode(
             remedy="free some memory, or use a smaller --max-megapixels",
         ) from error
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged data
+        # What the system says is no question of what the file holds.
+        if not (isinstance(error, OSError) and error.errno):
+            found = _without_metadata(file, format, (resize, multiple), max_pixels, region)
+            if found is not None:
+                return found
         raise _failure(file, format, max_pixels, error) from error
+
+
+def _without_metadata(
+    file: BinaryIO, format: str, wanted: tuple[Resize, int], max_pixels: int, region: Box | None
+) -> Picture | None:
+    """The picture without what says nothing of its pixels; None where that is not what is wrong."""
+    # Whatever is wrong here too, what was wrong with the whole file is told.
+    with suppress(Exception), _quiet_pillow():
+        bare = without_metadata(file, format)
+        if bare is not None:
+            picture = _decode(bare, format, wanted, max_pixels, region)
+            return replace(picture, warnings=(*picture.warnings, "broken metadata ignored"))
+    return None
 
 
 def _decode(
@@ -149,7 +172,7 @@ def _decode(
         image = to_srgb(image, None)
     pixels = np.asarray(turned(image, source.orientation))
     frames = frames or opening.count_frames(source, file)
-    return Picture(pixels, size, format, frames, tuple(source.warnings))
+    return Picture(pixels, size, source.name or format, frames, tuple(source.warnings))
 
 
 def _side(whole: int, multiple: int) -> int:
@@ -179,11 +202,27 @@ def _failure(file: BinaryIO, format: str, max_pixels: int, error: Exception) -> 
     text = " ".join(str(error).split())[:120]
     if isinstance(error, Image.DecompressionBombError) or "security limit" in text.lower():
         return _too_much(format, max(_MEMORY, 8.5 * max_pixels))
+    kind = _unread_kind(file, format, text)
+    if kind is not None:
+        return unsupported(kind)
     detail = f": {text}" if text else ""
     return DamagedPictureError(
         f"the {format} file is damaged or cut short{detail}", remedy="get an intact copy, or leave it out"
     )
 
+
+def _unread_kind(file: BinaryIO, format: str, text: str) -> str | None:
+    """What kind of picture it is that is not read here; None where it is damaged for all that is known."""
+    if format == "JPEG":
+        frame = jpeg_frame(file)
+        return None if frame is None else frame.unread
+    return f"{format}, {text[:1].lower()}{text[1:]}" if _NOT_READ.search(text) else None
+
+
+# In the words of Pillow, libheif, libavif and OpenJPEG.
+_NOT_READ = re.compile(
+    r"unsupported|not supported|not implemented|no codec|no decod|determine J2K", re.IGNORECASE
+)
 
 _quiet_lock = threading.Lock()
 _quiet_users = 0

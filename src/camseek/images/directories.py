@@ -4,10 +4,13 @@ Read here and not by Pillow, which fails at pages of kinds that it does not read
 number to count them, and knows nothing of those beneath a page.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from camseek.images.pieces import pieces
 
 MAX_PAGES = 1000
 """Pages are counted up to this."""
@@ -30,7 +33,8 @@ class Directory:
     """One directory: a page, or what lies beneath one.
 
     Attributes:
-        file: The file, BinaryIO.
+        file: The file.
+        start: Where it stands.
         order: ``<`` or ``>``.
         big: Whether it is a BigTIFF file.
         entries: Of each tag its type, count, and where its value or the value's place stands.
@@ -38,6 +42,7 @@ class Directory:
     """
 
     file: BinaryIO
+    start: int
     order: str
     big: bool
     entries: dict[int, tuple[int, int, int]]
@@ -99,6 +104,19 @@ class Directory:
                 yield found
                 offset = found.following
 
+    def as_first(self) -> BinaryIO:
+        """The file with this directory as its first."""
+        size = 16 if self.big else 8
+        header = self._read(0, size)
+        order = "little" if self.order == "<" else "big"
+        pointed = header[:8] if self.big else header[:4]
+        pointed += self.start.to_bytes(8 if self.big else 4, order)
+        if pointed == header:
+            self.file.seek(0)
+            return self.file
+        end = self.file.seek(0, os.SEEK_END)
+        return pieces(self.file, [(pointed, size), (size, max(end - size, 0))])
+
     def _read(self, at: int, size: int) -> bytes:
         if at < 0 or at > 1 << 62:
             return b""
@@ -134,6 +152,22 @@ def pages(first: Directory) -> Iterator[Directory]:
         page = found
 
 
+def count_pages(first: Directory) -> int:
+    """Number of pages, counted up to ``MAX_PAGES``; what they hold is not read."""
+    wide, size, pointer = (8, 20, 8) if first.big else (2, 12, 4)
+    order = "little" if first.order == "<" else "big"
+    seen, at = {0}, first.following
+    while at not in seen and len(seen) < MAX_PAGES:
+        first.file.seek(min(at, 1 << 62))
+        head = first.file.read(wide)
+        if len(head) < wide:
+            break
+        seen.add(at)
+        first.file.seek(min(at + wide + size * int.from_bytes(head, order), 1 << 62))
+        at = int.from_bytes(first.file.read(pointer), order)
+    return len(seen)
+
+
 def _directory(file: BinaryIO, offset: int, order: str, big: bool) -> Directory | None:
     if not 0 < offset < 1 << 62:
         return None
@@ -156,4 +190,4 @@ def _directory(file: BinaryIO, offset: int, order: str, big: bool) -> Directory 
     rest = body[count * size :]
     whole = len(rest) == struct.calcsize("=" + pointer)
     following = struct.unpack(order + pointer, rest)[0] if whole else 0
-    return Directory(file, order, big, entries, following)
+    return Directory(file, offset, order, big, entries, following)

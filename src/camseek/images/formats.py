@@ -3,9 +3,13 @@
 import os
 import re
 
+from camseek.images.raw import raw_name
+
 PICTURE_SUFFIXES = frozenset(
     b".jpg .jpeg .jpe .jfif .mpo .png .apng .gif .webp .tif .tiff .bmp .heic .heif .hif .avif .avifs "
-    b".jp2 .j2k .jpc .jpf .jpx .j2c".split()
+    b".jp2 .j2k .jpc .jpf .jpx .j2c "
+    b".dng .nef .nrw .cr2 .cr3 .crw .arw .srf .sr2 .orf .rw2 .rwl .pef .srw .raf .3fr .fff .iiq .mos "
+    b".mef .erf .dcr .kdc .x3f .mrw".split()
 )
 """Endings, in lower case, of names that claim to be pictures read here."""
 
@@ -54,8 +58,8 @@ def sniff(head: bytes) -> str | None:
         head: The first 32 bytes or more; fewer where the file is shorter.
 
     Returns:
-        ``JPEG``, ``PNG``, ``GIF``, ``WEBP``, ``TIFF``, ``BMP``, ``HEIF``, ``AVIF`` or ``JPEG2000``, or
-        None for anything else.
+        ``JPEG``, ``PNG``, ``GIF``, ``WEBP``, ``TIFF``, ``BMP``, ``HEIF``, ``AVIF`` or ``JPEG2000``; ``RAW``
+        for a camera's raw file that does not begin as TIFF does; None for anything else.
     """
     for magic, name in _MAGIC:
         if head.startswith(magic):
@@ -66,6 +70,8 @@ def sniff(head: bytes) -> str | None:
         # Two letters are too little: text may begin with them.
         size = int.from_bytes(head[14:18], "little")
         return "BMP" if size in _BMP_HEADER_SIZES else None
+    if raw_name(head) is not None:
+        return "RAW"
     if head[4:8] == b"ftyp":
         return _brand(head)
     return None

@@ -27,9 +27,11 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from camseek.images.directories import Directory, first_directory, pages
+from camseek.images.directories import Directory, count_pages, first_directory
 from camseek.images.jpeg2000 import Jpeg2000, read_jpeg2000
-from camseek.images.orientation import exif_orientation, tag_orientation, xmp_orientation
+from camseek.images.orientation import exif_orientation, tag_orientation, turned_size, xmp_orientation
+from camseek.images.pieces import pieces, png_profile, read_png
+from camseek.images.raw import raw_name, raw_preview, raw_tiff_name
 from camseek.images.tiff import TiffKind, read_tiff, tiff_kind
 from camseek.results import Size
 
@@ -45,8 +47,6 @@ _READERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "GIF": GifImagePlugin.GifImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile,
     "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
 }
 
@@ -57,13 +57,14 @@ class Source:
 
     Attributes:
         image: Pillow's picture; an empty one of its mode where ``tiff`` is read here.
-        format: As ``sniff`` names it.
+        format: As ``sniff`` names it; of a raw file the preview's.
         size: Width and height as stored, before it is turned upright.
         orientation: EXIF's, 1 to 8, still to be applied.
         icc: The embedded colour profile, or None.
         file_size: Bytes.
         buffered: Whether a JPEG's coefficients are held for the whole picture while decoding.
         jpeg2000: What Pillow does not read of JPEG 2000.
+        name: A raw file's format, or nothing.
         page: A TIFF file's first directory.
         tiff: How its pixels are stored, where Pillow does not read them.
         warnings: What was odd.
@@ -77,6 +78,7 @@ class Source:
     file_size: int = 0
     buffered: bool = False
     jpeg2000: Jpeg2000 = field(default_factory=Jpeg2000)
+    name: str = ""
     page: Directory | None = None
     tiff: TiffKind | None = None
     warnings: list[str] = field(default_factory=list[str])
@@ -86,8 +88,13 @@ def open_source(file: BinaryIO, format: str) -> Source:
     """Reads a picture's header; any exception of Pillow's may come out."""
     file_size = file.seek(0, os.SEEK_END)
     file.seek(0)
+    if format == "RAW":
+        head = file.read(32)
+        return _open_raw(file, raw_name(head) or format)
     if format == "TIFF":
         return _open_tiff(file, file_size)
+    if format == "PNG":
+        return _open_png(file, file_size)
     if format == "AVIF":
         image, warnings = _open_avif(file.read())
     elif format == "HEIF":
@@ -106,9 +113,42 @@ def open_source(file: BinaryIO, format: str) -> Source:
         source.jpeg2000 = read_jpeg2000(file)
         source.icc = source.jpeg2000.icc
         file.seek(0)
-    elif format == "PNG":
-        _scale_transparency(image)
     _note_orientation(source)
+    return source
+
+
+def _open_png(file: BinaryIO, file_size: int) -> Source:
+    parts = read_png(file)
+    file.seek(0)
+    image = PngImagePlugin.PngImageFile(pieces(file, parts.sound) if parts.broken else file)
+    source = Source(image, "PNG", image.size, file_size=file_size)
+    if parts.broken:
+        source.warnings.append(f"broken metadata ignored: {', '.join(dict.fromkeys(parts.broken))}")
+    _scale_transparency(image)
+    if b"iCCP" in parts.found:
+        try:
+            source.icc = png_profile(parts.found[b"iCCP"])
+        except ValueError as error:
+            source.warnings.append(f"colour profile ignored: {error}")
+    if b"eXIf" in parts.found:
+        image.info["exif"] = parts.found[b"eXIf"]
+    _note_orientation(source)
+    return source
+
+
+def _open_raw(file: BinaryIO, name: str) -> Source:
+    preview = raw_preview(file, name)
+    if preview.page is not None:
+        source = _open_page(preview.page, 0)
+    elif preview.file is not None:
+        source = open_source(preview.file, "JPEG")
+    else:
+        raise ValueError("no preview")
+    if source.orientation == 1:
+        source.orientation = preview.orientation or 1
+    source.name = name
+    width, height = turned_size(source.size, source.orientation)
+    source.warnings.append(f"the preview of {width} x {height} stored in the raw file is used")
     return source
 
 
@@ -116,11 +156,15 @@ def _open_tiff(file: BinaryIO, file_size: int) -> Source:
     page = first_directory(file)
     if page is None:
         raise ValueError("no first page")
+    name = raw_tiff_name(page)
+    return _open_page(page, file_size) if name is None else _open_raw(file, name)
+
+
+def _open_page(page: Directory, file_size: int) -> Source:
     kind = tiff_kind(page)
     icc = page.get(34675)
     if kind is None:
-        file.seek(0)
-        image: Image.Image = _TiffFile(file)
+        image: Image.Image = _TiffFile(page.as_first())
         size = (page.whole(256), page.whole(257))
         image._size = size  # pyright: ignore[reportPrivateUsage]  # size has no setter
     else:
@@ -305,7 +349,7 @@ def count_frames(source: Source, file: BinaryIO) -> int:
             file.seek(0)
             return getattr(JpegImagePlugin.jpeg_factory(file), "n_frames", 1)
         if source.page is not None:
-            return sum(1 for _ in pages(source.page))
+            return count_pages(source.page)
         return int(getattr(image, "n_frames", 1))
     return 1
 
