@@ -11,6 +11,7 @@ from jaxtyping import Int64
 
 from camseek.arguments import near
 from camseek.backbones import Backbone
+from camseek.backbones.wordnet import wordnet_names
 from camseek.encoding.aggregation import most_frequent, most_probable
 from camseek.errors import SettingsError
 from camseek.extraction.extractor import Extraction
@@ -77,6 +78,8 @@ def require_class_ids(model: Backbone, ids: Iterable[int]) -> None:
 def resolve_classes(model: Backbone, wanted: Sequence[str]) -> tuple[int, ...]:
     """Finds classes by number or by name, whatever the case; each once, in the order given.
 
+    Names are the model's own, and for ImageNet's classes WordNet's too, which papers use (``bell cote``).
+
     Raises:
         SettingsError: There is no such class, or several of the name.
     """
@@ -91,21 +94,33 @@ def _resolve(model: Backbone, text: str) -> int:
             return int(text)
         raise SettingsError(f"there is no class {text}", remedy=f"classes go from 0 to {count - 1}")
     wanted = text.casefold()
-    # "cardboard box / carton": either of its names will do.
-    names = [{name, *name.split(" / ")} for name in map(str.casefold, model.class_names)]
-    found = [number for number, known in enumerate(names) if wanted in known]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise SettingsError(
-            f"{len(found)} classes are called {text!r}", remedy=f"give a number: {', '.join(map(str, found))}"
-        )
-    like = [name for name in model.class_names if text.casefold() in name.casefold()][:5]
-    like = like or near(text, model.class_names)
+    # The model's own name is the first that counts: it is what camseek prints.
+    kinds = (_own_names(model), wordnet_names(model.class_names))
+    for names in kinds:
+        found = [number for number, known in enumerate(names) if wanted in known]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            told = ", ".join(f"{number} ({model.class_names[number]})" for number in found)
+            raise SettingsError(
+                f"{len(found)} classes are called {text!r}", remedy=f"give the number of one: {told}"
+            )
+    like = [
+        name
+        for name, *others in zip(model.class_names, *kinds, strict=True)
+        if any(wanted in other for known in others for other in known)
+    ][:5]
+    others = sorted(other for known in kinds[1] for other in known)
+    like = like or near(text, [*model.class_names, *others])
     raise SettingsError(
         f"there is no class {text!r}",
         remedy=f"did you mean {' or '.join(like)}?" if like else "camseek explain prints a picture's classes",
     )
+
+
+def _own_names(model: Backbone) -> list[frozenset[str]]:
+    """The names that a model gives its classes: of ``cardboard box / carton`` either of both will do."""
+    return [frozenset((name, *name.split(" / "))) for name in map(str.casefold, model.class_names)]
 
 
 def parse_class_list(text: str) -> list[tuple[str, str | None]]:
@@ -129,8 +144,10 @@ def resolve_list(model: Backbone, listed: Sequence[tuple[str, str | None]]) -> t
     """
     found = resolve_classes(model, [first for first, _ in listed])
     for first, name in listed:
-        known = model.class_names[_resolve(model, first)]
-        if name is not None and name != known:
+        number = _resolve(model, first)
+        known = model.class_names[number]
+        others = _own_names(model)[number] | wordnet_names(model.class_names)[number]
+        if name is not None and name.casefold() not in {known.casefold(), *others}:
             raise SettingsError(
                 f"class {first} is {known!r} in the model {model.card.name}, not {name!r}",
                 remedy="make the list with this model: camseek classes --list",
@@ -150,7 +167,8 @@ def tally(
 
     Args:
         model: A classifier.
-        see: Takes a picture through it, one thread a pass, or says why it cannot be; called in threads.
+        see: Takes a picture or a region of one through it, one thread a pass, or says why it cannot be;
+            called in threads.
         pictures: The pictures.
         per_picture: N_C: how many of each picture's most probable classes count, 1 or more.
         job: Threads and progress.
@@ -184,4 +202,4 @@ def _classes_of(
     seen = see(picture)
     if isinstance(seen, Skipped):
         return seen
-    return most_probable(seen.activations.scores, per_picture)[0]
+    return most_probable(seen.inside.scores, per_picture)[0]
