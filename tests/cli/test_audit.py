@@ -39,6 +39,35 @@ def test_people_read_the_same(oxford, text):
     assert any("the expansion sums the results and the query" in line for line in lines)
 
 
+def test_a_plain_search(oxford, text):
+    """What is given counts, also where it is 0."""
+    told = text("audit", oxford, *SMALL, "--rerank", "0", "--expand", "0", "--json")
+    assert "as neither was given" not in told.err
+    assert told.json["protocol"]["plan"]["then"] == []
+    assert (told.json["facts"]["re-ranking"], told.json["facts"]["expansion"]) == ("none", "none")
+    unmeasured = {item["name"]: item["reason"] for item in told.json["variants"] if "reason" in item}
+    nothing = (
+        "thresholds",
+        "small boxes",
+        "contour",
+        "expansion",
+        "expansion database",
+        "own entry throughout",
+    )
+    assert all(unmeasured[name].startswith("nothing is ") for name in nothing)
+    # What a plain search depends on all the same.
+    measured = {item["name"] for item in told.json["variants"] if "mAP" in item}
+    assert measured == {
+        "own picture",
+        "own entry",
+        "class scores",
+        "squeezed",
+        "box",
+        "maps",
+        "average precision",
+    }
+
+
 def test_failures(failing, tmp_path):
     assert failing("audit", tmp_path / "none.json")["code"] == "ground_truth"
     assert failing("audit", "t.json", "--dimensions", "0", code=2)["code"] == "usage"

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 @model_option
 @max_megapixels_option
 @json_option
+@click.pass_context
 def audit_command(
+    context: click.Context,
     truth: str,
     encoding: Any,
     model: str | None,
@@ -43,7 +45,7 @@ def audit_command(
     TRUTH is a JSON file, or NAME=FOLDER of a public data set. Each point on which papers and their code
     differ is decided the other way, alone, and measured again. Where nothing else is asked for: the paper's
     reading, --encoding cam --size smaller:720 --region-reading cells; and where neither --rerank nor --expand
-    is given, --rerank 20 --expand 5, so that all points count.
+    is given, --rerank 20 --expand 5, so that all points count; --rerank 0 --expand 0 audits a plain search.
     """
     from camseek.datasets import open_truth
     from camseek.lab.auditing import DEFAULT_EXPAND, DEFAULT_RERANK, DEFAULT_SETTINGS, audit
@@ -58,7 +60,7 @@ def audit_command(
             loaded.append(load_model(model, layer=options["layer"] or "head"))
         return loaded[0]
 
-    if not (options["rerank"] or options["expand"]):
+    if not any(_is_given(context, name) for name in ("rerank", "expand")):
         options |= {"rerank": DEFAULT_RERANK, "expand": DEFAULT_EXPAND}
         note(f"--rerank {DEFAULT_RERANK} --expand {DEFAULT_EXPAND}, as neither was given")
     options["size"] = options["size"] or DEFAULT_SETTINGS.size
@@ -82,6 +84,10 @@ def audit_command(
         return
     for line in _lines(found):
         say(line)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
 
 
 def _lines(found: "Audit") -> list[str]:
