@@ -333,7 +333,7 @@ class Engine:
             region: The box of the thing in a single picture, pixels of the upright picture, half-open; None
                 for all of it.
             reading: How a region is read: ``crop`` encodes its pixels alone, ``cells`` crops the maps of the
-                whole picture (paper section 3.2).
+                whole picture (the paper's reading).
             top: How many hits at most, 1 or more.
             plan: The stages: aggregation, re-ranking, expansion; None to compare stored descriptors alone.
             boxes: Box where the network looks for the query's classes in each hit; reads the hits' files.

@@ -51,7 +51,7 @@ def indexed(photos, index, collection):
 def test_what_is_told(indexed, camseek, text, collection):
     told = text("fit", collection)
     assert told.out.startswith("whitening: 1280 to 5 dimensions, fitted ")
-    assert " on 6 samples of 6 pictures (the collection's own, 1 classes each), checksum " in told.out
+    assert " on 6 samples of 6 pictures (the collection's own, 1 class each), checksum " in told.out
     assert "6 of 6 pictures encoded anew in " in told.out
     assert "held-out pictures of the same theme" in told.err
     assert "5 dimensions are all that 6 samples give" in told.err
@@ -74,6 +74,26 @@ def test_on_a_folder(indexed, photos, camseek, collection):
     assert told["whitening"]["samples"] + told["left_out"] == 27
     assert [os.path.basename(item["path"]) for item in told["skipped"]] == ["bad.jpg"]
     assert (told["dimensions"], told["limited_by"], told["re_encoded"]) == (4, None, 6)
+
+
+def test_a_class_list(photos, index, camseek, text, collection, tmp_path):
+    """The whitening is fitted on the list's classes, and info tells whose they were."""
+    classes = tmp_path / "list.txt"
+    classes.write_text("bell cote\nbannister\nvault\n")
+    index(photos(6), *CAM, "--class-list", classes)
+    assert " 1 class of the class list each)" in text("fit", collection).out
+    said = text("info", "--collection", collection).out
+    assert "3 predefined" in said
+    assert " 1 class of the class list each)" in said
+    assert "by an earlier version" not in said
+    assert camseek("info", "--collection", collection)["whitening"]["predefined"] is True
+    with closing(sqlite3.connect(f"{collection}/collection.sqlite")) as database, database:
+        database.execute(
+            "UPDATE meta SET value = json_remove(value, '$.predefined') WHERE key = 'whitening_note'"
+        )
+    assert "of each picture's own classes, by an earlier version; camseek fit takes those of the class" in (
+        text("info", "--collection", collection).out
+    )
 
 
 def test_a_collection_in_the_environment(indexed, camseek, collection, monkeypatch):
@@ -148,6 +168,30 @@ class TestStopping:
             assert told["whitening"]["checksum"] == wanted["checksum"]
             assert descriptors(killed) == expected
             assert camseek("check", "--collection", killed)["sound"]
+
+    def test_kill_minus_9_of_a_fit_that_is_repeated(
+        self, photos, index, collection, tmp_path, camseek, starting
+    ):
+        """The first fit reads what is stored, the second the pictures: what they come to is the same."""
+        index(photos(PICTURES), "--encoding", "gem:prior=centre", "--size", "64")
+        wanted = camseek("fit", collection, "--dimensions", "8")["whitening"]
+        expected = descriptors(collection)
+        for attempt in range(5):
+            killed = tmp_path / f"killed{attempt}"
+            shutil.copytree(collection, killed)
+            running = starting("fit", killed, "--dimensions", "8")
+            seen = await_rows(killed, 20, running)
+            running.kill()
+            running.communicate()
+            if seen and fact(killed, "SELECT value FROM meta WHERE key = 'generation'") == 1:
+                break
+        else:
+            raise AssertionError("every run was done before it was killed")
+        assert descriptors(killed) == expected
+        told = camseek("fit", killed, "--dimensions", "8")
+        assert told["resumed"]
+        assert told["whitening"]["checksum"] == wanted["checksum"]
+        assert descriptors(killed) == expected
 
     def test_an_interrupt(self, large, camseek, starting, report_of):
         def interruptible():

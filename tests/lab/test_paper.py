@@ -14,7 +14,8 @@ from camseek.datasets import read_dataset
 from camseek.encoding.encoder import Encoder
 from camseek.encoding.pooling import channel_weights, sum_pool
 from camseek.encoding.whitening import fit_whitening
-from camseek.errors import ModelError, OutputError
+from camseek.errors import ModelError, OutputError, SettingsError
+from camseek.extraction.extractor import Extractor, RegionRules
 from camseek.extraction.reading import PictureReader
 from camseek.job import Job
 from camseek.lab import paper
@@ -61,6 +62,8 @@ def passes(monkeypatch):
 
 
 HEAD = [Network(name="efficientnet-lite0", layer="head")]
+# The embedded network in the place of the paper's: its numbers stand beside.
+VGG = [replace(HEAD[0], slot="VGG-16")]
 
 
 def _run(sets, work, tables=("1a",), figures=(), networks=None, **options):
@@ -120,9 +123,41 @@ class TestNumbers:
         assert seconds == [0.5, 0.5, 0.6, 0.9, 1.5]
         assert TABLES["1b"].rows[0].against == (0.589, 0.662, None, None)
 
+    def test_dimensions(self):
+        rows = {(row.slot, row.label): row.dimensions for table in TABLES.values() for row in table.rows}
+        assert rows["VGG-16", "BoW, 25k words"] == "25k"
+        assert rows["VGG-16", "Razavian, 32k"] == "32k"
+        assert rows["ResNet-50", "raw sum-pooling"] == "2048"
+        assert rows["DenseNet-161", "raw sum-pooling"] == "2208"
+        assert rows["DenseNet-161", "64 CAMs"] == rows["VGG-16", "OnA, R 1000, QE 5"] == "512"
+        # Rows that the paper does not have have no number of its own either.
+        alone = [row for table in TABLES.values() for row in table.rows if not row.dimensions]
+        assert {row.label for row in alone} == {
+            "64 CAMs, no PCA",
+            "R-MAC, samples as the others",
+            "OfA, R 100",
+            "OnA, R 100",
+            "OfA, R 1000",
+            "OnA, R 1000",
+        }
+        assert all(row.paper == numbers.NONE and row.experiment is not None for row in alone)
+
     def test_grid(self):
-        assert list(FIGURES["4"]) == [f"N_pca {count}" for count in (1, 16, 32, 48, 64)]
-        assert all(list(line) == [1, 4, 8, 16, 32, 64] for line in FIGURES["4"].values())
+        assert {name: list(panels) for name, panels in FIGURES.items()} == {
+            "4": ["OfA", "OnA"],
+            "5a": [],
+            "5b": ["OfA, predefined classes"],
+        }
+        for panel in (*FIGURES["4"].values(), *FIGURES["5b"].values()):
+            assert list(panel) == [f"N_pca {count}" for count in (1, 16, 32, 48, 64)]
+            assert all(list(line) == [1, *range(4, 65, 4)] for line in panel.values())
+            for name, line in panel.items():
+                assert {item.sample_classes for item in line.values()} == {int(name.removeprefix("N_pca "))}
+                assert all(item.encoding.classes == count for count, item in line.items())
+        assert not any(item.predefined for line in FIGURES["4"]["OnA"].values() for item in line.values())
+        assert all(
+            item.predefined for line in FIGURES["5b"].values() for it in line.values() for item in it.values()
+        )
         assert numbers.PARIS_CLASSES[0] == "vault"
         assert numbers.PARIS_CLASSES[-1] == "triumphal arch"
 
@@ -137,6 +172,11 @@ class TestExperiments:
         assert str(online.encoding) == "cam"
         assert online.encoding.classes == 64
         assert rows["R-MAC, R 1000, QE 5"] is None
+        # Re-ranking without expansion, beside both.
+        assert rows["OfA, R 100"].plan == Plan.of(rerank=100)
+        assert rows["OnA, R 1000"].plan == Plan.of("online", shortlist=None, rerank=1000)
+        plain = {row.label: row.experiment for row in TABLES["1a"].rows}
+        assert plain["64 CAMs, no PCA"] == replace(plain["64 CAMs"], whitened=False)
 
     def test_channel_weights_are_the_research_codes_raw_crow(self, model):
         """f_k = CW_k Σ_ij χ_k,ij, l2-normalised (METHOD step 4 with a flat map)."""
@@ -165,10 +205,12 @@ class TestCells:
                 ("raw sum-pooling", 0, "sum", False, Plan()),
                 ("raw + CroW + PCA", 0, "sum:weights=channel", True, Plan()),
                 ("64 CAMs", 0, "cam", True, Plan()),
+                ("64 CAMs, no PCA", 0, "cam", False, Plan()),
                 ("R-MAC", 1, "rmac", True, Plan()),
                 ("OnA, 64 CAMs", 1, "cam", True, Plan.of("online", shortlist=None)),
                 ("OfA, R 100, QE 10", 2, "cam", True, Plan.of(rerank=100, expand=10)),
-            )[: 6 if name == "oxford5k" else 3]:
+                ("OnA, R 100", 2, "cam", True, Plan.of("online", shortlist=None, rerank=100)),
+            )[: 8 if name == "oxford5k" else 3]:
                 settings = Settings(encoding=Encoding.parse(encoding), size=SIZE)
                 fitted = fit_held_out(
                     model, held_out(truths[other], truths[name]), settings, dimensions=8, job=Job(workers=2)
@@ -180,13 +222,31 @@ class TestCells:
                 assert ours.mean == pytest.approx(alone.encodings[0].mean_average_precision), (label, name)
                 assert (ours.queries, ours.left_out) == (9, 0)
 
+    def test_r_mac_with_as_many_samples_as_the_others(self, sets, tmp_path, model):
+        """Equal numbers of samples and of dimensions, beside R-MAC as its authors whiten it."""
+        report = _run(sets, tmp_path, tables=("2a",), dimensions=512)
+        lines = {line.setting: line for line in report.tables[0].lines if line.network == HEAD[0].title}
+        pictures = {
+            name: len(columns_module.picture_paths(item)) for name, item in zip("op", sets, strict=False)
+        }
+        wanted = {f"{count - 1}" for count in pictures.values()}
+        for label in ("OfA, 64 CAMs", "CroW", "R-MAC, samples as the others"):
+            found = {str(entry.ours.dimensions) for entry in lines[label].entries.values() if entry.ours}
+            assert found == wanted
+        more = {entry.ours.dimensions for entry in lines["R-MAC"].entries.values() if entry.ours}
+        assert min(more) > max(pictures.values())
+        for item, other in (("Oxford5k", "p"), ("Paris6k", "o")):
+            own = f"{item}: whitening fitted on {pictures[other]} vectors of {pictures[other]} pictures of "
+            assert sum(note.startswith(own) for note in report.notes) >= 1
+            [told] = [
+                note for note in report.notes if note.startswith(f"{item}: whitening of R-MAC fitted on ")
+            ]
+            assert int(told.split(" fitted on ")[1].split()[0]) > 10 * pictures[other]
+
     def test_difference(self, sets, tmp_path):
-        report = _run(sets, tmp_path, tables=("1a", "1b"))
-        [cams] = [
-            line
-            for line in report.tables[0].lines
-            if (line.network, line.setting)[1] == "64 CAMs" and line.network == "efficientnet-lite0 head"
-        ]
+        report = _run(sets, tmp_path, tables=("1a", "1b"), networks=VGG)
+        [cams] = [line for line in report.tables[0].lines if line.setting == "64 CAMs"]
+        assert (cams.network, cams.dimensions) == ("VGG-16", "8")
         entry = cams.entries["paris6k"]
         assert entry.paper == 0.805
         assert entry.difference == pytest.approx(entry.ours.mean - 0.805)
@@ -202,19 +262,34 @@ class TestCells:
         assert faulty.paper_seconds == 0.5
         assert paper.Entry(paper=0.5).difference is None
 
+    def test_the_papers_numbers_stand_beside_its_networks_alone(self, sets, tmp_path):
+        """VGG-16's are no measure of another network."""
+        report = _run(sets, tmp_path, tables=("1b",), networks=[*VGG, *HEAD])
+        assert any(
+            entry.paper is not None for line in report.tables[0].lines for entry in line.entries.values()
+        )
+        for line in report.tables[0].lines:
+            if line.network == HEAD[0].title:
+                assert line.paper_seconds is None
+                assert all(
+                    entry.paper is None and entry.difference is None for entry in line.entries.values()
+                )
+                assert line.entries["oxford5k"].ours is not None
+                assert line.cost is not None
+
     def test_nothing_is_measured_twice(self, sets, tmp_path, passes):
         first = _run(sets, tmp_path, tables=("1a",), figures=("5a",))
         assert passes == ["samples", "measure", "samples", "measure", "tally"]
-        assert first.cells == (10, 0)
+        assert first.cells == (12, 0)
         passes.clear()
         again = _run(sets, tmp_path, tables=("1a",), figures=("5a",))
         assert passes == []
-        assert again.cells == (0, 10)
+        assert again.cells == (0, 12)
         assert again.tables == first.tables
         assert again.figures == first.figures
-        # Another table shares what it can: of eight cells on each set, uCroW's kin are new, 64 CAMs is not.
+        # Another table shares what it can: of seven cells on each set 64 CAMs is not new.
         more = _run(sets, tmp_path, tables=("2a",))
-        assert more.cells == (10, 2)
+        assert more.cells == (12, 2)
 
     def test_goes_on_after_an_interrupt(self, sets, tmp_path, passes, monkeypatch):
         real = runner.measure
@@ -231,7 +306,7 @@ class TestCells:
         passes.clear()
         report = _run(sets, tmp_path)
         assert passes == ["measure"]
-        assert report.cells == (5, 5)
+        assert report.cells == (6, 6)
 
     @pytest.mark.parametrize("change", ["picture", "labels", "dimensions", "damage"])
     def test_what_decides_a_cell_is_in_its_key(self, data, tmp_path, passes, change):
@@ -252,7 +327,7 @@ class TestCells:
         passes.clear()
         report = _run(paper.paper_columns(str(folder), size=SIZE), tmp_path / "work", **options)
         # A picture of Oxford5k that was only touched gives Paris6k the same whitening as before.
-        assert report.cells[0] == {"picture": 5, "labels": 5, "dimensions": 6, "damage": 1}[change]
+        assert report.cells[0] == {"picture": 6, "labels": 6, "dimensions": 6, "damage": 1}[change]
         assert "measure" in passes
 
     def test_work_that_cannot_be_written(self, sets, tmp_path):
@@ -345,6 +420,7 @@ class TestSets:
         assert "fitted on 5 vectors of 5 pictures" in fitted
         assert "4 dimensions" in fitted
         assert sum(line.cost is not None for line in report.tables[1].lines) == 5
+        assert all(line.paper_seconds is None for line in report.tables[1].lines)
 
     def test_the_papers_list_of_classes_is_that_of_paris(self, sets):
         oxford, paris = sets[:2]
@@ -394,42 +470,119 @@ class TestNetworks:
 
 
 class TestFigures:
-    def test_classes_and_lines(self, sets, tmp_path, model):
-        report = _run(sets[:2], tmp_path, tables=("1a",), figures=("5a", "5b"))
-        classes, oxford, paris = report.figures
+    @pytest.fixture
+    def small(self, monkeypatch):
+        """The figures with fewer numbers of classes and lines."""
+        counts, samples = (1, 8, 64), ("N_pca 1", "N_pca 16")
+        for name, panels in FIGURES.items():
+            few = {
+                panel: {
+                    label: {count: item for count, item in line.items() if count in counts}
+                    for label, line in lines.items()
+                    if label in samples
+                }
+                for panel, lines in panels.items()
+            }
+            monkeypatch.setitem(FIGURES, name, few)
+        return counts
+
+    def test_classes(self, sets, tmp_path, model):
+        report = _run(sets[:2], tmp_path, tables=(), figures=("5a",))
         # One list, that of Paris6k's queries, for both sets.
+        [classes] = report.figures
         assert "Paris6k" in classes.title
-        assert classes.paper[0] == "vault"
-        counts = [count for _, count in classes.counts]
-        assert len(counts) == 16
-        assert counts == sorted(counts, reverse=True)
-        assert counts[0] <= 9
-        truth = sets[1].truth
-        reader = PictureReader.of(model, SIZE, Limits())
+        assert (classes.paper[0], classes.queries) == ("vault", 9)
+        shares = [share for _, share in classes.shares]
+        assert len(shares) == 64
+        assert shares == sorted(shares, reverse=True)
+        # Of the queries as they are searched with: their regions' cells.
+        extractor = Extractor.of(model, SIZE, Limits())
         tally = dict.fromkeys(range(1000), 0)
-        for image in dict.fromkeys(query.image for query in truth.queries):
-            with open(image, "rb") as file:
-                scores = model.run(reader.read(file).pixels).scores[0]
-            for number in np.argsort(-scores, kind="stable")[:64].tolist():
+        for query in sets[1].truth.queries:
+            seen = extractor.extract(os.fsdecode(query.image), query.region, RegionRules(reading="cells"))
+            for number in np.argsort(-seen.inside.scores[0], kind="stable")[:64].tolist():
                 tally[number] += 1
-        assert counts == sorted(tally.values(), reverse=True)[:16]
-        for figure in (oxford, paris):
-            assert list(figure.series) == ["predefined", "offline (OfA)", "online (OnA)"]
-            assert all(
-                [count for count, _ in line] == [1, 4, 8, 16, 32, 64] for line in figure.series.values()
-            )
-        # The tables' 64 CAMs is a point of the figure.
-        [ours] = _ours(report, "64 CAMs", "oxford5k")
-        assert dict(oxford.series["offline (OfA)"])[64] == ours.mean
-        assert len({item.file for item in report.figures}) == 3
+        assert [round(share * 9) for share in shares] == sorted(tally.values(), reverse=True)[:64]
+
+    @pytest.mark.usefixtures("small")
+    def test_lines(self, sets, tmp_path):
+        report = _run(sets[:2], tmp_path, tables=("2a",), figures=("4", "5b"))
+        four, five = report.figures
+        # The paper's sets share figure 4, Oxford5k dotted; figure 5b shows Oxford5k alone.
+        assert list(four.panels) == ["OfA", "OnA"]
+        for curves in four.panels.values():
+            told = [(curve.column, curve.label, curve.dotted) for curve in curves]
+            assert told == [
+                ("Oxford5k", "N_pca 1", True),
+                ("Oxford5k", "N_pca 16", True),
+                ("Paris6k", "N_pca 1", False),
+                ("Paris6k", "N_pca 16", False),
+            ]
+        assert list(five.panels) == ["OfA, predefined classes"]
+        assert {curve.column for curve in five.panels["OfA, predefined classes"]} == {"Oxford5k"}
+        for figure in report.figures:
+            for curves in figure.panels.values():
+                assert all([count for count, _ in curve.points] == [1, 8, 64] for curve in curves)
+        # The tables' 64 CAMs are points of the figure.
+        for panel in ("OfA", "OnA"):
+            [ours] = _ours(report, f"{panel}, 64 CAMs", "oxford5k")
+            assert dict(four.panels[panel][0].points)[64] == ours.mean
+        assert len({item.file for item in report.figures}) == 2
+        told = json.loads(json.dumps(report.to_json()))["figures"][0]["panels"]["OfA"][0]
+        assert (told["line"], told["set"], len(told["points"])) == ("N_pca 1", "Oxford5k", 3)
+
+    @pytest.mark.usefixtures("small")
+    def test_predefined_classes(self, data, sets, tmp_path, model):
+        """The whitening is fitted on the list's first N_pca classes of every picture (section 4.3)."""
+        one_network = _opened(sets, tmp_path)
+        oxford = sets[0]
+        chosen = one_network.class_list(oxford).ids
+        assert len(chosen) == 64
+        wanted = FIGURES["5b"]["OfA, predefined classes"]["N_pca 16"][8]
+        [protocol] = one_network.protocols(oxford, [wanted]).values()
+        assert (protocol.settings.predefined, protocol.settings.encoding.classes) == (chosen, 8)
+        assert "N_pca 16 of the class list, 8 dimensions" in protocol.whitening_note
+        own = FIGURES["4"]["OfA"]["N_pca 16"][8]
+        [plain] = one_network.protocols(oxford, [own]).values()
+        assert plain.whitening.checksum != protocol.whitening.checksum
+        # By hand, and by what ``evaluate --whitening-on`` fits.
+        truths = {name: read_dataset(name, data / name) for name in ("oxford5k", "paris6k")}
+        pictures = held_out(truths["paris6k"], truths["oxford5k"])
+        settings = Settings(encoding=Encoding.parse("cam:classes=8"), size=SIZE, predefined=chosen)
+        fitted, note = fit_held_out(model, pictures, settings, dimensions=8, sample_classes=16)
+        assert "N_pca 16 of the class list" in note
+        np.testing.assert_allclose(protocol.whitening.projection, fitted.projection, rtol=1e-3, atol=1e-4)
+        encoder = Encoder(settings.encoding, model.classifier_weights, model.classifier_bias)
+        rows = []
+        for path in pictures.paths:
+            seen = Extractor.of(model, SIZE, Limits()).try_file(path)
+            rows.append(encoder.parts(seen.activations, classes=np.array([chosen[:16]]))[0])
+        rows = np.concatenate(rows)
+        expected = fit_whitening(rows[rows.any(axis=1)], dimensions=8)
+        np.testing.assert_allclose(fitted.projection, expected.projection, rtol=1e-3, atol=1e-4)
+        with pytest.raises(SettingsError, match="more than the class list has"):
+            fit_held_out(model, pictures, settings, dimensions=8, sample_classes=65)
+        # Vectors of a list that only this set has are not kept.
+        assert all(not listed for known in one_network.whitener._vectors.values() for _, listed in known)
+
+    @pytest.mark.usefixtures("small")
+    def test_the_passes_are_shared(self, sets, tmp_path, monkeypatch):
+        """However many N_C and N_pca there are: one pass to sample, one to measure, for each set."""
+        seen = []
+        real = Extractor.try_file
+        monkeypatch.setattr(Extractor, "try_file", lambda self, path: seen.append(path) or real(self, path))
+        report = _run(sets[:2], tmp_path, tables=(), figures=("4", "5b"))
+        assert report.cells == (2 * 2 * 6 + 6, 0)
+        pictures = sum(len(columns_module.rows_of(item).paths) for item in sets[:2])
+        assert len(seen) == 2 * pictures
 
     def test_n_pca(self, sets, tmp_path, model):
         """The whitening of N_pca classes is fitted on so many class vectors of each picture."""
         one_network = _opened(sets, tmp_path)
-        wanted = [FIGURES["4"][f"N_pca {count}"][4] for count in (1, 16, 64)]
+        wanted = [FIGURES["4"]["OfA"][f"N_pca {count}"][4] for count in (1, 16, 64)]
         found = one_network.whitener.fit(sets[0], wanted)
         cam = replace(Encoding.parse("cam"), classes=1)
-        assert list(found) == [(cam, 1), (cam, 16), (cam, 64)]
+        assert [(item.family, item.classes) for item in found] == [(cam, 1), (cam, 16), (cam, 64)]
         encoder = Encoder(replace(cam, classes=16), model.classifier_weights, model.classifier_bias)
         reader = PictureReader.of(model, SIZE, Limits())
         rows = []
@@ -438,9 +591,11 @@ class TestFigures:
                 rows.append(encoder.parts(model.run(reader.read(file).pixels))[0])
         rows = np.concatenate(rows)
         expected = fit_whitening(rows[rows.any(axis=1)], dimensions=8)
-        np.testing.assert_allclose(found[cam, 16][0].projection, expected.projection, rtol=1e-3, atol=1e-3)
-        assert f"{int(rows.any(axis=1).sum())} vectors" in found[cam, 16][1]
-        assert "of Paris6k, N_pca 16, 8 dimensions" in found[cam, 16][1]
+        np.testing.assert_allclose(
+            found[wanted[1].samples][0].projection, expected.projection, rtol=1e-3, atol=1e-3
+        )
+        assert f"{int(rows.any(axis=1).sum())} vectors" in found[wanted[1].samples][1]
+        assert "of Paris6k, N_pca 16, 8 dimensions" in found[wanted[1].samples][1]
 
 
 def _opened(sets, work):
@@ -449,7 +604,7 @@ def _opened(sets, work):
 
 
 def test_json(sets, tmp_path):
-    told = _run(sets, tmp_path, tables=("1b",), figures=("5a",)).to_json()
+    told = _run(sets, tmp_path, tables=("1b",), figures=("5a",), networks=VGG).to_json()
     assert json.loads(json.dumps(told)) == told
     [table] = told["tables"]
     row = next(row for row in table["rows"] if row["setting"] == "raw + PCA")
@@ -457,7 +612,9 @@ def test_json(sets, tmp_path):
     assert row["paper_seconds"] == 0.5
     assert row["cost"]["passes"] > 1
     assert row["numbers"]["paris6k"]["paper"] is None
+    assert row["dimensions"] == "8"
     assert told["figures"][0]["figure"] == "5a"
+    assert told["figures"][0]["queries"] == 9
 
 
 def test_whitenings_survive(tmp_path):

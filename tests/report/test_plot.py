@@ -3,11 +3,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from camseek.report.plot import Bar, bar_chart, evaluation_chart, line_chart
+from camseek.report.plot import Bar, Curve, bar_chart, evaluation_chart, panel_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 SERIES = {"N_pca 1": [(1, 0.5), (4, 0.6), (64, 0.75)], "N_pca 16": [(1, 0.4), (64, 0.7)]}
 LABELS = {"title": "Figure 4", "x_label": "N_C", "y_label": "mAP"}
+
+
+def line_chart(series, **labels):
+    """One panel, with a colour for each line."""
+    curves = [Curve(name, points, place) for place, (name, points) in enumerate(series.items())]
+    return panel_chart({"OfA": curves}, **labels)
 
 
 def drawn(text):
@@ -31,12 +37,43 @@ def points(line):
     return [tuple(map(float, pair.split(","))) for pair in line.get("points").split()]
 
 
+PANELS = {
+    "OfA": [
+        Curve("N_pca 1, Oxford5k", [(1, 0.5), (64, 0.7)], colour=0, dotted=True),
+        Curve("N_pca 1, Paris6k", [(1, 0.6), (64, 0.8)], colour=0),
+    ],
+    "OnA": [Curve("N_pca 16, Paris6k", [(1, 0.7), (64, 0.9)], colour=1)],
+}
+
+
+class TestPanels:
+    def test_each_has_its_name_and_all_have_one_scale(self):
+        found = drawn(panel_chart(PANELS, **LABELS))
+        assert {"Figure 4: OfA", "OnA", "N_pca 1, Paris6k"} <= set(texts(found))
+        first, second, third = map(points, found["polyline"])
+        # 0.7 lies as high in both panels.
+        assert first[1][1] == pytest.approx(third[0][1], abs=0.2)
+        assert (first[0][0], first[1][0]) == (third[0][0], third[1][0])
+        assert second[1][1] < second[0][1]
+
+    def test_dots_and_colours(self):
+        lines = drawn(panel_chart(PANELS, **LABELS))["polyline"]
+        assert [line.get("stroke-dasharray") for line in lines] == ["2 3", None, None]
+        assert lines[0].get("stroke") == lines[1].get("stroke") != lines[2].get("stroke")
+
+    def test_nothing_to_draw(self):
+        with pytest.raises(ValueError, match="at least one panel"):
+            panel_chart({}, **LABELS)
+        with pytest.raises(ValueError, match="at least one point"):
+            panel_chart({"OfA": []}, **LABELS)
+
+
 class TestLines:
     def test_a_line_for_each_name(self):
         found = drawn(line_chart(SERIES, **LABELS))
         assert [line.find(SVG + "title").text for line in found["polyline"]] == list(SERIES)
         assert len(found["circle"]) == 5
-        assert {"Figure 4", "N_C", "mAP", *SERIES} <= set(texts(found))
+        assert {"Figure 4: OfA", "N_C", "mAP", *SERIES} <= set(texts(found))
 
     def test_points_lie_on_scale(self):
         first, second = map(points, (drawn(line_chart(SERIES, **LABELS))["polyline"]))

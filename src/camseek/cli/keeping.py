@@ -28,6 +28,11 @@ def info(collection: str, as_json: bool) -> None:
         say(f"classes      {len(settings.predefined)} predefined")
     if note := told.profile.whitening_note:
         say(f"whitening    {printable(str(note))}")
+        if settings.predefined and not note.predefined:
+            say(
+                f"{'':12} of each picture's own classes, by an earlier version; camseek fit takes those of "
+                "the class list"
+            )
     per_picture = f", {told.bytes / told.pictures:.0f} a picture" if told.pictures else ""
     say(f"bytes        {told.bytes}{per_picture}")
     for root in told.roots.values():

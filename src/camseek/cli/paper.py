@@ -176,20 +176,33 @@ def _require_free(out: str, figures: "Sequence[FigureName]", *, force: bool) -> 
 
 def _draw(figure: "Figure", out: str, *, force: bool) -> str:
     """Writes a figure and gives its file."""
-    from camseek.report.plot import Bar, bar_chart, line_chart
+    from camseek.report.plot import Bar, Curve, bar_chart, panel_chart
 
     path = os.path.join(out, f"{figure.file}.svg")
     outputs = Outputs([path], force=force)
-    if figure.counts:
-        bars = [Bar(name, float(count)) for name, count in figure.counts]
-        label = "queries that have the class among their 64 most probable"
+    if figure.shares:
+        bars = [Bar(name, share) for name, share in figure.shares]
+        label = f"share of the {figure.queries} queries that have the class among their 64 most probable"
         outputs.write(path, bar_chart(bars, title=figure.title, x_label=label))
         return path
-    ticks = sorted({count for line in figure.series.values() for count, _ in line})
+    several = len(_sets(figure)) > 1
+    panels: dict[str, list[Curve]] = {}
+    for panel, curves in figure.panels.items():
+        labels = list(dict.fromkeys(curve.label for curve in curves))
+        panels[panel] = [
+            Curve(
+                f"{curve.label}, {curve.column}" if several else curve.label,
+                [(float(count), mean) for count, mean in curve.points],
+                colour=labels.index(curve.label),
+                dotted=curve.dotted,
+            )
+            for curve in curves
+        ]
+    ticks = sorted({count for line in figure.panels.values() for curve in line for count, _ in curve.points})
     outputs.write(
         path,
-        line_chart(
-            figure.series,
+        panel_chart(
+            panels,
             title=figure.title,
             x_label="number of classes, N_C",
             y_label="mean average precision",
@@ -197,6 +210,11 @@ def _draw(figure: "Figure", out: str, *, force: bool) -> str:
         ),
     )
     return path
+
+
+def _sets(figure: "Figure") -> list[str]:
+    """The sets whose lines a figure shows."""
+    return list(dict.fromkeys(curve.column for line in figure.panels.values() for curve in line))
 
 
 def _report_lines(report: "PaperReport", *, markdown: bool) -> list[str]:
@@ -220,8 +238,8 @@ def _report_lines(report: "PaperReport", *, markdown: bool) -> list[str]:
 
 
 def _table_lines(table: "Table", *, markdown: bool) -> list[str]:
-    costs = any(line.paper_seconds is not None for line in table.lines)
-    heading = ["network", "setting", *(["paper s", "ours s", "of a pass"] if costs else [])]
+    costs = table.costs
+    heading = ["network", "setting", "Dim", *(["paper s", "ours s", "of a pass"] if costs else [])]
     for item in table.headings:
         heading += _heading_cells(item)
     rows = [heading, *(_row_cells(line, table.headings, costs=costs) for line in table.lines)]
@@ -247,7 +265,7 @@ def _heading_cells(heading: "Heading") -> list[str]:
 
 
 def _row_cells(line: "Line", headings: "Sequence[Heading]", *, costs: bool) -> list[str]:
-    cells = [printable(line.network), line.setting]
+    cells = [printable(line.network), line.setting, line.dimensions or _ABSENT]
     if costs:
         cells.append(_ABSENT if line.paper_seconds is None else f"{line.paper_seconds:.1f}")
         cells += (
@@ -273,19 +291,30 @@ def _entry_cells(entry: "Entry", heading: "Heading") -> list[str]:
 
 def _figure_lines(figure: "Figure", *, markdown: bool) -> list[str]:
     """A figure's numbers."""
-    if figure.counts:
-        heading = ["class", "queries", *(["the paper's"] if figure.paper else [])]
-        rows = [heading] + [
-            [printable(name), str(count), *([figure.paper[place]] if place < len(figure.paper) else [])]
-            for place, (name, count) in enumerate(figure.counts)
-        ]
-    else:
-        counts = sorted({count for line in figure.series.values() for count, _ in line})
-        rows = [["N_C", *map(str, counts)]]
-        for name, line in figure.series.items():
-            known = dict(line)
-            rows.append([name, *(f"{known[count]:.3f}" if count in known else _ABSENT for count in counts)])
     title = printable(figure.title)
+    if figure.shares:
+        heading = ["class", "share", *(["the paper's"] if figure.paper else [])]
+        rows = [heading] + [
+            [printable(name), f"{share:.2f}", *([figure.paper[place]] if place < len(figure.paper) else [])]
+            for place, (name, share) in enumerate(figure.shares)
+        ]
+        if figure.paper:
+            rows = [[*row, ""][:3] for row in rows]
+        return _titled(f"{title} ({figure.queries} queries)", rows, markdown=markdown)
+    told: list[str] = []
+    several = len(_sets(figure)) > 1
+    for panel, curves in figure.panels.items():
+        counts = sorted({count for curve in curves for count, _ in curve.points})
+        rows = [["N_C", *map(str, counts)]]
+        for curve in curves:
+            known = dict(curve.points)
+            label = f"{curve.label}, {printable(curve.column)}" if several else curve.label
+            rows.append([label, *(f"{known[count]:.3f}" if count in known else _ABSENT for count in counts)])
+        told += _titled(f"{title}: {panel}", rows, markdown=markdown)
+    return told
+
+
+def _titled(title: str, rows: "Sequence[Sequence[str]]", *, markdown: bool) -> list[str]:
     if markdown:
         return [f"### {title}", "", *_markdown(rows, left=1), ""]
     return [title, "", *aligned(rows), ""]

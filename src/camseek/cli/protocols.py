@@ -139,8 +139,8 @@ def read_protocols(
         found = fit_each(
             model(),
             pictures,
-            base,
-            [item.settings.encoding for item in protocols.values()],
+            # A list decides the samples too (paper section 4.3).
+            [replace(item.settings, predefined=plan.predefined) for item in protocols.values()],
             dimensions=options["dimensions"],
             sample_classes=options["sample_classes"] or 1,
             job=Job(limits=limits(max_megapixels), progress=told),

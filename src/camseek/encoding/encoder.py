@@ -42,6 +42,10 @@ class Choices:
         members = np.stack([np.isin(union, np.array(chosen, np.int64)) for chosen in choices])
         return cls(union[None], members.astype(np.float32))
 
+    def add_up(self, vectors: Float32[F32, "U D"]) -> Float32[F32, "Q D"]:
+        """The normalised sum of each choice's vectors, given those of the union; zero where it is zero."""
+        return l2_normalise(self.members @ vectors)
+
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
@@ -87,7 +91,7 @@ class Encoder:
             activations: Feature maps, classifier maps and scores.
             cells: The query region on the feature maps; None for the whole picture. Features and activation
                 maps come from the whole picture and are cropped to it; each map keeps its maximum over the
-                whole picture (paper section 3.2; reading ``cells``).
+                whole picture (the paper's reading, ``cells``).
             classes: The classes to sum (``cam`` only): online aggregation. None for ``classes``.
 
         Returns:
@@ -97,9 +101,11 @@ class Encoder:
 
     def combine(self, parts: Float32[F32, "B P K"]) -> Float32[F32, "B D"]:
         """Whitens parts and sums them, or passes the one part on."""
-        if self.whitening is not None:
-            parts = apply_whitening(parts, self.whitening)
-        return parts[:, 0] if parts.shape[1] == 1 else aggregate(parts)
+        return add_up(self.whiten(parts))
+
+    def whiten(self, parts: Float32[F32, "*shape K"]) -> Float32[F32, "*shape D"]:
+        """Whitens parts, each on its own; without a whitening they stay what they are."""
+        return parts if self.whitening is None else apply_whitening(parts, self.whitening)
 
     def parts(
         self,
@@ -130,12 +136,21 @@ class Encoder:
                 return self._class_vectors(inside, maps if cells is None else crop(maps, cells))
         return pooled[:, None]
 
-    def classes(self, activations: Activations) -> Int64[I64, "B C"]:
-        """The classes that ``cam`` sums: the predefined ones, or each picture's N_C most probable."""
+    def classes(self, activations: Activations, count: int | None = None) -> Int64[I64, "B C"]:
+        """The first classes of each picture: of the predefined list, or its own most probable ones.
+
+        The one decision on which classes are a picture's, for what is summed (N_C) and for what a whitening
+        is fitted on (N_pca) alike (paper section 4.3).
+
+        Args:
+            activations: Their scores.
+            count: How many; None for N_C. Where the list or the classifier has fewer, all of them.
+        """
+        wanted = self.encoding.classes if count is None else count
         if self.predefined is not None:
-            chosen = self.predefined[: self.encoding.classes]
+            chosen = self.predefined[:wanted]
             return np.broadcast_to(chosen, (len(activations.scores), len(chosen)))
-        return most_probable(activations.scores, self.encoding.classes)
+        return most_probable(activations.scores, wanted)
 
     def describe_regions(
         self, activations: Activations, classes: Int64[I64, "1 C"], regions: Sequence[Cells]
@@ -174,10 +189,7 @@ class Encoder:
         Returns:
             (Q, D), float32, each of unit norm, or zero where nothing of a choice's classes is seen.
         """
-        vectors = self.parts(activations, classes=choices.union)
-        if self.whitening is not None:
-            vectors = apply_whitening(vectors, self.whitening)
-        return l2_normalise(choices.members @ vectors[0])
+        return choices.add_up(self.whiten(self.parts(activations, classes=choices.union)[0]))
 
     @property
     def key(self) -> tuple[Encoding, str | None, tuple[int, ...]]:
@@ -188,6 +200,10 @@ class Encoder:
     def unchosen(self) -> "Encoder":
         """The same for classes that are said with each picture: which and how many decides nothing here."""
         return replace(self, encoding=self.encoding.with_classes(1), predefined=None)
+
+    def unwhitened(self) -> "Encoder":
+        """The same without the whitening."""
+        return replace(self, whitening=None)
 
     def class_weighted(self) -> "Encoder":
         """The encoder of class vectors beside this one: itself for ``cam``.
@@ -206,6 +222,11 @@ class Encoder:
     def inside(self, activations: Activations, cells: Cells) -> Activations:
         """The part of the activations inside a query region, with class scores of its own."""
         return activations.inside(cells, self.classifier_weights, self.classifier_bias)
+
+
+def add_up(parts: Float32[F32, "B P D"]) -> Float32[F32, "B D"]:
+    """The normalised sum of whitened parts; one part is a descriptor as it is."""
+    return parts[:, 0] if parts.shape[1] == 1 else aggregate(parts)
 
 
 def activation_maps(

@@ -9,19 +9,37 @@ from jaxtyping import Float32
 
 from camseek.backbones import Backbone, load_model
 from camseek.config import Limits, Settings
+from camseek.encoding.activations import Activations
 from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening
 from camseek.extraction.agreement import require_model
 from camseek.extraction.extractor import Extraction, Extractor
 from camseek.images import fingerprint
 from camseek.numerics import F32, is_usable
-from camseek.store import Collection, PictureRecord, Profile
+from camseek.store import Collection, PictureRecord, Profile, as_stored
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 else:
     # Run-time type checkers take BytesIO for none.
     BinaryIO = object
+
+
+def held(encoder: Encoder, vectors: Float32[F32, "*shape K"]) -> Float32[F32, "*shape K"]:
+    """Unwhitened vectors of pictures as a collection's whitening takes them.
+
+    The one vector of an encoding that has no more is rounded as it lies in a collection without a whitening.
+    So what a whitening is fitted on and applied to is the same, whether it comes from the collection or from
+    the picture's file.
+    """
+    return as_stored(vectors) if encoder.encoding.one_vector else vectors
+
+
+def describe_to_store(encoder: Encoder, activations: Activations) -> Float32[F32, " D"]:
+    """The descriptor that a collection holds of a whole picture: of unit norm, or zero where featureless."""
+    if encoder.whitening is None:
+        return encoder.describe(activations)[0]
+    return encoder.combine(held(encoder, encoder.parts(activations)))[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +78,7 @@ class Describer:
 
     def describe(self, seen: Extraction) -> Float32[F32, " D"]:
         """The descriptor of a whole picture: of unit norm, or zero where it is featureless."""
-        return self.encoder.describe(seen.activations)[0]
+        return describe_to_store(self.encoder, seen.activations)
 
     def record(
         self, file: BinaryIO, name: bytes | None = None, *, known: Set[bytes] = ()

@@ -32,7 +32,7 @@ class RegionRules:
 
     Attributes:
         reading: ``crop`` encodes the region's pixels alone, ``cells`` crops the maps of the whole picture
-            (the paper's section 3.2), ``whole`` takes no notice of it.
+            (the paper's reading), ``whole`` takes no notice of it.
         scores: Class scores of the ``cells``, pooled, or of a pass over the ``crop`` at its own size.
         box: The region goes with the picture as it was ``resized``, or its ``original`` pixels are divided by
             the stride, though the maps are of a resized picture.

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from camseek.encoding.whitening import Whitening, apply_whitening
-from camseek.extraction.describer import Describer
+from camseek.extraction.describer import Describer, describe_to_store
 from camseek.extraction.extractor import FileMaps
 from camseek.indexing.sampling import Sampler, Samples, gather
 from camseek.job import Job
@@ -100,12 +100,38 @@ class Recoder:
 
     def samples_of_files(self, paths: Sequence[bytes], top: int, most: int) -> Samples:
         """The samples of files, N_pca = ``top``; ``most`` of them at most."""
-        return gather(self._sampler(top).of_file, paths, channels=self.channels, most=most, job=self._job)
+        work, count = self._sampler(top).of_file, len(paths)
+        return gather(work, paths, channels=self.channels, count=count, most=most, job=self._job)
 
-    def samples_of_stored(self, records: Sequence[int], top: int, most: int) -> Samples:
+    def own_records(self) -> list[int]:
+        """The records of the collection's own pictures that may give samples, by their contents.
+
+        That order is the same however the pictures came, and has nothing to do with what they show. Of those
+        without a descriptor some may have one once the whitening is another.
+        """
+        collection = self.collection
+        records = collection.vectors.records() if self._featureless_stay else collection.catalogue.records()
+        contents = [(item.content, item.record) for item in self.stored(records.tolist())]
+        return [record for _, record in sorted(contents)]
+
+    def own_samples(self, top: int, most: int) -> Samples:
         """The samples of the collection's own pictures; arguments as for ``samples_of_files``."""
+        records = self.own_records()
+        if self.from_stored:
+            self.start()
+            some = np.array(records[:most], np.int64)
+            vectors = l2_normalise(self.collection.vectors.of(some))
+            return Samples(vectors, len(vectors), 0, ())
+        self.start(len(records) + self.pictures)
         work = partial(self._sampler(top).of_stored, self._maps)
-        return gather(work, self.stored(records), channels=self.channels, most=most, job=self._job)
+        pictures = self.stored(records)
+        drawn = gather(work, pictures, channels=self.channels, most=most, count=len(records), job=self._job)
+        if self._featureless_stay:
+            return drawn
+        seen = set(self.collection.vectors.records().tolist())
+        unseen = self.stored([record for record in records if record not in seen])
+        names = {name for item in unseen for name in item.paths}
+        return replace(drawn, skipped=tuple(item for item in drawn.skipped if item.path not in names))
 
     def _sampler(self, top: int) -> Sampler:
         return Sampler(self._describer.extractor, self._describer.encoder, top)
@@ -141,8 +167,9 @@ class Recoder:
             self._job.check()
             some = records[start : start + _CHUNK]
             vectors = l2_normalise(self.collection.vectors.of(np.array(some, np.int64)))
-            for record, vector in zip(some, apply_whitening(vectors, whitening), strict=True):
-                self._put(record, vector, done)
+            for record, vector in zip(some, vectors, strict=True):
+                # One at a time, as pictures that are read: products of many round in another way.
+                self._put(record, apply_whitening(vector[None], whitening)[0], done)
             self._writer.commit()
 
     def _encode_files(
@@ -152,7 +179,7 @@ class Recoder:
 
         def encode(item: StoredPicture) -> tuple[StoredPicture, F32 | Skipped]:
             seen = maps.see(item)
-            return item, seen if isinstance(seen, Skipped) else encoder.describe(seen.activations)[0]
+            return item, seen if isinstance(seen, Skipped) else describe_to_store(encoder, seen.activations)
 
         committed, waiting = time.monotonic(), 0
         with closing(self._job.map(encode, self.stored(records))) as encoded:

@@ -15,10 +15,9 @@ from camseek.errors import SettingsError, SourceError
 from camseek.extraction.describer import Describer
 from camseek.indexing.finding import find_pictures
 from camseek.indexing.recoding import Recoded, Recoder
-from camseek.indexing.sampling import DEFAULT_SAMPLE_CLASSES, Samples
+from camseek.indexing.sampling import DEFAULT_SAMPLE_CLASSES, Samples, require_sample_classes
 from camseek.job import Job
 from camseek.names import absolute, path_json, path_text
-from camseek.numerics import l2_normalise
 from camseek.results import Skipped
 from camseek.store import Collection, Refit, Refitter, WhiteningNote
 
@@ -108,8 +107,8 @@ def fit(
         describer: Gives what describes its pictures now, one thread a pass; asked when a picture is read.
         on: A folder of held-out pictures to fit on, as the paper does; None for the collection's own.
         dimensions: D, length of the new descriptors; None for 512, or as many as the samples give.
-        sample_classes: N_pca, for ``cam`` alone: most probable classes of each picture whose class vectors
-            are samples; None for 1.
+        sample_classes: N_pca, for ``cam`` alone: the first classes of each picture whose class vectors are
+            samples, those of the collection's class list where it has one (paper section 4.3); None for 1.
         max_samples: Samples at most, 2 or more; of more pictures some are drawn, the same ones every time.
         allow_removal: Let pictures whose files have gone or changed leave the collection.
         job: Threads, and who is told how far the run is.
@@ -123,17 +122,14 @@ def fit(
     """
     if max_samples < 2 or (dimensions is not None and dimensions < 1):
         raise ValueError(f"max_samples {max_samples} or dimensions {dimensions} is too small")
-    has_classes = collection.profile.settings.encoding.name == "cam"
-    if sample_classes is not None and (sample_classes < 1 or not has_classes):
-        raise SettingsError(
-            f"{sample_classes} sample classes cannot be with the encoding "
-            f"{collection.profile.settings.encoding}",
-            remedy="use 1 or more with cam; leave them out with other encodings",
-        )
+    settings = collection.profile.settings
+    require_sample_classes(settings, sample_classes)
+    has_classes = settings.encoding.name == "cam"
     plan = _SamplePlan(
         folder=None if on is None else absolute(on),
         dimensions=dimensions,
         sample_classes=(sample_classes or DEFAULT_SAMPLE_CLASSES) if has_classes else None,
+        predefined=bool(settings.predefined),
         max_samples=max_samples,
     )
     return _run(collection, describer, plan, allow_removal=allow_removal, job=job)
@@ -163,18 +159,21 @@ class _SamplePlan:
     folder: bytes | None
     dimensions: int | None
     sample_classes: int | None
+    predefined: bool
     max_samples: int
 
     def text(self) -> str:
         """The same for the same plan, in this process and in others."""
-        return json.dumps(
-            {
-                "folder": None if self.folder is None else path_json(self.folder),
-                "dimensions": self.dimensions,
-                "sample_classes": self.sample_classes,
-                "max_samples": self.max_samples,
-            }
-        )
+        told: dict[str, Any] = {
+            "folder": None if self.folder is None else path_json(self.folder),
+            "dimensions": self.dimensions,
+            "sample_classes": self.sample_classes,
+            "max_samples": self.max_samples,
+        }
+        if self.predefined:
+            # Left out otherwise: earlier versions did not say it, and took each picture's own classes.
+            told["predefined"] = True
+        return json.dumps(told)
 
 
 def _run(
@@ -239,7 +238,7 @@ def _draw(recoder: Recoder, plan: _SamplePlan) -> Samples:
             f"not {plan.dimensions}",
             remedy="ask for fewer dimensions",
         )
-    collection, top = recoder.collection, plan.sample_classes or DEFAULT_SAMPLE_CLASSES
+    top = plan.sample_classes or DEFAULT_SAMPLE_CLASSES
     if plan.folder is not None:
         walk = find_pictures(plan.folder)
         files = _some([file.path for file in walk.files], plan.max_samples)
@@ -247,13 +246,7 @@ def _draw(recoder: Recoder, plan: _SamplePlan) -> Samples:
         drawn = recoder.samples_of_files(files, top, plan.max_samples)
         unread = [Skipped(*item) for item in (*walk.unknown, *walk.skipped)]
         return replace(drawn, skipped=(*unread, *drawn.skipped))
-    records = _some(collection.vectors.records().tolist(), plan.max_samples)
-    if recoder.from_stored:
-        recoder.start(recoder.pictures)
-        vectors = l2_normalise(collection.vectors.of(np.array(records, np.int64)))
-        return Samples(vectors, len(vectors), 0, ())
-    recoder.start(len(records) + recoder.pictures)
-    return recoder.samples_of_stored(records, top, plan.max_samples)
+    return recoder.own_samples(top, plan.max_samples)
 
 
 def _some(items: list[Item], most: int) -> list[Item]:
@@ -287,6 +280,7 @@ def _fitted(plan: _SamplePlan, drawn: Samples, channels: int) -> Refit:
         pictures=drawn.pictures,
         samples=count,
         sample_classes=plan.sample_classes,
+        predefined=plan.predefined,
         channels=channels,
         dimensions=dimensions,
         fitted=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float32
 
+from camseek.config import Settings
 from camseek.encoding.activations import Activations
-from camseek.encoding.aggregation import most_probable
 from camseek.encoding.encoder import Encoder
-from camseek.errors import FeaturelessError
+from camseek.errors import FeaturelessError, SettingsError
+from camseek.extraction.describer import held
 from camseek.extraction.extractor import Extraction, Extractor, FileMaps
 from camseek.job import Job
 from camseek.numerics import F32
@@ -22,7 +22,7 @@ from camseek.store import StoredPicture
 Item = TypeVar("Item")
 
 DEFAULT_SAMPLE_CLASSES = 1
-"""N_pca: most probable classes of each picture whose class vectors are samples (paper section 4.3)."""
+"""N_pca: first classes of each picture whose class vectors are samples (paper section 4.3)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,14 +50,43 @@ def samples(
     Args:
         encoder: Its whitening, if it has one, is not applied.
         activations: Of one picture, B = 1.
-        top: N_pca, 1 or more: for ``cam`` the class vectors of so many most probable classes. Other encodings
-            take no notice: ``rmac`` gives its region vectors, the others their one pooled vector.
+        top: N_pca, 1 or more: for ``cam`` the class vectors of so many first classes, of those that the
+            picture is described with: the predefined ones, or its own most probable ones (paper section
+            4.3). Other encodings take no notice: ``rmac`` gives its region vectors, the others their one
+            pooled vector.
 
     Returns:
         (S, K), float32: rows of unit norm, or zero.
     """
-    classes = most_probable(activations.scores, top) if encoder.encoding.name == "cam" else None
+    classes = encoder.classes(activations, top) if encoder.encoding.name == "cam" else None
     return encoder.parts(activations, classes=classes)[0]
+
+
+def require_sample_classes(settings: Settings, top: int | None) -> None:
+    """Makes sure that there are so many classes to take samples of.
+
+    Raises:
+        SettingsError: The encoding has no classes, or the list of predefined ones is shorter.
+    """
+    if top is None:
+        return
+    if top < 1 or settings.encoding.name != "cam":
+        raise SettingsError(
+            f"{top} sample classes cannot be with the encoding {settings.encoding}",
+            remedy="use 1 or more with cam; leave them out with other encodings",
+        )
+    if settings.predefined and top > len(settings.predefined):
+        raise SettingsError(
+            f"{top} sample classes are more than the class list has: {len(settings.predefined)}",
+            remedy="ask for fewer sample classes, or make a longer list",
+        )
+
+
+def told_classes(has_classes: bool, top: int, predefined: Sequence[int]) -> str:
+    """Which classes' vectors are samples, for people; a text that goes on behind others."""
+    if not has_classes:
+        return ""
+    return f", N_pca {top}" + (" of the class list" if predefined else "")
 
 
 def collect_samples(
@@ -82,7 +111,7 @@ def collect_samples(
     """
     job.progress.start(len(paths))
     work = Sampler(extractor, encoder, top).of_file
-    gathered = gather(work, paths, channels=extractor.model.channels, job=job)
+    gathered = gather(work, paths, channels=extractor.model.channels, count=len(paths), job=job)
     return gathered.vectors, list(gathered.skipped)
 
 
@@ -100,9 +129,11 @@ class Sampler:
         return seen if isinstance(seen, Skipped) else (path, self._of(seen))
 
     def of_stored(self, maps: FileMaps, item: StoredPicture) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
-        """The same of a picture of a collection."""
+        """The same of a picture of a collection: of what its descriptor is made of there."""
         seen = maps.see(item)
-        return seen if isinstance(seen, Skipped) else (b"".join(item.paths[:1]), self._of(seen))
+        if isinstance(seen, Skipped):
+            return seen
+        return b"".join(item.paths[:1]), held(self.encoder, self._of(seen))
 
     def _of(self, seen: Extraction) -> Float32[F32, "S K"]:
         return samples(self.encoder, seen.activations, top=self.top)
@@ -113,6 +144,7 @@ def gather(
     items: Iterable[Item],
     *,
     channels: int,
+    count: int,
     most: int | None = None,
     job: Job,
 ) -> Samples:
@@ -122,16 +154,15 @@ def gather(
         work: Gives a picture's name and vectors, or why it has none; called in threads.
         items: The pictures.
         channels: K.
+        count: How many pictures there are.
         most: So many samples at most; later pictures are then not read. None for all.
         job: Threads; its progress is told of each picture that is done with, also of those that need not be
             read.
     """
     rows: list[F32] = []
     skipped: list[Skipped] = []
-    pictures = zero = count = 0
-    waiting = list(items)
-    done = 0
-    with closing(job.map(work, waiting)) as found:
+    pictures = zero = taken = done = 0
+    with closing(job.map(work, items)) as found:
         for item in found:
             done += 1
             job.progress.step()
@@ -144,12 +175,12 @@ def gather(
             if not len(seen):
                 skipped.append(Skipped(name, "the network sees nothing in it", FeaturelessError.code))
                 continue
-            rows.append(seen[: None if most is None else most - count])
-            count += len(rows[-1])
+            rows.append(seen[: None if most is None else most - taken])
+            taken += len(rows[-1])
             pictures += 1
-            if count == most:
+            if taken == most:
                 break
-    for _ in islice(waiting, done, None):
+    for _ in range(done, count):
         job.progress.step()
     vectors = np.concatenate(rows) if rows else np.empty((0, channels), np.float32)
     return Samples(vectors, pictures, zero, tuple(skipped))

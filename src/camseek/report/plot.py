@@ -20,7 +20,8 @@ _PLOT_HEIGHT = 300
 _CHARACTER = 7.4
 _MOST_LABEL = 32
 _MOST_MARKED = 40  # points on a line above which each has no mark of its own
-_DASHES = ("", "7 3", "2 3", "9 3 2 3")
+_DOTS = "2 3"
+_DASHES = ("", "7 3", "5 2 1 2", "9 3 2 3")
 
 # Okabe and Ito's colours, which differ for colour-blind eyes too, as far as they show on black and on white.
 _COLOURS = ("#0b7cc1", "#d55e00", "#009e73", "#b8609a", "#c28a00", "#6c7680")
@@ -48,6 +49,23 @@ class Bar:
     interval: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line.
+
+    Attributes:
+        name: What it stands for.
+        points: (x, y), in the order in which they are joined.
+        colour: Which of the colours, from 0; equal ones belong together.
+        dotted: Drawn with dots.
+    """
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    colour: int = 0
+    dotted: bool = False
+
+
 def bar_chart(bars: Sequence[Bar], *, title: str, x_label: str) -> str:
     """Draws horizontal bars, first above, with their values and intervals.
 
@@ -65,30 +83,38 @@ def bar_chart(bars: Sequence[Bar], *, title: str, x_label: str) -> str:
     return _document([_bars(bars, title, x_label)])
 
 
-def line_chart(
-    series: Mapping[str, Sequence[tuple[float, float]]],
+def panel_chart(
+    panels: Mapping[str, Sequence[Curve]],
     *,
     title: str,
     x_label: str,
     y_label: str,
     x_ticks: Sequence[float] | None = None,
 ) -> str:
-    """Draws lines through points, each with a mark where there is room.
+    """Draws charts of lines below each other, on axes of one scale; points have marks where there is room.
 
     Args:
-        series: For each line's name its points (x, y), in the order in which they are joined.
+        panels: For each panel's name its lines.
         title: A heading.
         x_label: What x is.
         y_label: What y is.
-        x_ticks: Where the horizontal axis has numbers; None for round ones.
+        x_ticks: Where the horizontal axes have numbers; None for round ones.
 
     Returns:
         An SVG document.
 
     Raises:
-        ValueError: There is no point, or one is not finite.
+        ValueError: There is no panel, or one has no point, or a point is not finite.
     """
-    return _document([_lines(series, title, x_label, y_label, x_ticks)])
+    if not panels:
+        raise ValueError("a chart needs at least one panel")
+    heights = [y for curves in panels.values() for curve in curves for _, y in curve.points]
+    span = (min(heights), max(heights)) if heights else None
+    drawings = [
+        _lines(curves, name if place else f"{title}: {name}", x_label, y_label, x_ticks, span)
+        for place, (name, curves) in enumerate(panels.items())
+    ]
+    return _document(drawings)
 
 
 def evaluation_chart(bars: Sequence[Bar], curves: Mapping[str, Sequence[float]], *, title: str) -> str:
@@ -112,7 +138,7 @@ def evaluation_chart(bars: Sequence[Bar], curves: Mapping[str, Sequence[float]],
     return _document(
         [
             _bars(bars, title, "mean average precision, 95 % interval"),
-            _lines(points, "Each query, best first", "queries", "average precision", None),
+            _lines(_curves(points), "Each query, best first", "queries", "average precision", None),
         ]
     )
 
@@ -196,21 +222,28 @@ def _bar(bar: Bar, middle: float, scale: "_Scale", colour: str) -> list[Markup]:
     return [*parts, _text(f"{bar.value:.3f}", end + 8, middle + 4, "start")]
 
 
+def _curves(series: Mapping[str, Sequence[tuple[float, float]]]) -> list[Curve]:
+    """Lines with a colour each."""
+    return [Curve(name, points, place) for place, (name, points) in enumerate(series.items())]
+
+
 def _lines(
-    series: Mapping[str, Sequence[tuple[float, float]]],
+    curves: Sequence[Curve],
     title: str,
     x_label: str,
     y_label: str,
     x_ticks: Sequence[float] | None,
+    span: tuple[float, float] | None = None,
 ) -> _Drawing:
-    points = [point for line in series.values() for point in line]
+    points = [point for curve in curves for point in curve.points]
     if not points:
         raise ValueError("a chart needs at least one point")
     _require_finite([number for point in points for number in point])
     across = [x for x, _ in points]
     ticks = list(x_ticks) if x_ticks else _round_ticks(min(across), max(across))
-    heights = _round_ticks(min(y for _, y in points), max(y for _, y in points))
-    legend, lines = _legend(list(series))
+    low, high = span or (min(y for _, y in points), max(y for _, y in points))
+    heights = _round_ticks(low, high)
+    legend, lines = _legend(curves)
     top = _MARGIN + _LINE + lines * _LINE + 12
     bottom = top + _PLOT_HEIGHT
     left, right = float(_MARGIN + _AXIS_LEFT), float(_WIDTH - _MARGIN)
@@ -232,24 +265,24 @@ def _lines(
         _text(x_label, (left + right) / 2, bottom + 2 * _LINE + 4, "middle", "faint"),
         _upright(y_label, _MARGIN - 4, (top + bottom) / 2),
     ]
-    for place, (name, line) in enumerate(series.items()):
-        parts += _line(name, [(x(across), y(up)) for across, up in line], place)
+    for curve in curves:
+        parts += _line(curve, [(x(across), y(up)) for across, up in curve.points])
     return _Drawing(parts, bottom + 2 * _LINE + _MARGIN)
 
 
-def _line(name: str, points: Sequence[tuple[float, float]], place: int) -> list[Markup]:
-    colour = _COLOURS[place % len(_COLOURS)]
+def _line(curve: Curve, points: Sequence[tuple[float, float]]) -> list[Markup]:
+    colour = _COLOURS[curve.colour % len(_COLOURS)]
     path = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
     parts = [
         element(
             "polyline",
-            element("title", name),
+            element("title", curve.name),
             points=path,
             fill="none",
             stroke=colour,
             stroke_width="2",
             stroke_linejoin="round",
-            stroke_dasharray=_dashes(place),
+            stroke_dasharray=_dashes(curve),
         )
     ]
     if len(points) <= _MOST_MARKED:
@@ -257,12 +290,12 @@ def _line(name: str, points: Sequence[tuple[float, float]], place: int) -> list[
     return parts
 
 
-def _legend(names: Sequence[str]) -> tuple[list[Markup], int]:
+def _legend(curves: Sequence[Curve]) -> tuple[list[Markup], int]:
     """Names with their lines, below the title, and how many rows they take."""
     parts: list[Markup] = []
     row, left = 0, float(_MARGIN)
-    for place, name in enumerate(names):
-        shown = _cut(name)
+    for curve in curves:
+        shown = _cut(curve.name)
         width = 34 + len(shown) * _CHARACTER + 18
         if left > _MARGIN and left + width > _WIDTH - _MARGIN:
             row, left = row + 1, float(_MARGIN)
@@ -274,9 +307,9 @@ def _legend(names: Sequence[str]) -> tuple[list[Markup], int]:
                 y1=_number(middle),
                 x2=_number(left + 26),
                 y2=_number(middle),
-                stroke=_COLOURS[place % len(_COLOURS)],
+                stroke=_COLOURS[curve.colour % len(_COLOURS)],
                 stroke_width="3",
-                stroke_dasharray=_dashes(place),
+                stroke_dasharray=_dashes(curve),
             ),
             _text(shown, left + 34, middle + 4, "start"),
         ]
@@ -284,9 +317,9 @@ def _legend(names: Sequence[str]) -> tuple[list[Markup], int]:
     return parts, row + 1
 
 
-def _dashes(place: int) -> str | None:
-    """A second round of the same colours is told from the first by its dashes."""
-    return _DASHES[place // len(_COLOURS) % len(_DASHES)] or None
+def _dashes(curve: Curve) -> str | None:
+    """Dots; else a second round of the same colours is told from the first by its dashes."""
+    return _DOTS if curve.dotted else _DASHES[curve.colour // len(_COLOURS) % len(_DASHES)] or None
 
 
 @dataclass(frozen=True, slots=True)

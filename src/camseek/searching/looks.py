@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from camseek.backbones import Backbone
 from camseek.encoding.encoder import Choices, Encoder
 from camseek.extraction.attention import Attention, no_box
 from camseek.extraction.attention import look as look_for
 from camseek.extraction.extractor import Extraction
-from camseek.numerics import F32, is_usable
+from camseek.numerics import BOOL, F32, F64, I64
 from camseek.results import Box, View
 
 UNSEEN = -1.0
@@ -140,7 +140,7 @@ class ViewLook:
 class LookSet:
     """Several questions about each of some pictures; threads may share one.
 
-    Descriptions that share an encoder pool each class once.
+    Descriptions by class vectors of one kind pool each class once, whatever whitens and sums them then.
     """
 
     def __init__(self, looks: Iterable[Look]) -> None:
@@ -150,7 +150,7 @@ class LookSet:
         same: dict[Hashable, list[tuple[Hashable, DescribeLook]]] = {}
         for key, look in self.looks.items():
             if isinstance(look, DescribeLook):
-                same.setdefault(look.encoder.key, []).append((key, look))
+                same.setdefault(look.encoder.unwhitened().key, []).append((key, look))
         self._together = [_Together.of(items) for items in same.values()]
 
     def see(self, seen: Extraction) -> dict[Hashable, Any]:
@@ -163,31 +163,69 @@ class LookSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Together:
-    """Descriptions with one encoder: its choices of classes, and which of them each look wants."""
+    """Descriptions with class vectors of one kind: their classes, and what is made of these."""
 
     encoder: Encoder
     choices: Choices
-    items: Sequence[tuple[Hashable, DescribeLook, int]]
+    sums: Sequence["_Sums"]
 
     @classmethod
     def of(cls, items: Sequence[tuple[Hashable, DescribeLook]]) -> "_Together":
         places: dict[tuple[int, ...], int] = {}
-        for _, look in items:
+        groups: dict[Hashable, list[tuple[Hashable, DescribeLook]]] = {}
+        for key, look in items:
             places.setdefault(look.classes, len(places))
-        chosen = [(key, look, places[look.classes]) for key, look in items]
-        return cls(items[0][1].encoder, Choices.of(list(places)), chosen)
+            groups.setdefault(look.encoder.key, []).append((key, look))
+        choices = Choices.of(list(places))
+        sums = [_Sums.of(group, [places[look.classes] for _, look in group]) for group in groups.values()]
+        return cls(items[0][1].encoder, choices, sums)
 
     def see(self, seen: Extraction) -> dict[Hashable, Described]:
-        vectors = self.encoder.describe_each(seen.activations, self.choices)
-        return {key: look.compare(vectors[place]) for key, look, place in self.items}
+        vectors = self.encoder.parts(seen.activations, classes=self.choices.union)[0]
+        found: dict[Hashable, Described] = {}
+        for item in self.sums:
+            found |= item.compare(self.choices.add_up(item.encoder.whiten(vectors)))
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sums:
+    """Descriptions with one whitening: for each its key, the query, and the place of its choice."""
+
+    encoder: Encoder
+    keys: Sequence[Hashable]
+    keep: Sequence[bool]
+    places: Int64[I64, " I"]
+    queries: Float64[F64, "I D"]
+
+    @classmethod
+    def of(cls, items: Sequence[tuple[Hashable, DescribeLook]], places: Sequence[int]) -> "_Sums":
+        looks = [look for _, look in items]
+        queries = np.stack([look.query for look in looks]).astype(np.float64)
+        keep = [look.keep for look in looks]
+        return cls(looks[0].encoder, [key for key, _ in items], keep, np.array(places, np.int64), queries)
+
+    def compare(self, descriptors: Float32[F32, "Q D"]) -> dict[Hashable, Described]:
+        own = descriptors[self.places]
+        scores: list[float] = cosines(self.queries, own).tolist()
+        return {
+            key: Described(score, vector if keep else None)
+            for key, score, vector, keep in zip(self.keys, scores, own, self.keep, strict=True)
+        }
 
 
 def cosine(query: Float32[F32, " D"], descriptor: Float32[F32, " D"]) -> float:
     """Cosine of unit vectors, summed in double precision; ``UNSEEN`` where one of them says nothing."""
-    if not is_usable(descriptor):
-        return UNSEEN
-    wide = query.astype(np.float64)
-    return float((descriptor * wide).sum().clip(-1, 1))
+    return float(cosines(query[None].astype(np.float64), descriptor[None])[0])
+
+
+def cosines(queries: Float64[F64, "N D"], descriptors: Float32[F32, "N D"]) -> Float64[F64, " N"]:
+    """The same of each query, given in double precision, with the descriptor beside it."""
+    finite, seen_at_all = np.isfinite(descriptors).all(axis=1), np.any(descriptors, axis=1)
+    usable: Bool[BOOL, " N"] = np.logical_and(finite, seen_at_all)
+    seen: F32 = np.where(usable[:, None], descriptors, np.float32(0))
+    scores: F64 = np.einsum("nd,nd->n", queries, seen)
+    return np.where(usable, scores.clip(-1, 1), UNSEEN)
 
 
 def digest(vector: Float32[F32, " D"]) -> bytes:

@@ -131,6 +131,12 @@ class Plan:
         return anew.attend if anew else ()
 
     @property
+    def predefined(self) -> tuple[int, ...]:
+        """The class ids of the list that pictures are described with."""
+        anew = self.stage(DescribeAnew)
+        return anew.predefined if anew else ()
+
+    @property
     def aggregation(self) -> str:
         """``offline``, ``online`` or ``predefined``."""
         anew = self.stage(DescribeAnew)

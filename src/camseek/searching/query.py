@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
 from camseek.arguments import whole_numbers
 from camseek.config import RegionReading
 from camseek.encoding.activations import probabilities
 from camseek.encoding.aggregation import mean_probabilities, most_probable
-from camseek.encoding.encoder import Encoder
+from camseek.encoding.encoder import Encoder, add_up
 from camseek.errors import FeaturelessError
 from camseek.extraction.attention import Attention, attention, view
 from camseek.extraction.extractor import Extraction, Extractor, RegionRules
 from camseek.extraction.sources import Source
 from camseek.names import path_text
-from camseek.numerics import F32, I64, is_usable, l2_normalise
+from camseek.numerics import F32, is_usable, l2_normalise
 from camseek.results import Box, View
 
 
@@ -62,6 +62,7 @@ class Sought:
         self.parts = tuple(parts)
         self.scores = scores[:1]
         self._known: dict[Hashable, F32] = {}
+        self._vectors: dict[Hashable, tuple[tuple[int, ...], F32]] = {}
 
     @property
     def name(self) -> str:
@@ -89,8 +90,7 @@ class Sought:
         return self._known[key]
 
     def _describe(self, encoder: Encoder, classes: Sequence[int] | None) -> Float32[F32, " D"]:
-        wanted = None if classes is None else np.array(classes, np.int64)[None]
-        found = np.concatenate([_described(encoder, part, wanted) for part in self.parts])
+        found = np.concatenate([self._part(encoder, place, classes) for place in range(len(self.parts))])
         descriptor = found[0] if len(found) == 1 else l2_normalise(found.sum(axis=0))
         if not is_usable(descriptor):
             raise FeaturelessError(
@@ -98,17 +98,35 @@ class Sought:
             )
         return descriptor
 
+    def _part(self, encoder: Encoder, place: int, classes: Sequence[int] | None) -> Float32[F32, "1 D"]:
+        part = self.parts[place]
+        if encoder.encoding.name != "cam":
+            return encoder.describe(part.activations, part.cells)
+        # The region's classes, wherever its scores come from.
+        chosen = tuple(encoder.classes(part.inside)[0].tolist()) if classes is None else tuple(classes)
+        return add_up(self._class_vectors(encoder, place, chosen))
+
+    def _class_vectors(self, encoder: Encoder, place: int, chosen: tuple[int, ...]) -> Float32[F32, "1 C D"]:
+        """Whitened class vectors of a part, those of a longer choice that begins with the same classes."""
+        kind = encoder.unchosen()
+        key = kind.key, place, chosen[:1], encoder.predefined is None
+        known, vectors = self._vectors.get(key, ((), None))
+        if vectors is None or known[: len(chosen)] != chosen:
+            if kind.whitening is None:
+                part = self.parts[place]
+                wanted = np.array(chosen, np.int64)[None]
+                vectors = kind.parts(part.activations, part.cells, classes=wanted)
+            else:
+                vectors = kind.whiten(self._class_vectors(encoder.unwhitened(), place, chosen))
+            if len(chosen) > len(known):
+                self._vectors[key] = chosen, vectors
+        return vectors[:, : len(chosen)]
+
     def attention(self, attend: Sequence[int]) -> Attention:
         """What to look for in the hits: the classes the user named, or those the network sees."""
         if attend:
             return Attention(np.array(attend, np.int64), np.ones(len(attend), np.float32))
         return attention(self.scores)
-
-
-def _described(encoder: Encoder, part: Extraction, classes: Int64[I64, "1 C"] | None) -> Float32[F32, "1 D"]:
-    if classes is None and encoder.encoding.name == "cam":
-        classes = encoder.classes(part.inside)  # the region's, wherever its scores come from
-    return encoder.describe(part.activations, part.cells, classes=classes)
 
 
 def read_query(extractor: Extractor, parts: Sequence[QueryPart], reading: RegionReading) -> Sought:

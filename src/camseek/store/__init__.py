@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from camseek.errors import NoCollectionError
+from camseek.store.database import as_stored
 from camseek.store.folder import FolderCollection
 from camseek.store.interface import Catalogue, Collection, Ledger, Refitter, Traces, Vectors, Writer
 from camseek.store.memory import MemoryVectors
@@ -45,6 +46,7 @@ __all__ = [
     "Vectors",
     "WhiteningNote",
     "Writer",
+    "as_stored",
     "collection_files",
     "create_collection",
     "is_collection_file",

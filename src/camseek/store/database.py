@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from jaxtyping import Float32
 
 from camseek.errors import CollectionBusyError, CollectionError, CorruptCollectionError, StorageError
+from camseek.numerics import F32, l2_normalise
 from camseek.store.migrations import OLDEST
 from camseek.store.own import DATABASE, collection_files, is_own_name, require_plain
 from camseek.store.records import ADDED_BY_HAND
@@ -21,6 +23,12 @@ from camseek.store.schema import foreign_parts, known_table, schema_statements
 FORMAT_VERSION = 4
 STORED = np.dtype("<f2")
 """How descriptors are stored: half the bytes; a score moves by 2^-11 (5e-4) at most."""
+
+
+def as_stored(vectors: Float32[F32, "*shape D"]) -> Float32[F32, "*shape D"]:
+    """Vectors of unit length as they come back from a collection: rounded, and normalised again."""
+    return l2_normalise(vectors.astype(STORED).astype(np.float32))
+
 
 # Primary codes of SQLite's errors: the disk or the machine is to blame, or another program is.
 DISK_ERRORS = {

@@ -27,6 +27,8 @@ class WhiteningNote:
         samples: Vectors it was fitted on.
         sample_classes: N_pca, the classes of each picture that gave class vectors; None for an encoding that
             has none.
+        predefined: Whether these were the first of the collection's class list (paper section 4.3). Earlier
+            versions took each picture's own, also where there was a list.
         channels: Length of a vector before it.
         dimensions: Length of a vector after it.
         fitted: When, UTC.
@@ -41,11 +43,15 @@ class WhiteningNote:
     dimensions: int
     fitted: str
     checksum: str
+    predefined: bool = False
 
     def __str__(self) -> str:
         """One line for people."""
         of = "the collection's own" if self.folder is None else path_text(self.folder)
-        classes = "" if self.sample_classes is None else f", {self.sample_classes} classes each"
+        classes = ""
+        if self.sample_classes is not None:
+            listed = " of the class list" if self.predefined else ""
+            classes = f", {self.sample_classes} class{'es' * (self.sample_classes > 1)}{listed} each"
         return (
             f"{self.channels} to {self.dimensions} dimensions, fitted {self.fitted} on {self.samples} "
             f"samples of {self.pictures} pictures ({of}{classes}), checksum {self.checksum[:12]}"

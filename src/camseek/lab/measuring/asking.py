@@ -41,7 +41,10 @@ def ask(extractor: Extractor, tasks: Sequence[Task], parts: Sequence[QueryPart])
         rules = task.protocol.rules
         if rules not in read:
             read[rules] = Sought([extractor.extract(part.picture, part.region, rules) for part in parts])
-    ready = tuple(_ready(task, read) for task in tasks)
+    # Most classes first: fewer of the same begin with them, and are not pooled again.
+    order = sorted(range(len(tasks)), key=lambda number: -tasks[number].encoder.encoding.classes)
+    bound = {number: _ready(tasks[number], read) for number in order}
+    ready = tuple(bound[number] for number in range(len(tasks)))
     first = read[tasks[0].protocol.rules]
     return Asked(tuple(part.content for part in first.parts), ready, attention(first.scores))
 

@@ -12,9 +12,7 @@ from jaxtyping import Float32
 from camseek.backbones import Backbone
 from camseek.datasets import GroundTruth, TruthQuery
 from camseek.encoding.activations import Activations
-from camseek.encoding.aggregation import aggregate
-from camseek.encoding.encoder import Encoder
-from camseek.encoding.whitening import apply_whitening
+from camseek.encoding.encoder import Encoder, add_up
 from camseek.errors import GroundTruthError, PictureError
 from camseek.evaluation import Overlap, overlap
 from camseek.extraction.attention import Attention, look
@@ -200,11 +198,10 @@ class _Offline:
         """Describes a picture for all of them."""
         parts = self.encoder.parts(activations)
         for by_count in self.tasks.values():
-            whitening = next(iter(by_count.values()))[0].encoder.whitening
-            whitened = parts if whitening is None else apply_whitening(parts, whitening)
+            whitened = next(iter(by_count.values()))[0].encoder.whiten(parts)
             for count, (task, descriptors) in by_count.items():
                 own = whitened[:, :count] if task.encoder.encoding.name == "cam" else whitened
-                descriptors[row] = own[0, 0] if own.shape[1] == 1 else aggregate(own)[0]
+                descriptors[row] = add_up(own)[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -266,9 +263,14 @@ class FirstPass:
         same: dict[Key, list[Task]] = {}
         if self.rows.stored is not None:
             return {}, []
+        lengths: dict[int, dict[Key, Task]] = {}
         for task in self.tasks:
-            if task.pictures not in arrays:
-                arrays[task.pictures] = self.scratch.array((len(self.rows.paths), task.dimensions))
+            lengths.setdefault(task.dimensions, {}).setdefault(task.pictures, task)
+        for length, tasks in lengths.items():
+            # One array for all of a length: a figure has hundreds of protocols.
+            block = self.scratch.array((len(tasks), len(self.rows.paths), length))
+            arrays |= dict(zip(tasks, block, strict=True))
+            for task in tasks.values():
                 same.setdefault(task.vectors, []).append(task)
         work: list[_Offline] = []
         for tasks in same.values():

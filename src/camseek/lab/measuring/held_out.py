@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from camseek.backbones import Backbone
-from camseek.config import Encoding, Settings
+from camseek.config import Settings
 from camseek.datasets import GroundTruth
 from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening, fit_whitening
@@ -12,7 +12,12 @@ from camseek.errors import SettingsError
 from camseek.extraction.extractor import Extractor
 from camseek.indexing.finding import find_pictures
 from camseek.indexing.refitting import DEFAULT_DIMENSIONS
-from camseek.indexing.sampling import DEFAULT_SAMPLE_CLASSES, collect_samples
+from camseek.indexing.sampling import (
+    DEFAULT_SAMPLE_CLASSES,
+    collect_samples,
+    require_sample_classes,
+    told_classes,
+)
 from camseek.job import Job
 from camseek.lab.measuring.database import read_rows
 from camseek.names import path_text
@@ -70,19 +75,21 @@ def fit_held_out(
     Args:
         model: The network, loaded with the settings' layer.
         pictures: From ``held_out``.
-        settings: Encoding, and the size of the pictures.
+        settings: Encoding, the size of the pictures, and predefined classes.
         dimensions: D; None for 512, or as many as there can be.
-        sample_classes: N_pca (``cam`` only).
+        sample_classes: N_pca (``cam`` only), of the predefined classes where there are some.
         job: Threads, limits and progress.
 
     Returns:
         It, and what it was fitted on, for people.
 
     Raises:
-        SettingsError: The pictures give too few vectors.
+        SettingsError: The pictures give too few vectors, or the list has fewer classes.
     """
     job = job or Job()
-    encoder = Encoder(settings.encoding, model.classifier_weights, model.classifier_bias)
+    has_classes = settings.encoding.name == "cam"
+    require_sample_classes(settings, sample_classes if has_classes else None)
+    encoder = Encoder.of(settings, model.classifier_weights, model.classifier_bias, None)
     extractor = Extractor.of(model.with_threads(1), settings.size, job.limits)
     vectors, skipped = collect_samples(extractor, pictures.paths, encoder, top=sample_classes, job=job)
     most = min(model.channels, len(vectors) - 1)
@@ -92,7 +99,7 @@ def fit_held_out(
             f"{len(vectors)} vectors of {model.channels} channels give at most {max(most, 0)} dimensions",
             remedy="fit the whitening on more pictures, or ask for fewer --dimensions",
         )
-    classes = f", N_pca {sample_classes}" if settings.encoding.name == "cam" else ""
+    classes = told_classes(has_classes, sample_classes, settings.predefined)
     count = len(pictures.paths) - len(skipped)
     note = f"{len(vectors)} vectors of {count} pictures of {pictures.name}{classes}, {wanted} dimensions"
     return fit_whitening(vectors, dimensions=wanted), note
@@ -101,24 +108,18 @@ def fit_held_out(
 def fit_each(
     model: Backbone,
     pictures: HeldOut,
-    settings: Settings,
-    encodings: Sequence[Encoding],
+    settings: Sequence[Settings],
     *,
     dimensions: int | None,
     sample_classes: int,
     job: Job,
 ) -> list[tuple[Whitening, str]]:
-    """A whitening for each encoding; those that differ in their number of classes share one."""
-    fitted: dict[Encoding, tuple[Whitening, str]] = {}
-    for encoding in encodings:
-        key = encoding.with_classes(1)
-        if key not in fitted:
-            fitted[key] = fit_held_out(
-                model,
-                pictures,
-                replace(settings, encoding=encoding, predefined=()),
-                dimensions=dimensions,
-                sample_classes=sample_classes,
-                job=job,
+    """A whitening for each of some settings; those that differ in their number of classes share one."""
+    fitted: dict[Settings, tuple[Whitening, str]] = {}
+    alike = [replace(item, encoding=item.encoding.with_classes(1)) for item in settings]
+    for item in alike:
+        if item not in fitted:
+            fitted[item] = fit_held_out(
+                model, pictures, item, dimensions=dimensions, sample_classes=sample_classes, job=job
             )
-    return [fitted[encoding.with_classes(1)] for encoding in encodings]
+    return [fitted[item] for item in alike]

@@ -115,16 +115,16 @@ class Searches:
         """What searches want to know, of which pictures."""
         wanted: dict[int, list[Look]] = {}
         for number in range(len(self.tasks)):
-            for query, item in enumerate(self.asked):
-                if all(step.look is None for step in item.ready[number] or ()):
-                    continue
+            for query in range(len(self.asked)):
+                looks = self._looks(number, query)
+                if not looks:
+                    continue  # what is wanted of every picture was seen in the first pass
                 try:
                     self._search(number, query, own[query], removed=removed[number])
                 except NotSeenError as more:
                     # While the picture is seen, for the other stages of the plan too.
-                    looks = [more.look, *self._looks(number, query)]
                     for row in more.rows:
-                        wanted.setdefault(row, []).extend(looks)
+                        wanted.setdefault(row, []).extend([more.look, *looks])
         return wanted
 
     def _looks(self, number: int, query: int) -> list[Look]:

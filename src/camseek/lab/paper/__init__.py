@@ -4,7 +4,7 @@ from camseek.lab.paper.columns import Column, own_columns, paper_columns
 from camseek.lab.paper.experiments import FIGURE_NAMES, TABLE_NAMES, FigureName, TableName
 from camseek.lab.paper.networks import Network, choose_networks
 from camseek.lab.paper.reporting import Asked, run_paper
-from camseek.lab.paper.results import Cost, Entry, Figure, Heading, Line, Measured, PaperReport, Table
+from camseek.lab.paper.results import Cost, Curve, Entry, Figure, Heading, Line, Measured, PaperReport, Table
 
 __all__ = [
     "FIGURE_NAMES",
@@ -12,6 +12,7 @@ __all__ = [
     "Asked",
     "Column",
     "Cost",
+    "Curve",
     "Entry",
     "Figure",
     "FigureName",

@@ -164,8 +164,8 @@ def fingerprint_pictures(column: Column) -> str:
 
 
 def fingerprint_queries(column: Column) -> str:
-    """SHA-256 of a set's query pictures."""
-    return _sha256(_files([query.image for query in _truth(column).queries]))
+    """SHA-256 of a set's queries: pictures and regions."""
+    return _sha256([[_file(query.image), query.region] for query in _truth(column).queries])
 
 
 def _files(paths: Sequence[bytes]) -> list[list[str | int]]:

@@ -1,6 +1,8 @@
 """The experiments of the paper's tables and figures: what each row measures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, get_args
 
 from camseek.config import Encoding
@@ -26,6 +28,23 @@ CLASSES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SampleKind:
+    """The vectors that a whitening is fitted on.
+
+    Attributes:
+        family: The encoding, its number of classes left open.
+        classes: N_pca.
+        predefined: Whether they are of the first classes of a list, the same for all pictures.
+        one_each: Whether some are drawn, as many as there are pictures.
+    """
+
+    family: Encoding
+    classes: int
+    predefined: bool
+    one_each: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
     """One way to search, before it is fitted to a network and a data set.
 
@@ -34,19 +53,28 @@ class Experiment:
         whitened: Whether PCA-whitening follows.
         sample_classes: N_pca (``cam`` only).
         plan: Aggregation, expansion and re-ranking.
-        predefined: So many of a list of predefined classes, in place of each picture's own; 0 for none.
+        predefined: Whether the first classes of a list are summed, and the whitening fitted on the first of
+            the same list, in place of each picture's own (paper section 4.3).
+        one_each: Whether the whitening is fitted on as many vectors as there are pictures (``rmac`` only,
+            which has several a picture).
     """
 
     encoding: Encoding
     whitened: bool = True
     sample_classes: int = 1
     plan: Plan = field(default_factory=Plan)
-    predefined: int = 0
+    predefined: bool = False
+    one_each: bool = False
 
     @property
-    def family(self) -> Encoding:
+    def samples(self) -> "SampleKind":
         """What its whitening is fitted on: encodings that differ in the number of classes share one."""
-        return self.encoding.with_classes(1)
+        return SampleKind(
+            family=self.encoding.with_classes(1),
+            classes=self.sample_classes,
+            predefined=self.predefined,
+            one_each=self.one_each,
+        )
 
     @property
     def needs_classifier(self) -> bool:
@@ -65,6 +93,7 @@ class Row:
         experiment: What measures it here; None for what is only quoted.
         against: What the difference is from, where that is not the number printed.
         seconds: The paper's cost an image (table 1b).
+        dimensions: The paper's, as it prints them; empty where this is ours alone.
     """
 
     slot: Slot = "VGG-16"
@@ -73,6 +102,7 @@ class Row:
     experiment: Experiment | None
     against: Numbers | None = None
     seconds: float | None = None
+    dimensions: str = "512"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,18 +131,24 @@ def cams(count: int = CLASSES, *, sample_classes: int = 1, online: bool = False)
     )
 
 
-def predefined(count: int) -> Experiment:
-    """Class-weighted features of the first classes of a list (paper section 4.3)."""
-    return replace(cams(count), predefined=count)
+def predefined(count: int, *, sample_classes: int = 1) -> Experiment:
+    """Class-weighted features of the first N_C classes of a list (paper section 4.3)."""
+    return replace(cams(count, sample_classes=sample_classes), predefined=True)
 
 
 _RAW = _experiment("sum", whitened=False)
 _RAW_PCA = _experiment("sum")
 _OFFLINE = cams()
 _ONLINE = cams(online=True)
+_UNWHITENED = replace(_OFFLINE, whitened=False)
 
 
-def _after(first: Experiment, *, expand: int, rerank: int = 0, with_query: bool = False) -> Experiment:
+def _ours_alone(label: str, experiment: Experiment) -> Row:
+    """A row that the paper does not have."""
+    return Row(label=label, paper=numbers.NONE, experiment=experiment, dimensions="")
+
+
+def _after(first: Experiment, *, expand: int = 0, rerank: int = 0, with_query: bool = False) -> Experiment:
     then = Plan.of(rerank=rerank, expand=expand, expand_with_query=with_query).then
     return replace(first, plan=replace(first.plan, then=(*first.plan.then, *then)))
 
@@ -132,13 +168,29 @@ _TABLE_1A = TableSpec(
             paper=numbers.RAW_CROW_PCA,
             experiment=_experiment("sum:weights=channel"),
         ),
+        _ours_alone("64 CAMs, no PCA", _UNWHITENED),
         Row(label="64 CAMs", paper=numbers.OFFLINE, experiment=_OFFLINE),
-        Row(slot="ResNet-50", label="raw sum-pooling", paper=numbers.RESNET_RAW, experiment=_RAW),
+        Row(
+            slot="ResNet-50",
+            label="raw sum-pooling",
+            paper=numbers.RESNET_RAW,
+            experiment=_RAW,
+            dimensions="2048",
+        ),
         Row(slot="ResNet-50", label="64 CAMs", paper=numbers.RESNET_CAMS, experiment=_OFFLINE),
-        Row(slot="DenseNet-161", label="raw sum-pooling", paper=numbers.DENSENET_RAW, experiment=_RAW),
+        Row(
+            slot="DenseNet-161",
+            label="raw sum-pooling",
+            paper=numbers.DENSENET_RAW,
+            experiment=_RAW,
+            dimensions="2208",
+        ),
         Row(slot="DenseNet-161", label="64 CAMs", paper=numbers.DENSENET_CAMS, experiment=_OFFLINE),
     ),
-    notes=("CroW stands for its channel weights alone; without PCA nothing is whitened.",),
+    notes=(
+        "CroW stands for its channel weights alone; without PCA nothing is whitened. 64 CAMs without PCA are "
+        "no row of the paper.",
+    ),
 )
 _TABLE_1B = TableSpec(
     title="Table 1b: what a picture costs, and mAP",
@@ -170,18 +222,23 @@ _TABLE_1B = TableSpec(
 _TABLE_2A = TableSpec(
     title="Table 2a: mAP beside other off-the-shelf features, plain search",
     rows=(
-        Row(label="SPoC", paper=numbers.SPOC, experiment=_experiment("spoc")),
-        Row(label="uCroW", paper=numbers.UCROW, experiment=_experiment("ucrow")),
+        Row(label="SPoC", paper=numbers.SPOC, experiment=_experiment("spoc"), dimensions="256"),
+        Row(label="uCroW", paper=numbers.UCROW, experiment=_experiment("ucrow"), dimensions="256"),
         Row(label="CroW", paper=numbers.CROW, experiment=_experiment("crow")),
         Row(label="R-MAC", paper=numbers.RMAC, experiment=_experiment("rmac")),
-        Row(label="BoW, 25k words", paper=numbers.BOW, experiment=None),
-        Row(label="Razavian, 32k", paper=numbers.RAZAVIAN, experiment=None),
+        _ours_alone("R-MAC, samples as the others", replace(_experiment("rmac"), one_each=True)),
+        Row(label="BoW, 25k words", paper=numbers.BOW, experiment=None, dimensions="25k"),
+        Row(label="Razavian, 32k", paper=numbers.RAZAVIAN, experiment=None, dimensions="32k"),
         Row(label="OfA, 64 CAMs", paper=numbers.OFFLINE, experiment=_OFFLINE),
         Row(label="OnA, 64 CAMs", paper=numbers.ONLINE, experiment=_ONLINE),
     ),
     notes=(
-        "The paper quotes the others from their papers, whose sizes and dimensions differ; ours are all "
-        "encoded and whitened alike. BoW and Razavian are quoted only. uCroW is raw + PCA.",
+        "The paper quotes the others from their papers, whose sizes and dimensions differ. Ours are encoded "
+        "alike. BoW and Razavian are quoted only. uCroW is raw + PCA.",
+        "All but R-MAC are whitened alike, on one vector a picture. R-MAC is whitened as its authors do, on "
+        "the vectors of all regions: some twenty times the samples, and more dimensions where the samples "
+        "limit those of the others. The row below it has as many samples (regions drawn at random) and "
+        "dimensions as the others: that one is to be compared with them.",
     ),
 )
 _TABLE_2B = TableSpec(
@@ -193,9 +250,11 @@ _TABLE_2B = TableSpec(
             experiment=_after(_experiment("crow"), expand=10, with_query=True),
         ),
         Row(label="R-MAC, R 1000, QE 5", paper=numbers.RMAC_RERANKED, experiment=None),
-        Row(label="BoW, R 100, QE 10", paper=numbers.BOW_RERANKED, experiment=None),
+        Row(label="BoW, R 100, QE 10", paper=numbers.BOW_RERANKED, experiment=None, dimensions="25k"),
         Row(label="OfA, QE 10", paper=numbers.OFFLINE_QE, experiment=_after(_OFFLINE, expand=10)),
         Row(label="OnA, QE 10", paper=numbers.ONLINE_QE, experiment=_after(_ONLINE, expand=10)),
+        _ours_alone("OfA, R 100", _after(_OFFLINE, rerank=100)),
+        _ours_alone("OnA, R 100", _after(_ONLINE, rerank=100)),
         Row(
             label="OfA, R 100, QE 10",
             paper=numbers.OFFLINE_100,
@@ -206,6 +265,8 @@ _TABLE_2B = TableSpec(
             paper=numbers.ONLINE_100,
             experiment=_after(_ONLINE, expand=10, rerank=100),
         ),
+        _ours_alone("OfA, R 1000", _after(_OFFLINE, rerank=1000)),
+        _ours_alone("OnA, R 1000", _after(_ONLINE, rerank=1000)),
         Row(
             label="OfA, R 1000, QE 5",
             paper=numbers.OFFLINE_1000,
@@ -221,22 +282,27 @@ _TABLE_2B = TableSpec(
         "R-MAC with re-ranking is quoted only: its own way to find regions is not the class activation "
         "maps', and is not implemented here. So is BoW.",
         "CroW's expansion sums the query too, the paper's does not.",
+        "Re-ranking without expansion is no row of the paper: it shows what each of the two does.",
     ),
 )
 
 TABLES: dict[TableName, TableSpec] = {"1a": _TABLE_1A, "1b": _TABLE_1B, "2a": _TABLE_2A, "2b": _TABLE_2B}
-"""The tables of the paper (sections 4.3 to 4.5)."""
+"""The tables of the paper: 1a and 1b of section 4.3, 2a of 4.4, 2b of 4.5."""
 
-FIGURES: dict[FigureName, dict[str, dict[int, Experiment]]] = {
-    "4": {
-        f"N_pca {samples}": {count: cams(count, sample_classes=samples) for count in numbers.GRID_CLASSES}
+
+def _grid(experiment: Callable[..., Experiment]) -> dict[str, dict[int, Experiment]]:
+    """A line over N_C for each N_pca."""
+    return {
+        f"N_pca {samples}": {
+            count: experiment(count, sample_classes=samples) for count in numbers.GRID_CLASSES
+        }
         for samples in numbers.GRID_SAMPLE_CLASSES
-    },
+    }
+
+
+FIGURES: dict[FigureName, dict[str, dict[str, dict[int, Experiment]]]] = {
+    "4": {"OfA": _grid(cams), "OnA": _grid(partial(cams, online=True))},
     "5a": {},
-    "5b": {
-        "predefined": {count: predefined(count) for count in numbers.GRID_CLASSES},
-        "offline (OfA)": {count: cams(count) for count in numbers.GRID_CLASSES},
-        "online (OnA)": {count: cams(count, online=True) for count in numbers.GRID_CLASSES},
-    },
+    "5b": {"OfA, predefined classes": _grid(predefined)},
 }
-"""The lines of the figures, each over N_C."""
+"""The panels of the figures, their lines, and the experiments of each over N_C (paper section 4.3)."""

@@ -71,9 +71,9 @@ ONLINE_1000 = Numbers(0.811, 0.874)
 OFFLINE_1000 = Numbers(0.801, 0.855, 0.769, 0.800)
 
 GRID_SAMPLE_CLASSES = (1, 16, 32, 48, 64)
-"""N_pca of figure 4."""
-GRID_CLASSES = (1, 4, 8, 16, 32, 64)
-"""N_C of figure 4."""
+"""N_pca of figures 4 and 5b."""
+GRID_CLASSES = (1, *range(4, 65, 4))
+"""N_C of figures 4 and 5b."""
 
 PARIS_CLASSES = (
     "vault",

@@ -23,6 +23,7 @@ from camseek.lab.paper.networks import Network
 from camseek.lab.paper.numbers import PARIS_CLASSES
 from camseek.lab.paper.results import (
     Cost,
+    Curve,
     Entry,
     Figure,
     Heading,
@@ -39,7 +40,6 @@ from camseek.places import work_folder
 Found = Mapping[tuple[str, str], Mapping[Experiment, Measured]]
 """Cells by network's title and column's name."""
 
-_LISTED = 16  # classes shown in figure 5a
 _SMALL_SETS = (None, "oxford5k", "paris6k")  # the sets of the figures and of the costs
 
 
@@ -63,9 +63,11 @@ class Asked:
             for row in rows
             if row.experiment is not None and (_is_small(column) or row.paper.of(column.name) is not None)
         ]
-        if _is_small(column) and _stands_for(network) == "VGG-16":
-            lines = [line for name in self.figures for line in FIGURES[name].values()]
-            found += [experiment for line in lines for experiment in line.values()]
+        if _stands_for(network) == "VGG-16":
+            panels = [
+                panel for name in self.figures if _is_in(name, column) for panel in FIGURES[name].values()
+            ]
+            found += [item for panel in panels for line in panel.values() for item in line.values()]
         return list(dict.fromkeys(found))
 
 
@@ -142,6 +144,11 @@ def _is_small(column: Column) -> bool:
     return column.paper in _SMALL_SETS
 
 
+def _is_in(figure: FigureName, column: Column) -> bool:
+    """Whether a figure shows a set: of the paper's, figure 5b shows Oxford5k alone."""
+    return column.paper in ((None, "oxford5k") if figure == "5b" else _SMALL_SETS)
+
+
 def _stands_for(network: Network) -> Slot:
     """The paper's network whose rows a network runs: others run VGG-16's."""
     return network.slot or "VGG-16"
@@ -189,6 +196,7 @@ def _table(
         headings=tuple(Heading(name=item.name, title=item.title, kind=_kind(item)) for item in shown),
         lines=tuple(lines),
         notes=spec.notes,
+        costs=any(row.seconds is not None for row in spec.rows),
     )
 
 
@@ -196,9 +204,10 @@ def _notes(networks: Sequence[Network], runner: Runner) -> list[str]:
     """What counts for all tables."""
     notes: list[str] = []
     if any(network.slot is None for network in networks):
-        notes.append("Beside the rows of networks that are not the paper's stand its numbers of VGG-16.")
-    fitted = (f"{title}: whitening fitted on {note}." for (title, _), note in runner.fitted.items())
-    return notes + list(dict.fromkeys(fitted))
+        notes.append(
+            "The paper's numbers stand beside the paper's own networks alone: they are no measure of another."
+        )
+    return [*notes, *runner.fitted]
 
 
 def _kind(column: Column) -> Kind:
@@ -211,19 +220,21 @@ def _line(
     row: Row, network: Network, columns: Iterable[Column], found: Found, costs: Mapping[Experiment, Cost]
 ) -> Line:
     entries: dict[str, Entry] = {}
+    is_papers = network.slot is not None
     for column in columns:
         cells = found.get((network.title, column.name), {})
         entries[column.name] = Entry(
-            paper=row.paper.of(column.name),
+            paper=row.paper.of(column.name) if is_papers else None,
             ours=None if row.experiment is None else cells.get(row.experiment),
-            against=(row.against or row.paper).of(column.name),
+            against=(row.against or row.paper).of(column.name) if is_papers else None,
         )
     return Line(
         network=network.title,
         setting=row.label,
         entries=entries,
+        paper_dimensions=row.dimensions if is_papers else "",
         cost=None if row.experiment is None else costs.get(row.experiment),
-        paper_seconds=row.seconds,
+        paper_seconds=row.seconds if is_papers else None,
     )
 
 
@@ -233,12 +244,14 @@ def _figures(opened: OneNetwork, asked: Asked, sets: Sequence[Column], found: Fo
         return []
     figures: list[Figure] = []
     for name in asked.figures:
-        for column in filter(_is_small, sets):
-            figure = (
-                _class_figure(opened, column)
-                if name == "5a"
-                else _line_figure(name, network, column, found[network.title, column.name])
-            )
+        shown = [column for column in sets if _is_in(name, column)]
+        if name == "5a":
+            figures += [_class_figure(opened, column) for column in shown]
+            continue
+        # The paper's sets share a figure; pictures of one's own have one each.
+        papers = [column for column in shown if column.paper is not None]
+        for together in [papers, *([column] for column in shown if column.paper is None)]:
+            figure = _line_figure(name, network, together, found)
             if figure is not None:
                 figures.append(figure)
     return figures
@@ -250,34 +263,48 @@ def _class_figure(opened: OneNetwork, column: Column) -> Figure:
         name="5a",
         title=f"Figure 5a: classes of the queries of {chosen.source}, {opened.network.model_title}",
         file=_file_name("5a", opened.network.model_title, chosen.source),
-        counts=chosen.counts[:_LISTED],
+        shares=chosen.shares,
+        queries=chosen.queries,
         paper=PARIS_CLASSES if chosen.source == "Paris6k" else (),
     )
 
 
 _MEANINGS: dict[FigureName, str] = {
-    "4": "mAP over the number of classes, for each N_pca",
+    "4": "mAP over N_C, for each N_pca",
     "5a": "",
-    "5b": "mAP over the number of classes: predefined, offline, online",
+    "5b": "mAP over N_C, for each N_pca",
 }
 
 
 def _line_figure(
-    name: FigureName, network: Network, column: Column, cells: Mapping[Experiment, Measured]
+    name: FigureName, network: Network, columns: Sequence[Column], found: Found
 ) -> Figure | None:
-    series = {
-        label: tuple((count, cells[item].mean) for count, item in line.items() if item in cells)
-        for label, line in FIGURES[name].items()
+    panels = {
+        panel: tuple(
+            curve
+            for column in columns
+            for label, line in lines.items()
+            if (curve := _curve(label, column, line, found[network.title, column.name])).points
+        )
+        for panel, lines in FIGURES[name].items()
     }
-    series = {label: points for label, points in series.items() if points}
-    if not series:
+    panels = {panel: curves for panel, curves in panels.items() if curves}
+    if not panels:
         return None
+    titles = [column.title for column in columns]
     return Figure(
         name=name,
-        title=f"Figure {name}: {_MEANINGS[name]}; {column.title}, {network.title}",
-        file=_file_name(name, network.title, column.title),
-        series=series,
+        title=f"Figure {name}: {_MEANINGS[name]}; {', '.join(titles)}, {network.title}",
+        file=_file_name(name, network.title, *titles),
+        panels=panels,
     )
+
+
+def _curve(
+    label: str, column: Column, line: Mapping[int, Experiment], cells: Mapping[Experiment, Measured]
+) -> Curve:
+    points = tuple((count, cells[item].mean) for count, item in line.items() if item in cells)
+    return Curve(label=label, column=column.title, dotted=column.paper == "oxford5k", points=points)
 
 
 def _file_name(name: str, *parts: str) -> str:

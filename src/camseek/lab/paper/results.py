@@ -18,12 +18,14 @@ class Measured:
         interval: 95 % bootstrap interval of that.
         queries: How many are in the mean.
         left_out: Queries without positives.
+        dimensions: D, the length of a descriptor.
     """
 
     mean: float
     interval: tuple[float, float]
     queries: int
     left_out: int
+    dimensions: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class Entry:
             "difference": None if difference is None else round(difference, 6),
             "interval": None if ours is None else [round(end, 6) for end in ours.interval],
             "queries": None if ours is None else ours.queries,
+            "dimensions": None if ours is None else ours.dimensions,
         }
 
 
@@ -78,6 +81,7 @@ class Line:
         network: Network and layer.
         setting: What was done.
         entries: For each column's name.
+        paper_dimensions: D of the paper, as it prints it; empty where it has no such row.
         cost: Ours (table 1b).
         paper_seconds: The paper's cost (table 1b).
     """
@@ -85,8 +89,18 @@ class Line:
     network: str
     setting: str
     entries: Mapping[str, Entry]
+    paper_dimensions: str = ""
     cost: Cost | None = None
     paper_seconds: float | None = None
+
+    @property
+    def dimensions(self) -> str:
+        """D of what was measured here, ``421-512`` where sets differ; else the paper's."""
+        ours = {entry.ours.dimensions for entry in self.entries.values() if entry.ours is not None}
+        if not ours:
+            return self.paper_dimensions
+        low, high = min(ours), max(ours)
+        return str(low) if low == high else f"{low}-{high}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +114,14 @@ class Heading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table of the paper."""
+    """One table of the paper; ``costs`` where it tells what a picture costs."""
 
     name: TableName
     title: str
     headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
+    costs: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -118,8 +133,9 @@ class Table:
                 {
                     "network": line.network,
                     "setting": line.setting,
+                    "dimensions": line.dimensions or None,
                     "numbers": {name: entry.to_json() for name, entry in line.entries.items()},
-                    **_cost_json(line),
+                    **(_cost_json(line) if self.costs else {}),
                 }
                 for line in self.lines
             ],
@@ -128,43 +144,67 @@ class Table:
 
 
 def _cost_json(line: Line) -> dict[str, Any]:
-    if line.paper_seconds is None:
-        return {}
     cost = line.cost
     ours = {"seconds": round(cost.seconds, 6), "passes": round(cost.passes, 4)} if cost else None
     return {"paper_seconds": line.paper_seconds, "cost": ours}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A line of a figure.
+
+    Attributes:
+        label: What it stands for, N_pca.
+        column: The set.
+        dotted: How the paper draws this set's lines.
+        points: (N_C, mAP).
+    """
+
+    label: str
+    column: str
+    dotted: bool
+    points: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One figure of the paper, for one network and set.
+    """One figure of the paper, for one network.
 
     Attributes:
         name: The paper's number of it.
         title: For people.
         file: A name for its picture, without ending.
-        series: For each line its points (N_C, mAP); none in figure 5a.
-        counts: Classes by how many queries have them among their most probable (figure 5a).
-        paper: The paper's order of them, where it gives one.
+        panels: The lines of each panel; none in figure 5a.
+        shares: Classes by the share of the queries that have them among their first (figure 5a).
+        queries: How many queries these are.
+        paper: The paper's order of the classes, where it gives one.
     """
 
     name: FigureName
     title: str
     file: str
-    series: Mapping[str, tuple[tuple[int, float], ...]] = field(
-        default_factory=dict[str, tuple[tuple[int, float], ...]]
-    )
-    counts: tuple[tuple[str, int], ...] = ()
+    panels: Mapping[str, tuple[Curve, ...]] = field(default_factory=dict[str, tuple[Curve, ...]])
+    shares: tuple[tuple[str, float], ...] = ()
+    queries: int = 0
     paper: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
         told: dict[str, Any] = {"figure": self.name, "title": self.title}
-        if self.counts:
-            return told | {"classes": [list(item) for item in self.counts], "paper": list(self.paper)}
+        if self.shares:
+            shares = [[name, round(share, 6)] for name, share in self.shares]
+            return told | {"queries": self.queries, "classes": shares, "paper": list(self.paper)}
         return told | {
-            "lines": {
-                name: [[count, round(mean, 6)] for count, mean in line] for name, line in self.series.items()
+            "panels": {
+                panel: [
+                    {
+                        "line": curve.label,
+                        "set": curve.column,
+                        "points": [[count, round(mean, 6)] for count, mean in curve.points],
+                    }
+                    for curve in curves
+                ]
+                for panel, curves in self.panels.items()
             }
         }
 

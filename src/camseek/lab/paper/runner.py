@@ -13,11 +13,12 @@ from threadpoolctl import threadpool_limits
 
 from camseek.backbones import Backbone, load_model
 from camseek.config import Settings
+from camseek.datasets import TruthQuery
 from camseek.encoding.encoder import Encoder
-from camseek.errors import PictureError
+from camseek.errors import PictureError, RegionError
 from camseek.evaluation import EncodingScores, Evaluation
 from camseek.extraction.classes import tally
-from camseek.extraction.extractor import Extractor
+from camseek.extraction.extractor import Extraction, Extractor
 from camseek.extraction.reading import PictureReader
 from camseek.images import open_file
 from camseek.job import Job
@@ -35,6 +36,7 @@ from camseek.lab.paper.results import Cost, Measured
 from camseek.lab.paper.whitenings import Whitener
 from camseek.lab.paper.work import Work
 from camseek.lab.protocol import Protocol
+from camseek.results import Skipped
 
 _TIMED = 20  # pictures that the cost is the median of
 
@@ -48,12 +50,14 @@ class ClassList:
 
     Attributes:
         ids: Most frequent first.
-        counts: Names, and how many queries have each among their 64 most probable ones.
-        source: Whose queries.
+        shares: Names, and the share of the queries that have each among their 64 most probable ones.
+        queries: How many queries there are.
+        source: Whose.
     """
 
     ids: tuple[int, ...]
-    counts: tuple[tuple[str, int], ...]
+    shares: tuple[tuple[str, float], ...]
+    queries: int
     source: str
 
 
@@ -71,7 +75,7 @@ class Runner:
         measured: Cells measured anew.
         kept: Cells of earlier runs.
         skipped: How many pictures of a set could not be used.
-        fitted: What the whitening of a set, with a network, was fitted on.
+        fitted: What the whitenings of each set with N_pca = 1 were fitted on, for people.
         unwhitened: Sets and networks that lack one.
     """
 
@@ -84,7 +88,7 @@ class Runner:
     measured: int = 0
     kept: int = 0
     skipped: dict[str, int] = field(default_factory=dict[str, int])
-    fitted: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    fitted: dict[str, None] = field(default_factory=dict[str, None])
     unwhitened: dict[str, None] = field(default_factory=dict[str, None])
 
     def open(self, network: Network) -> "OneNetwork":
@@ -116,7 +120,7 @@ class OneNetwork:
         for experiment, key in keys.items():
             value = runner.work.get("cell", key)
             if value is not None:
-                found[experiment] = _measured(value)
+                found[experiment] = _measured(value, protocols[experiment], self.model)
                 self._tell_skipped(column, value.get("skipped", 0))
         missing = {item: protocol for item, protocol in protocols.items() if item not in found}
         runner.kept += len(found)
@@ -129,34 +133,36 @@ class OneNetwork:
         if missing:
             for experiment, value in self._measure(column, missing).items():
                 runner.work.put("cell", keys[experiment], value)
-                found[experiment] = _measured(value)
+                found[experiment] = _measured(value, missing[experiment], self.model)
             runner.measured += len(missing)
         return found
 
     def protocols(self, column: Column, experiments: Sequence[Experiment]) -> dict[Experiment, Protocol]:
         """The experiments that can be done on a set, whitening fitted."""
         possible = [item for item in experiments if self.network.classifier or not item.needs_classifier]
-        whitenings = self.whitener.fit(column, possible)
         lists = any(item.predefined for item in possible)
         chosen = self.class_list(column).ids if lists else ()
+        whitenings = self.whitener.fit(column, possible, chosen)
         protocols: dict[Experiment, Protocol] = {}
         for item in possible:
-            whitening, note = whitenings.get((item.family, item.sample_classes), (None, None))
+            whitening, note = whitenings.get(item.samples, (None, None)) if item.whitened else (None, None)
             if item.whitened and whitening is None:
                 self.runner.unwhitened.setdefault(f"{column.title}, {self.network.title}")
                 continue
-            if note is not None and item.encoding.name != "rmac" and item.sample_classes == 1:
-                self.runner.fitted.setdefault((column.title, self.network.title), note)
+            if note is not None and item.sample_classes == 1 and not item.predefined:
+                regions = " of R-MAC" if item.encoding.name == "rmac" and not item.one_each else ""
+                self.runner.fitted.setdefault(f"{column.title}: whitening{regions} fitted on {note}.")
             protocols[item] = Protocol(
                 settings=Settings(
                     encoding=item.encoding,
                     size=column.size,
                     layer=self.model.layer,
-                    predefined=chosen[: item.predefined],
+                    # The whole list, so that experiments of fewer of its classes share the passes.
+                    predefined=chosen if item.predefined else (),
                 ),
                 plan=item.plan,
-                whitening=whitening if item.whitened else None,
-                whitening_note=note if item.whitened else None,
+                whitening=whitening,
+                whitening_note=note,
                 ap_form="trapezoid",
             )
         return protocols
@@ -197,6 +203,8 @@ class OneNetwork:
     def class_list(self, column: Column) -> ClassList:
         """The classes that the queries of a set's theme show most (paper section 4.3)."""
         runner, source = self.runner, theme(column, self.runner.columns)
+        if source.truth is None:
+            raise ValueError(f"{source.title} is not there")
         key = {
             **self._model_key(),
             "size": str(column.size),
@@ -205,22 +213,22 @@ class OneNetwork:
         }
         value = runner.work.get("classes", key)
         if value is None:
-            if source.truth is None:
-                raise ValueError(f"{source.title} is not there")
+            extractor = Extractor.of(self.model, column.size, runner.job.limits)
             found = tally(
                 self.model,
-                Extractor.of(self.model, column.size, runner.job.limits).try_file,
-                list(dict.fromkeys(query.image for query in source.truth.queries)),
+                partial(_query, extractor),
+                source.truth.queries,
                 per_picture=CLASSES,
                 job=runner.job,
             )
             listed = [[item.id, item.name, item.pictures] for item in found.classes[:CLASSES]]
-            value: dict[str, Any] | None = {"classes": listed}
+            value: dict[str, Any] | None = {"classes": listed, "queries": found.pictures}
             runner.work.put("classes", key, value)
         classes: list[tuple[int, str, int]] = value["classes"]
         return ClassList(
             ids=tuple(number for number, _, _ in classes),
-            counts=tuple((name, count) for _, name, count in classes),
+            shares=tuple((name, count / value["queries"]) for _, name, count in classes),
+            queries=value["queries"],
             source=source.title,
         )
 
@@ -271,6 +279,14 @@ class OneNetwork:
         return {item: Cost(seconds=total, passes=total / one) for item, total in totals.items()}
 
 
+def _query(extractor: Extractor, query: TruthQuery) -> Extraction | Skipped:
+    """A query as it is searched with, or why it cannot be used."""
+    try:
+        return extractor.extract(os.fsdecode(query.image), query.region, Protocol().rules)
+    except (PictureError, RegionError) as error:
+        return Skipped(query.image, error.message, error.code)
+
+
 def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
     started = time.perf_counter()
     found = work()
@@ -288,8 +304,13 @@ def _value(result: Evaluation, scores: EncodingScores) -> dict[str, Any]:
     }
 
 
-def _measured(value: Mapping[str, Any]) -> Measured:
+def _measured(value: Mapping[str, Any], protocol: Protocol, model: Backbone) -> Measured:
     low, high = value["interval"]
+    whitening = protocol.whitening
     return Measured(
-        mean=value["mean"], interval=(low, high), queries=value["queries"], left_out=value["left_out"]
+        mean=value["mean"],
+        interval=(low, high),
+        queries=value["queries"],
+        left_out=value["left_out"],
+        dimensions=model.channels if whitening is None else whitening.projection.shape[1],
     )
