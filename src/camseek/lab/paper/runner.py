@@ -313,4 +313,5 @@ def _measured(value: Mapping[str, Any], protocol: Protocol, model: Backbone) -> 
         queries=value["queries"],
         left_out=value["left_out"],
         dimensions=model.channels if whitening is None else whitening.projection.shape[1],
+        average_precisions=value["average_precisions"],
     )
