@@ -5,7 +5,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from camseek.arguments import several
 from camseek.backbones import Backbone, as_model
@@ -20,15 +20,13 @@ from camseek.indexing import bringing, refitting
 from camseek.indexing.counting import count_classes
 from camseek.indexing.refitting import FitReport
 from camseek.job import Job, Progress
+from camseek.listing import NEAR_COPY, Copies, Match, copies, descriptor_blocks, every_picture
 from camseek.names import path_text
-from camseek.numerics import F32
+from camseek.numerics import F32, I64
 from camseek.results import Box, IndexReport, SearchResult, Skipped
 from camseek.searching import Plan, QueryPart, Request, searched, searched_many
 from camseek.searching.query import query_parts, require_reading
 from camseek.store import Collection, CollectionInfo, StoredPicture, create_collection, open_collection
-
-# Pictures whose rows are read at a time.
-_CHUNK = 512
 
 
 class Engine:
@@ -146,9 +144,55 @@ class Engine:
         return True  # also while it holds nothing
 
     def __iter__(self) -> Iterator[StoredPicture]:
-        records: list[int] = self.collection.catalogue.records().tolist()
-        for start in range(0, len(records), _CHUNK):
-            yield from self.collection.catalogue.pictures(records[start : start + _CHUNK]).values()
+        return every_picture(self.collection)
+
+    def pictures(self, match: Sequence[str] = ()) -> Iterator[StoredPicture]:
+        """The pictures in the order in which they came, some read at a time.
+
+        Args:
+            match: Patterns of names, as ``camseek.listing.Match`` says; a picture comes with the names that
+                one of them matches. Without any all come, as iterating gives them.
+
+        Raises:
+            SettingsError: A pattern cannot be read.
+        """
+        return Match(tuple(several(match, "patterns"))).pictures(self.collection)
+
+    def copies(
+        self,
+        threshold: float = NEAR_COPY,
+        *,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Iterator[Copies]:
+        """Pictures that are there more than once: under several names, or as near copies.
+
+        Args:
+            threshold: The cosine of two descriptors from which on they are near copies; in (0, 1], or above 1
+                for files of the same content alone.
+            progress: Told how many pictures were compared.
+            cancelled: Whoever sets it ends it with ``CancelledError``.
+
+        Raises:
+            ValueError: The threshold is 0 or below.
+            CollectionChangedError: All descriptors were replaced meanwhile.
+        """
+        if not threshold > 0:
+            raise ValueError(f"a threshold of {threshold}")
+        return copies(self.collection, threshold, self._job.told(progress, cancelled))
+
+    def descriptor_blocks(
+        self, records: Int64[I64, " N"] | None = None
+    ) -> Iterator[tuple[list[StoredPicture], Float32[F32, "n D"]]]:
+        """Pictures and their descriptors, (n, D), of unit norm, some at a time, ascending by record.
+
+        Args:
+            records: Which of those that have a descriptor, in this order; None for all.
+
+        Raises:
+            KeyError: One has none, or has left meanwhile.
+        """
+        return descriptor_blocks(self.collection, records)
 
     def info(self) -> CollectionInfo:
         """Counts, sizes and settings."""

@@ -3,6 +3,7 @@
 import base64
 import os
 import unicodedata
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -91,3 +92,18 @@ def path_json(path: bytes) -> dict[str, Any]:
         return {"path": path.decode("utf-8")}
     except UnicodeDecodeError:
         return {"path": path_text(path), "path_bytes": base64.b64encode(path).decode("ascii")}
+
+
+def paths_json(paths: Sequence[bytes]) -> dict[str, Any]:
+    """Names of one content for programs: the first as ``path_json``, then ``paths``, all of them.
+
+    Where one is not UTF-8 also ``paths_bytes``: base64, null for those that are.
+    """
+    names = [path_json(path) for path in paths]
+    found: dict[str, Any] = {
+        **(names[0] if names else {"path": None}),
+        "paths": [name["path"] for name in names],
+    }
+    if any("path_bytes" in name for name in names):
+        found["paths_bytes"] = [name.get("path_bytes") for name in names]
+    return found

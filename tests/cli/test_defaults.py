@@ -17,8 +17,11 @@ OF_A_COLLECTION = [
     "evaluate",
     "info",
     "check",
+    "list",
+    "duplicates",
+    "export",
 ]
-ALONE = ["classes", "fit", "info", "check"]
+ALONE = ["classes", "fit", "info", "check", "list", "duplicates"]
 
 
 @pytest.fixture

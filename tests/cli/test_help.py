@@ -57,7 +57,8 @@ def test_examples_work(tmp_path, photos, encoded, text, monkeypatch):
     for verb in [*keep, *TASKS["Find"], "classes", "fit", "remove"]:
         for line in EXAMPLES[verb]:
             words = [found for word in shlex.split(line) for found in _as_a_shell(word)]
-            assert text(verb, *words).out, (verb, line)
+            told = text(verb, *words)
+            assert told.out or verb == "duplicates", (verb, line)
     assert Path("hits.html").stat().st_size > 1000
 
 

@@ -26,6 +26,9 @@ VERBS = (
     "model",
     "info",
     "check",
+    "list",
+    "duplicates",
+    "export",
 )
 OF_A_COLLECTION = set(VERBS) - {"audit", "paper", "datasets", "model"}
 

@@ -16,6 +16,7 @@ from camseek.cli.examples import EXAMPLES, TASKS
 from camseek.cli.fit import fit
 from camseek.cli.indexing import add, index, remove
 from camseek.cli.keeping import check, info
+from camseek.cli.listing import duplicates, export, list_command
 from camseek.cli.model import model
 from camseek.cli.output import ReaderGoneError, emit, note, printable, speak_utf8
 from camseek.cli.paper import paper_command
@@ -77,6 +78,9 @@ for command in (
     model,
     info,
     check,
+    list_command,
+    duplicates,
+    export,
 ):
     camseek.add_command(command)
 give_examples(camseek, EXAMPLES)

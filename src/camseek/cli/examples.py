@@ -2,7 +2,7 @@
 
 TASKS = {
     "Find": ("search", "explain"),
-    "Keep a collection": ("index", "add", "remove", "info", "check"),
+    "Keep a collection": ("index", "add", "remove", "info", "list", "duplicates", "export", "check"),
     "Describe it better": ("classes", "fit"),
     "Measure": ("evaluate", "audit", "paper", "datasets"),
     "Models": ("model",),
@@ -21,6 +21,12 @@ EXAMPLES = {
     "add": ("photo.jpg --collection my.camseek", "photos/*.jpg --json"),
     "remove": ("photo.jpg --collection my.camseek", "photos/2019"),
     "info": ("my.camseek", "--collection my.camseek --json"),
+    "list": ("my.camseek", "my.camseek --match '*.jpg' --match 2019"),
+    "duplicates": ("my.camseek", "my.camseek --threshold 0.99 --json"),
+    "export": (
+        "my.camseek --csv pictures.csv --json-lines pictures.jsonl",
+        "my.camseek --descriptors vectors.npy --precision float16",
+    ),
     "check": ("my.camseek", "--collection my.camseek --json"),
     "classes": ("my.camseek --top 5", "my.camseek --like paintings --list theme.txt"),
     "fit": ("my.camseek --on held-out", "my.camseek --remove"),

@@ -38,7 +38,12 @@ def say(text: str) -> None:
 
 def emit(data: dict[str, Any]) -> None:
     """One JSON object on stdout."""
-    say(json.dumps(data, ensure_ascii=True, allow_nan=False))
+    say(json_line(data))
+
+
+def json_line(data: dict[str, Any]) -> str:
+    """One JSON object on one line, in ASCII."""
+    return json.dumps(data, ensure_ascii=True, allow_nan=False)
 
 
 def shown(path: bytes) -> str:

@@ -1,6 +1,13 @@
-"""Tables of plain text."""
+"""Tables of plain text, and for spreadsheets."""
 
-from collections.abc import Sequence
+import codecs
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import IO, Any
+
+# What spreadsheets begin a formula with, in its wide forms, too.
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def interval(ends: tuple[float, float], sign: str = "") -> str:
@@ -18,3 +25,29 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+class CsvRows:
+    """A table for spreadsheets and programs: UTF-8 with a mark, so that Excel knows; commas.
+
+    A cell of text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+
+    def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
+        """Writes the heading."""
+        file.write(codecs.BOM_UTF8)
+        self._file = file
+        self._line = io.StringIO(newline="")
+        self._writer = csv.writer(self._line)
+        self.write(columns)
+
+    def write(self, row: Iterable[Any]) -> None:
+        """Writes a row; None is an empty cell."""
+        self._writer.writerow([_safe(cell) if isinstance(cell, str) else cell for cell in row])
+        self._file.write(self._line.getvalue().encode("utf-8"))
+        self._line.seek(0)
+        self._line.truncate()
+
+
+def _safe(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text

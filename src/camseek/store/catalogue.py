@@ -52,17 +52,30 @@ class FolderCatalogue:
     def pictures(self, records: Sequence[int]) -> dict[int, StoredPicture]:
         """The pictures of these records; one that has gone is left out."""
         names: dict[int, list[bytes]] = {}
+        sizes: dict[int, int] = {}
         found: dict[int, StoredPicture] = {}
         with self._reader.snapshot():
-            sql = "SELECT picture, path FROM files WHERE picture IN (RECORDS)"
-            for record, path in self._reader.query_of(sql, records, kinds=(int, bytes)):
+            sql = "SELECT picture, path, size FROM files WHERE picture IN (RECORDS)"
+            for record, path, sizes[record] in self._reader.query_of(sql, records, kinds=(int, bytes, int)):
                 names.setdefault(record, []).append(self._places.whole(path))
-            sql = "SELECT id, content, width, height FROM pictures WHERE id IN (RECORDS)"
-            for record, content, width, height in self._reader.query_of(
-                sql, records, kinds=(int, bytes, int, int)
+            sql = (
+                "SELECT id, content, width, height, format, "
+                "NOT EXISTS (SELECT 1 FROM descriptors WHERE picture = pictures.id) "
+                "FROM pictures WHERE id IN (RECORDS)"
+            )
+            kinds = (int, bytes, int, int, str, int)
+            for record, content, width, height, form, featureless in self._reader.query_of(
+                sql, records, kinds=kinds
             ):
-                paths = tuple(sorted(set(names.get(record, ()))))
-                found[record] = StoredPicture(record, content, (width, height), paths)
+                found[record] = StoredPicture(
+                    record=record,
+                    content=content,
+                    size=(width, height),
+                    paths=tuple(sorted(set(names.get(record, ())))),
+                    format=form,
+                    bytes=sizes.get(record, 0),
+                    featureless=bool(featureless),
+                )
         return found
 
     def find(self, content: bytes) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float32, Float64, Int64
 
 from camseek.config import Settings
-from camseek.names import path_json, path_text
+from camseek.names import path_json, path_text, paths_json
 from camseek.numerics import F32, F64, I64
 from camseek.patterns import Patterns
 from camseek.results import Size, Skipped
@@ -175,17 +175,42 @@ class PictureRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredPicture:
-    """A picture of the collection, with every name of its content, sorted."""
+    """A picture of the collection.
+
+    Attributes:
+        record: Its number.
+        content: SHA-256 of the whole file, 32 bytes.
+        size: Width and height of the upright picture, pixels.
+        paths: Every name of its content, sorted.
+        format: ``JPEG``, say.
+        bytes: Size of the file.
+        featureless: It has no descriptor, and no search finds it.
+    """
 
     record: int
     content: bytes
     size: Size
     paths: tuple[bytes, ...]
+    format: str = ""
+    bytes: int = 0
+    featureless: bool = False
 
     @property
     def path(self) -> str:
         """The first name, for people; empty where a damaged collection has none."""
         return path_text(self.paths[0]) if self.paths else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "record": self.record,
+            **paths_json(self.paths),
+            "size": list(self.size),
+            "format": self.format,
+            "bytes": self.bytes,
+            "sha256": self.content.hex(),
+            "featureless": self.featureless,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

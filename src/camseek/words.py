@@ -1,0 +1,12 @@
+"""Counted things in words."""
+
+
+def counted(number: int, noun: str, several: str | None = None) -> str:
+    """``1 picture``, ``0 pictures``, ``12,400 pictures``.
+
+    Args:
+        number: How many.
+        noun: What one of them is.
+        several: What more of them are; None for the noun with an s.
+    """
+    return f"{number:,} {noun if number == 1 else several or noun + 's'}"
