@@ -33,6 +33,7 @@ def _shaped_modules() -> list[str]:
 jaxtyping.install_import_hook(_shaped_modules(), "beartype.beartype")
 
 # Nobody's own defaults decide which collection a test is about.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="camseek-cache-")
 os.environ["CAMSEEK_CONFIG"] = os.path.join(os.devnull, "none")
 os.environ.pop("CAMSEEK_COLLECTION", None)
 
@@ -43,6 +44,7 @@ settings.load_profile("camseek")
 
 def pytest_sessionfinish(session, exitstatus):
     """Where everything must run, a skipped test is a failure."""
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CAMSEEK_NO_SKIPS") and reporter and reporter.stats.get("skipped"):
         reporter.write_line("CAMSEEK_NO_SKIPS is set and tests were skipped", red=True)

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import reprlib
 import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
@@ -79,6 +80,11 @@ def known_name(path: str | bytes | os.PathLike[str]) -> bytes:
     if name == GIVEN.encode():
         raise ValueError("the name is empty")
     return name if is_given(name) else absolute(name)
+
+
+def shown(value: Any) -> str:
+    """A value from a stranger's file for a message: short, whatever it is."""
+    return reprlib.repr(value)
 
 
 def path_text(path: bytes) -> str:

@@ -21,6 +21,11 @@ def work_folder() -> Path:
     return platformdirs.user_cache_path("camseek", appauthor=False) / "paper"
 
 
+def tried_folder() -> Path:
+    """Where is noted which models did well when tried: ``camseek/tried`` in the user's cache."""
+    return platformdirs.user_cache_path("camseek", appauthor=False) / "tried"
+
+
 def config_file() -> Path:
     """The user's defaults: ``CAMSEEK_CONFIG``, or ``camseek/config.toml`` in the user's folder of settings.
 

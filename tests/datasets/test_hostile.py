@@ -22,7 +22,7 @@ SHARED = [
 
 # Prints what was said, the processor's seconds and the megabytes that reading took.
 READ = """
-import resource, sys, time
+import sys, time
 from camseek.datasets import read_dataset
 from camseek.errors import GroundTruthError
 began = time.process_time()
@@ -30,12 +30,14 @@ try:
     read_dataset("roxford5k", sys.argv[1])
 except GroundTruthError as error:
     print(error.message)
-unit = 1 if sys.platform == "darwin" else 1024
 print(time.process_time() - began)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+# Of this program: the peak that the system's resources tell is also that of the process that started it.
+with open("/proc/self/status") as status:
+    print(*(int(line.split()[1]) * 1024 / 1e6 for line in status if line.startswith("VmHWM")))
 """
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="measures memory as Linux tells it")
 @pytest.mark.parametrize("name", SHARED)
 def test_shared_faults_are_refused_within_a_second_and_200_megabytes(
     shared_faults: Path, tmp_path: Path, miniatures: Any, name: str
@@ -109,7 +111,7 @@ def test_the_list_of_distractors_without_lines(tmp_path: Path, miniatures: Any) 
 JSON = {
     "too many values": (b"[" + b"0," * 1_200_000 + b"0]", "not permitted: it holds some 1,200,001 values"),
     "too many lists": (b"[" + b"[]," * 600_000 + b"0]", "not permitted: it holds some 1,200,001 values"),
-    "too deep": (b"[" * 50_000 + b"]" * 50_000, "not permitted: its values lie too deep"),
+    "too deep within": (b"[" * 50_000 + b"]" * 50_000, "not permitted: its values lie too deep within"),
     "a whole number of a million digits": (b"1" * 1_000_000, "a number of 1,000,000 characters"),
     "a real number of a million digits": (b"0." + b"1" * 1_000_000, "a number of 1,000,002 characters"),
     "an exponent without end": (b"1e" + b"9" * 1_000_000, "a number of 1,000,002 characters"),

@@ -1,6 +1,5 @@
 """A model's card: ``card.json``, which lies beside the network and says how to use it."""
 
-import json
 import math
 import os
 import re
@@ -10,11 +9,18 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, NoReturn, Self, cast, get_args, get_origin, get_type_hints
 
-from camseek.errors import ModelError
+from camseek.errors import DamagedModelError, ModelError
+from camseek.files import read_regular, reason_of
+from camseek.jsontext import loads
+from camseek.names import shown
 
 CARD_FILE = "card.json"
-# A card must not make anybody run a network on a picture of any size.
-_MAX_PROOF = 4096
+# A card must not make anybody run a network on a picture of any size, nor build values without end.
+_MAX_SIDE = 4096
+_MOST_CARD_BYTES, _MOST_CARD_VALUES = 1_000_000, 50_000
+_MOST_LAYERS, _MOST_CHANNELS = 256, 1_000_000
+MOST_CLASS_BYTES = 16_000_000
+"""The largest file of class names."""
 REPAIR = "get the model's files again (for the embedded model: reinstall camseek)"
 
 
@@ -184,14 +190,14 @@ class ModelCard:
         """
         path = folder / CARD_FILE
         try:
-            data = json.loads(path.read_bytes())
+            data = loads(read_regular(path, _MOST_CARD_BYTES), _MOST_CARD_VALUES)
         except OSError as error:
             raise ModelError(
-                f"there is no model in {folder}: {CARD_FILE}: {error.strerror}",
+                f"there is no model in {folder}: {CARD_FILE}: {reason_of(error)}",
                 remedy=f"give a folder that holds {CARD_FILE}; for the embedded model, reinstall camseek",
             ) from error
-        except (ValueError, RecursionError) as error:
-            raise ModelError(f"{path} is not JSON: {error}", remedy=REPAIR) from error
+        except ValueError as error:
+            raise DamagedModelError(f"{path} is not JSON: {error}", remedy=REPAIR) from error
         card: Self = _parse(cls, data, str(path))
         _check(card, str(path))
         return card
@@ -219,7 +225,8 @@ def _parse(kind: Any, data: Any, where: str) -> Any:
         return tuple(_parse(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(items))
     if origin is Mapping:
         return {
-            key: _parse(arguments[1], value, f"{where}: {key}") for key, value in _object(data, where).items()
+            key: _parse(arguments[1], value, f"{where}: {shown(key)}")
+            for key, value in _object(data, where).items()
         }
     if kind is float and type(data) is int:
         return float(data)
@@ -229,7 +236,7 @@ def _parse(kind: Any, data: Any, where: str) -> Any:
 def _parse_record(kind: type[Any], data: Any, where: str) -> Any:
     values, known = _object(data, where), {field.name: field for field in fields(kind)}
     if unknown := sorted(values.keys() - known.keys()):
-        _fail(where, f"unknown keys: {', '.join(unknown)}")
+        _fail(where, f"unknown keys: {shown(', '.join(unknown))}")
     required = {name for name, field in known.items() if field.default is MISSING}
     if missing := sorted(required - values.keys()):
         _fail(where, f"missing keys: {', '.join(missing)}")
@@ -246,43 +253,49 @@ def _check(card: ModelCard, where: str) -> None:
     for item in (card.model, card.classes):
         if item is not None:
             _check_file(item, where)
-    if card.classes is not None and card.classes.count < 1:
+    if card.classes is not None and not 1 <= card.classes.count <= _MOST_CHANNELS:
         _fail(where, f"there are {card.classes.count} classes")
+    if not 1 <= len(card.layers) <= _MOST_LAYERS:
+        _fail(where, f"there are {len(card.layers)} layers")
     _check_input(card.input, where)
     for name, layer in card.layers.items():
-        if layer.channels < 1:
-            _fail(where, f"layer {name} has {layer.channels} channels")
+        if not 1 <= layer.channels <= _MOST_CHANNELS:
+            _fail(where, f"layer {shown(name)} has {layer.channels} channels")
         if layer.stride < 1 or card.input.multiple % layer.stride:
-            _fail(where, f"layer {name}: {card.input.multiple} is no multiple of its stride {layer.stride}")
+            _fail(
+                where,
+                f"layer {shown(name)}: {card.input.multiple} is no multiple of its stride {layer.stride}",
+            )
     parts = {"classifier": card.classifier, "scores": card.scores, "classes": card.classes}
     if 0 < (missing := sum(part is None for part in parts.values())) < len(parts):
         _fail(where, f"{missing} of {', '.join(parts)} are null: a model has all three or none")
     if card.classifier is not None and card.classifier.layer not in card.layers:
-        _fail(where, f"the classifier's layer {card.classifier.layer!r} is not among the layers")
+        _fail(where, f"the classifier's layer {shown(card.classifier.layer)} is not among the layers")
     if card.default_layer not in card.layers:
-        _fail(where, f"the default layer {card.default_layer!r} is not among the layers")
+        _fail(where, f"the default layer {shown(card.default_layer)} is not among the layers")
     if card.proof is not None:
-        if min(card.proof.size) < 1 or max(card.proof.size) > _MAX_PROOF:
-            _fail(where, f"the proof's pattern has sides outside 1 to {_MAX_PROOF}")
+        if min(card.proof.size) < 1 or max(card.proof.size) > _MAX_SIDE:
+            _fail(where, f"the proof's pattern has sides outside 1 to {_MAX_SIDE}")
         if not 0 < card.proof.tolerance < 1:
             _fail(where, f"the proof's tolerance {card.proof.tolerance} is outside 0 to 1")
 
 
 def _check_file(item: ModelFile | Classes, where: str) -> None:
     if item.file != os.path.basename(item.file) or item.file in ("", ".", ".."):
-        _fail(where, f"{item.file!r} is not the name of a file beside the card")
+        _fail(where, f"{shown(item.file)} is not the name of a file beside the card")
     if not re.fullmatch("[0-9a-f]{64}", item.sha256):
         _fail(where, f"the SHA-256 of {item.file} is not 64 hexadecimal digits")
 
 
 def _check_input(wanted: Input, where: str) -> None:
     if wanted.channel_order not in ("RGB", "BGR"):
-        _fail(where, f"channel order {wanted.channel_order!r} is neither RGB nor BGR")
+        _fail(where, f"channel order {shown(wanted.channel_order)} is neither RGB nor BGR")
     if not all(map(math.isfinite, (*wanted.mean, *wanted.std))) or min(wanted.std) <= 0:
         _fail(where, "mean and std must be finite, std above 0")
     if not 1 <= wanted.multiple <= 256:
         _fail(where, f"multiple {wanted.multiple} is outside 1 to 256")
     if wanted.size is not None and (
-        min(wanted.size) < 1 or any(side % wanted.multiple for side in wanted.size)
+        not all(1 <= side <= _MAX_SIDE for side in wanted.size)
+        or any(side % wanted.multiple for side in wanted.size)
     ):
-        _fail(where, f"the size {wanted.size} is no multiple of {wanted.multiple}")
+        _fail(where, f"the size {wanted.size} is no multiple of {wanted.multiple}, or above {_MAX_SIDE}")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,15 +14,31 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from camseek.arguments import meant
-from camseek.backbones.card import REPAIR, Classes, Classifier, Input, Layer, ModelCard
+from camseek.backbones.card import (
+    MOST_CLASS_BYTES,
+    REPAIR,
+    Classes,
+    Classifier,
+    Input,
+    Layer,
+    ModelCard,
+)
 from camseek.backbones.library import EMBEDDED, find_model
+from camseek.backbones.scanning import scan_file
 from camseek.encoding.activations import Activations
-from camseek.errors import ModelError, SettingsError
+from camseek.errors import DamagedModelError, ForbiddenModelError, ModelError, SettingsError
+from camseek.files import open_regular, read_regular, reason_of
 from camseek.job import processors
+from camseek.limited import LimitError, call
+from camseek.names import shown
 from camseek.numerics import BOOL, F32, U8
+from camseek.places import tried_folder
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg, SessionOptions
+
+# What trying a network may take beyond what its file's size lets expect: processor time and bytes.
+_TRY_SECONDS, _TRY_MEMORY = 60.0, 2_000_000_000
 
 
 class Backbone:
@@ -198,6 +215,9 @@ def load_model(
 ) -> Backbone:
     """Loads a model and checks that its files are whole and fit together.
 
+    A model that this computer has not seen before is tried first in a process with limits of time and memory:
+    a network is a program, and a stranger's may never end.
+
     Args:
         model: The folder where its ``card.json`` lies, or the name of an imported model; None for the
             embedded EfficientNet-Lite0.
@@ -205,7 +225,8 @@ def load_model(
         layer: The layer of the card that gives the feature maps; None for the card's own choice.
 
     Raises:
-        ModelError: A file is missing, damaged or not what the card says, or there is no such layer.
+        ModelError: A file is missing, damaged, not permitted or not what the card says, or there is no such
+            layer.
         ValueError: ``threads`` is below 1.
     """
     if threads is not None and threads < 1:
@@ -218,20 +239,114 @@ def load_model(
             f"model {card.name} has no layer {layer!r}{meant(layer, card.layers)}",
             remedy=f"use one of: {', '.join(card.layers)}",
         )
+    if place != EMBEDDED:
+        require_tried(place, card)
+    return load_tried(place, card, layer, processors() if threads is None else threads)
+
+
+def load_tried(place: Path, card: ModelCard, layer: str, threads: int) -> Backbone:
+    """Loads a model whose network is known to end.
+
+    Raises:
+        ModelError: A file is missing, damaged or not what the card says.
+    """
     class_names = () if card.classes is None else _class_names(place, card.classes)
     network = place / card.model.file
-    try:
-        with open(network, "rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"cannot read {network}: {error.strerror}", remedy=REPAIR) from error
-    _compare_checksums(network, checksum, card.model.sha256)
-    threads = processors() if threads is None else threads
+    _compare_checksums(network, checksum_of(network), card.model.sha256)
     session = _session(network, threads)
     _check_graph(session, card)
     loaded = Backbone(card, class_names, session, layer, place, threads)
     _give_memory_back()
     return loaded
+
+
+def require_tried(place: Path, card: ModelCard) -> None:
+    """Tries a network in a process with limits, unless that was done on this computer before.
+
+    Raises:
+        ModelError: It is no network that can be used.
+        ForbiddenModelError: It takes more time or memory than any, or reaches for other files.
+    """
+    network = place / card.model.file
+    note = _note_of(card)
+    if note.exists():
+        return
+    _compare_checksums(network, checksum_of(network), card.model.sha256)
+    check_whole(network)
+    size = network.stat().st_size
+    try:
+        call(
+            "camseek.backbones.onnx_backbone:try_model",
+            {"folder": os.fspath(place.absolute())},
+            seconds=_TRY_SECONDS + size / 1e6,
+            memory=_TRY_MEMORY + 8 * size,
+        )
+    except LimitError as error:
+        raise over_limit(network, error) from error
+    note_tried(card)
+
+
+def try_model(folder: str) -> None:
+    """Loads a model and runs it on a pattern: what ``require_tried`` calls in a process of its own."""
+    card = ModelCard.read(Path(folder))
+    load_tried(Path(folder), card, card.default_layer, 1)
+
+
+def note_tried(card: ModelCard) -> None:
+    """Notes that a network was tried with limits, so that it need not be again."""
+    note = _note_of(card)
+    # A cache that cannot be written costs another try, no more.
+    with suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+
+
+def _note_of(card: ModelCard) -> Path:
+    """The file whose presence says that a network was tried, with the sizes that its card names."""
+    said = f"{card.model.sha256} {card.input.size} {card.input.multiple} {metadata.version('onnxruntime')}"
+    return tried_folder() / hashlib.sha256(said.encode()).hexdigest()
+
+
+def check_whole(network: Path) -> None:
+    """Refuses a stored network that is no one file, or could run without end.
+
+    Raises:
+        ModelError: It is one; the message says why.
+    """
+    if external := scan_file(network).external:
+        raise ForbiddenModelError(
+            f"{network} is not permitted: its weights lie in another file ({shown(sorted(external)[0])})",
+            remedy="import the network with camseek model import, which puts them into one",
+        )
+
+
+def over_limit(network: Path, error: LimitError) -> ModelError:
+    """The error where a process with limits did not come back."""
+    match error.reason:
+        case "start":
+            return ModelError(f"cannot try {network}: {error}", remedy="allow more processes")
+        case "crashed":
+            return DamagedModelError(
+                f"{network} is damaged, or made to do harm: {error}", remedy="get the network again"
+            )
+        case _:
+            return ForbiddenModelError(
+                f"{network} is not permitted: {error}, more than a network of its size needs",
+                remedy="import another network, or a smaller one",
+            )
+
+
+def checksum_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(cast("Any", file), "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy=REPAIR) from error
 
 
 def as_model(model: Any, layer: str | None = None) -> Backbone:
@@ -300,9 +415,9 @@ def _options(threads: int) -> "SessionOptions":
 def _class_names(folder: Path, classes: Classes) -> tuple[str, ...]:
     path = folder / classes.file
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MOST_CLASS_BYTES)
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", remedy=REPAIR) from error
+        raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy=REPAIR) from error
     _compare_checksums(path, hashlib.sha256(content).hexdigest(), classes.sha256)
     try:
         names = tuple(content.decode("utf-8").splitlines())
@@ -315,7 +430,7 @@ def _class_names(folder: Path, classes: Classes) -> tuple[str, ...]:
 
 def _compare_checksums(path: Path, found: str, expected: str) -> None:
     if found != expected:
-        raise ModelError(f"{path} is damaged: its SHA-256 is {found}, not {expected}", remedy=REPAIR)
+        raise DamagedModelError(f"{path} is damaged: its SHA-256 is {found}, not {expected}", remedy=REPAIR)
 
 
 def _check_graph(session: "InferenceSession", card: ModelCard) -> None:

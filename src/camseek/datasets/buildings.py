@@ -19,10 +19,10 @@ from camseek.datasets.folders import (
     read_or_report,
     region_of,
 )
-from camseek.datasets.reading import LONGEST_NAME, shown
+from camseek.datasets.reading import LONGEST_NAME
 from camseek.datasets.truth import GroundTruth, TruthQuery
 from camseek.errors import GroundTruthError
-from camseek.names import path_text
+from camseek.names import path_text, shown
 
 PARIS_CORRUPT = frozenset(
     f"paris_{name}".encode()

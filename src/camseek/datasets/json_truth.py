@@ -27,11 +27,10 @@ from camseek.datasets.reading import (
     parse_json,
     read_file,
     refused,
-    shown,
 )
 from camseek.datasets.truth import GroundTruth, TruthQuery, name_within
 from camseek.errors import GroundTruthError
-from camseek.names import path_text
+from camseek.names import path_text, shown
 from camseek.results import Box
 
 _FILE_KEYS = frozenset({"database", "queries"})

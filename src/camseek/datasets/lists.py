@@ -20,11 +20,10 @@ from camseek.datasets.reading import (
     parse_json,
     read_file,
     refused,
-    shown,
 )
 from camseek.datasets.unpickling import read_pickle
 from camseek.errors import GroundTruthError
-from camseek.names import path_text
+from camseek.names import path_text, shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,13 @@ variable, as an array whose shape is a lie. Every reader spends from a ``Budget`
 in the same three words what is wrong: the file is *damaged*, *not supported*, or *not permitted*.
 """
 
-import json
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from camseek.errors import DamagedTruthError, ForbiddenTruthError, GroundTruthError, UnsupportedTruthError
 from camseek.files import LargeFileError, read_regular, reason_of
+from camseek.jsontext import TooMuchError, loads
 from camseek.names import path_text
 
 MOST_BYTES = 16_000_000
@@ -33,7 +32,6 @@ MOST_DEPTH = 64
 LONGEST_NAME = 4096
 """Characters of a picture's name or a query's id."""
 
-_LONGEST_NUMBER = 400  # digits; the longest of a float64 is shorter
 _TEXT_UNIT = 64  # characters that cost as much as one value
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
@@ -119,11 +117,6 @@ def check_depth(depth: int) -> None:
         raise forbidden(f"its values lie more than {MOST_DEPTH} levels deep, or within themselves")
 
 
-def shown(value: Any) -> str:
-    """A value for a message: short, whatever it is."""
-    return reprlib.repr(value)
-
-
 def read_file(path: bytes, remedy: str, most: int = MOST_BYTES) -> bytes:
     """A file's content.
 
@@ -169,29 +162,9 @@ def parse_json(
         RefusalError: It is no JSON, too large, too deep, or holds a number of hundreds of digits.
     """
     check_plain(content)
-    # Each value but the first follows one of these; those within texts count as well.
-    if (values := sum(map(content.count, (b",", b"[", b"{", b":")))) > MOST_JSON_VALUES:
-        raise forbidden(
-            f"it holds some {values:,} values, and {MOST_JSON_VALUES:,} are read at most; split it by queries"
-        )
-
-    def number(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-        def read(text: str) -> Any:
-            # Converting takes the square of the digits.
-            if len(text) > _LONGEST_NUMBER:
-                raise forbidden(f"it holds a number of {len(text):,} characters")
-            return kind(text)
-
-        return read
-
     try:
-        return json.loads(
-            content,
-            object_pairs_hook=object_pairs_hook,
-            parse_int=number(int),
-            parse_float=number(float),
-        )
-    except RecursionError as error:
-        raise forbidden("its values lie too deep") from error
+        return loads(content, MOST_JSON_VALUES, object_pairs_hook)
+    except TooMuchError as error:
+        raise forbidden(str(error)) from error
     except ValueError as error:
         raise damaged(f"it is not JSON ({error})") from error

@@ -7,27 +7,31 @@ modules; what it makes needs neither.
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from camseek.backbones.importing.extras import load_onnx
+from camseek.backbones.card import ModelCard
+from camseek.backbones.importing.extras import load_onnx, load_torch
+from camseek.backbones.importing.files import fill, kind_of
 from camseek.backbones.importing.folder import (
     CAFFE,
     RESEARCH,
     TORCHVISION,
     Imported,
     Normalisation,
+    new_folder,
     read_class_names,
     require_new,
     write_model,
 )
-from camseek.backbones.importing.network import Network
-from camseek.backbones.importing.onnx_network import adapt_onnx, read_onnx
+from camseek.backbones.importing.onnx_network import adapt_onnx
 from camseek.backbones.importing.state_dicts import ARCHITECTURES, network_of
-from camseek.backbones.importing.torch_files import export, is_module, read_state_dict, state_dict
-from camseek.backbones.importing.vgg import read_vgg_cam
+from camseek.backbones.importing.torch_files import export, is_module, state_dict
 from camseek.backbones.library import check_name
+from camseek.backbones.onnx_backbone import note_tried, over_limit
 from camseek.errors import ModelError
+from camseek.limited import LimitError, call
 from camseek.places import models_folder
 
 __all__ = [
@@ -42,8 +46,7 @@ __all__ = [
     "read_class_names",
 ]
 
-_HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
-_TOLD = "{} is taken for {}; --mean, --std and --channel-order say otherwise"
+_FILL = "camseek.backbones.importing.files:fill"
 
 
 def import_model(
@@ -56,10 +59,12 @@ def import_model(
     normalisation: Normalisation | None = None,
     architecture: str | None = None,
     force: bool = False,
+    limited: bool = True,
 ) -> Imported:
     """Makes a model of a file: an ONNX network, Keras weights of VGG-16-CAM, or a PyTorch state dict.
 
-    Which of them it is, is read from its content.
+    Which of them it is, is read from its content. It is read and tried in a process with limits: a minute of
+    processor time and 3 GB, and more for larger files.
 
     Args:
         source: The file.
@@ -70,14 +75,19 @@ def import_model(
         normalisation: What the network's pixels are; None for Caffe's (Keras) or torchvision's (others).
         architecture: State dicts only: what it must be.
         force: Take the place of a model that is there.
+        limited: False reads a file of one's own in this process, without limits.
 
     Raises:
         ModelError: It cannot be used, an extra is missing, or the folder is there or cannot be written.
+        DamagedModelError: It is broken or cut short.
+        UnsupportedModelError: It is of a kind that is not read.
+        ForbiddenModelError: It takes more time or memory than its size lets expect, or reaches for files that
+            do not lie beside it.
     """
     load_onnx()
     path = Path(source)
     name, folder = _place(name or _name_of(path.stem), into, force=force, source=path)
-    kind = _kind(path)
+    kind, size = kind_of(path)
     if features and kind != "ONNX":
         raise ModelError(
             "layers can be named in ONNX files alone",
@@ -85,24 +95,38 @@ def import_model(
         )
     if architecture is not None and kind != "PyTorch":
         raise ModelError("an architecture is that of a PyTorch state dict", remedy="leave --arch out")
-    network: Network
-    match kind:
-        case "ONNX":
-            network, usual = adapt_onnx(read_onnx(path), features), TORCHVISION
-        case "Keras":
-            network, usual = read_vgg_cam(path), CAFFE
-        case _:
-            network, usual = network_of(read_state_dict(path), architecture=architecture), TORCHVISION
-    _tell_normalisation(network, normalisation, usual)
-    return write_model(
-        network,
-        folder,
-        name=name,
-        source=f"{path.name} ({kind})",
-        normalisation=normalisation or usual,
-        classes=classes,
-        force=force,
-    )
+    if kind == "PyTorch":
+        load_torch()
+    with new_folder(folder, force=force) as part:
+        wanted: dict[str, Any] = {
+            "source": os.path.abspath(path),
+            "part": str(part),
+            "kind": kind,
+            "name": name,
+            "features": list(features),
+            "classes": None if classes is None else list(classes),
+            "normalisation": None if normalisation is None else asdict(normalisation),
+            "architecture": architecture,
+        }
+        try:
+            notes = (
+                call(_FILL, wanted, seconds=_seconds(size), memory=_memory(size))
+                if limited
+                else fill(**wanted)
+            )
+        except LimitError as error:
+            raise over_limit(path, error) from error
+        card = ModelCard.read(part)
+        note_tried(card)
+    return Imported(folder=folder, card=card, notes=tuple(notes))
+
+
+def _seconds(size: int) -> float:
+    return 60 + size / 1e6
+
+
+def _memory(size: int) -> int:
+    return 3_000_000_000 + 10 * size
 
 
 def import_torch(
@@ -151,25 +175,3 @@ def _place(
 def _name_of(stem: str) -> str:
     """A model's name made of a file's."""
     return re.sub("[^A-Za-z0-9._-]+", "-", stem).strip("._-")[:100] or "model"
-
-
-def _kind(path: Path) -> str:
-    """What a file is, by its content."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(len(_HDF5))
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", remedy="check the name") from error
-    if start == _HDF5:
-        return "Keras"
-    return "PyTorch" if start.startswith((_ZIP, _PICKLE)) else "ONNX"
-
-
-def _tell_normalisation(network: Network, given: Normalisation | None, usual: Normalisation) -> None:
-    if given is None:
-        told = (
-            "Caffe's (BGR minus its means)"
-            if usual == CAFFE
-            else "torchvision's (RGB, ImageNet's mean and std)"
-        )
-        network.notes.append(_TOLD.format("its normalisation", told))

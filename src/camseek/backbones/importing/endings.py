@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from camseek.backbones.importing.extras import load_onnx
 from camseek.backbones.importing.graph import Graph
-from camseek.errors import ModelError
+from camseek.errors import UnsupportedModelError
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -24,6 +24,8 @@ Layout = Literal["channels first", "channels last", "tokens"]
 
 AS_PLAIN = "import it as a plain backbone: --features LAYER names the tensor or node of its feature maps"
 _TOLD = 8  # operations that an error tells
+_MOST_TOLD = 24
+_LONGEST = 200  # operations from the scores to the maps
 _AFTER = ("Softmax", "LogSoftmax", "Sigmoid", "QLinearSoftmax", "QLinearSigmoid")
 # They move or round values, and change none.
 _MOVES = ("Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Cast")
@@ -49,7 +51,7 @@ class Ending:
     bias: Float32[F32, "classes"]
 
 
-class EndingError(ModelError):
+class EndingError(UnsupportedModelError):
     """The graph does not end in global average pooling and a linear layer."""
 
 
@@ -101,7 +103,7 @@ class _Reader:
         scores = output
         while (node := self._node(scores)) is not None and node.op_type in _AFTER + _MOVES + _ROUNDS:
             scores = node.input[0]
-            self._seen.append(node.op_type)
+            self._see(node, scores)
         tensor = scores
         pooled = None
         while pooled is None:
@@ -112,12 +114,17 @@ class _Reader:
             if pooled is None:
                 tensor = self._before(node, tensor)
             else:
-                self._seen.append(node.op_type)
+                self._see(node, tensor)
         maps, layout = pooled
         if self._weights is None:
             maps, layout = self._through_convolution(maps)
         weights, bias = self._affine(maps)
         return Ending(maps, layout, self._real(scores), weights, bias)
+
+    def _see(self, node: Any, tensor: str) -> None:
+        self._seen.append(node.op_type)
+        if len(self._seen) > _LONGEST:
+            self._fail(tensor, f"there are more than {_LONGEST} operations between scores and maps")
 
     def _node(self, tensor: str) -> Any:
         return self._graph.producer(tensor)
@@ -132,7 +139,7 @@ class _Reader:
             before = found
         elif node.op_type not in _MOVES + _ROUNDS:
             self._fail(tensor, f"{node.op_type} is neither pooling nor part of a linear layer")
-        self._seen.append(node.op_type)
+        self._see(node, tensor)
         return before
 
     def _affine(self, maps: str) -> tuple[F32, F32]:
@@ -145,8 +152,9 @@ class _Reader:
 
     def _fail(self, tensor: str, fault: str) -> NoReturn:
         """Says what was found, from the end."""
-        found, node = list(self._seen), self._node(tensor)
-        while node is not None and len(found) < len(self._seen) + _TOLD:
+        found, node = self._seen[:_MOST_TOLD], self._node(tensor)
+        last = len(found) + _TOLD
+        while node is not None and len(found) < last:
             found.append(node.op_type)
             inputs = [name for name in node.input if name and not self._graph.is_constant(name)]
             node = self._node(inputs[0]) if inputs else None
@@ -433,7 +441,7 @@ class _Reader:
             if before is not None and self._weights is not None:
                 return self._dequantise(node) if node.op_type == "QLinearConv" else before, "channels first"
             if before is not None:
-                self._seen.append(node.op_type)
+                self._see(node, tensor)
                 tensor = before
         return self._fail(
             tensor, "there is no linear layer after the pooling, and no 1 x 1 convolution before it"

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from camseek.backbones.card import CARD_FILE, Classes, Input, ModelCard, ModelFile
+from camseek.backbones.card import CARD_FILE, MOST_CLASS_BYTES, Classes, Input, ModelCard, ModelFile
 from camseek.backbones.importing.network import Network
 from camseek.backbones.library import EMBEDDED
-from camseek.backbones.onnx_backbone import load_model
+from camseek.backbones.onnx_backbone import check_whole, load_tried, note_tried
 from camseek.backbones.proof import make_proof
 from camseek.errors import ModelError
+from camseek.files import read_regular, reason_of
+from camseek.job import processors
+from camseek.names import shown
 
 MODEL_FILE, CLASSES_FILE = "model.onnx", "classes.txt"
 _IMAGENET = 1000
@@ -85,38 +88,61 @@ def write_model(
     Raises:
         ModelError: The folder is there already, cannot be written, or the model does not work.
     """
-    notes = list(network.notes)
-    with _new_folder(folder, force=force) as part:
-        (part / MODEL_FILE).write_bytes(network.content)
-        named = _write_classes(part, network.classes, classes, notes)
-        card = ModelCard(
-            name=name,
-            version="1",
-            description=f"Imported by camseek from {source}.",
-            sources=(source,),
-            licence="unknown",
-            attribution="unknown: see where the network comes from",
-            model=ModelFile(file=MODEL_FILE, sha256=hashlib.sha256(network.content).hexdigest()),
-            input=Input(
-                name=network.input,
-                mean=normalisation.mean,
-                std=normalisation.std,
-                channel_order=normalisation.channel_order,
-                multiple=network.multiple,
-                size=network.size,
-            ),
-            layers=network.layers,
-            classifier=network.classifier,
-            scores=network.scores,
-            classes=named,
-            default_layer=network.default_layer,
+    with new_folder(folder, force=force) as part:
+        notes = fill_folder(
+            network, part, name=name, source=source, normalisation=normalisation, classes=classes
         )
-        _write_card(part, card)
-        proof = make_proof(load_model(part), tolerance=network.tolerance)
-        card = replace(card, proof=proof)
-        _write_card(part, card)
-        ModelCard.read(part)
+        card = ModelCard.read(part)
+        note_tried(card)
     return Imported(folder=folder, card=card, notes=tuple(notes))
+
+
+def fill_folder(
+    network: Network,
+    part: Path,
+    *,
+    name: str,
+    source: str,
+    normalisation: Normalisation,
+    classes: Sequence[str] | None,
+) -> list[str]:
+    """Writes a model into an empty folder and tries it there; gives what was assumed or seen.
+
+    Raises:
+        ModelError: The model does not work.
+        OSError: The folder cannot be written.
+    """
+    notes = list(network.notes)
+    (part / MODEL_FILE).write_bytes(network.content)
+    named = _write_classes(part, network.classes, classes, notes)
+    card = ModelCard(
+        name=name,
+        version="1",
+        description=f"Imported by camseek from {source}.",
+        sources=(source,),
+        licence="unknown",
+        attribution="unknown: see where the network comes from",
+        model=ModelFile(file=MODEL_FILE, sha256=hashlib.sha256(network.content).hexdigest()),
+        input=Input(
+            name=network.input,
+            mean=normalisation.mean,
+            std=normalisation.std,
+            channel_order=normalisation.channel_order,
+            multiple=network.multiple,
+            size=network.size,
+        ),
+        layers=network.layers,
+        classifier=network.classifier,
+        scores=network.scores,
+        classes=named,
+        default_layer=network.default_layer,
+    )
+    _write_card(part, card)
+    check_whole(part / MODEL_FILE)
+    loaded = load_tried(part, ModelCard.read(part), card.default_layer, processors())
+    _write_card(part, replace(card, proof=make_proof(loaded, tolerance=network.tolerance)))
+    ModelCard.read(part)
+    return notes
 
 
 def _write_card(folder: Path, card: ModelCard) -> None:
@@ -160,9 +186,9 @@ def read_class_names(path: Path) -> list[str]:
         ModelError: It cannot be read, is not UTF-8, or a name is empty or not printable.
     """
     try:
-        names = path.read_text(encoding="utf-8-sig").split("\n")
+        names = read_regular(path, MOST_CLASS_BYTES).decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", remedy="check the name") from error
+        raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy="check the name") from error
     except UnicodeDecodeError as error:
         raise ModelError(f"{path} is not UTF-8", remedy="save it as UTF-8, one name a line") from error
     names = [name.strip() for name in names]
@@ -171,7 +197,7 @@ def read_class_names(path: Path) -> list[str]:
     for number, name in enumerate(names, 1):
         if not name or not name.isprintable():
             raise ModelError(
-                f"line {number} of {path} is no class name: {name!r}", remedy="give one name a line"
+                f"line {number} of {path} is no class name: {shown(name)}", remedy="give one name a line"
             )
     return names
 
@@ -220,7 +246,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def _new_folder(folder: Path, *, force: bool) -> Generator[Path]:
+def new_folder(folder: Path, *, force: bool) -> Generator[Path]:
     """A folder beside the wanted one, which takes its place when all is written."""
     require_new(folder, force=force)
     part: Path | None = None

@@ -1,6 +1,7 @@
 """An ONNX graph that can be asked where its tensors come from, and cut, grown and run."""
 
 import difflib
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from camseek.backbones.importing.extras import load_onnx
-from camseek.errors import ModelError
+from camseek.errors import DamagedModelError, ModelError
 
 Array = NDArray[Any]
 
 _SHOWN_NAMES = 5
+_MOST_COMPARED, _LONGEST_COMPARED = 2_000, 200
+# Constants that the network computes are computed one by one.
+_MOST_COMPUTED = 200
 # Their values are no function of their inputs.
 _RANDOM = (
     "RandomNormal",
@@ -38,7 +42,45 @@ class Graph:
         self._initialisers = {tensor.name: tensor for tensor in model.graph.initializer}
         self._values: dict[str, Array] = {}
         self._constant: dict[str, bool] = {}
-        self._unused = self._first = 0
+        self._unused = self._first = self._computed = 0
+        self._check_order()
+
+    def _check_order(self) -> None:
+        """Makes sure that walking from results to what they are made of ends.
+
+        Raises:
+            DamagedModelError: Operations go in a circle, or two give the same tensor.
+        """
+        nodes = self.model.graph.node
+        given = [name for node in nodes for name in node.output if name]
+        if len(given) != len(self._producers):
+            twice = next(name for name, count in Counter(given).items() if count > 1)
+            raise DamagedModelError(
+                f"the network is damaged: two operations give the tensor {twice}", remedy="export it again"
+            )
+        takers: defaultdict[str, list[int]] = defaultdict(list)
+        waits: list[int] = []
+        for number, node in enumerate(nodes):
+            taken = {name for name in _taken(node) if name in self._producers} - set(node.output)
+            # Its own output is no wish of an inner graph's, but it is one of the operation's.
+            taken |= set(node.input) & set(node.output) - {""}
+            waits.append(len(taken))
+            for name in taken:
+                takers[name].append(number)
+        ready = [number for number, count in enumerate(waits) if not count]
+        done = 0
+        while ready:
+            done += 1
+            for name in nodes[ready.pop()].output:
+                for taker in takers.pop(name, ()):
+                    waits[taker] -= 1
+                    if not waits[taker]:
+                        ready.append(taker)
+        if done < len(nodes):
+            raise DamagedModelError(
+                f"the network is damaged: {len(nodes) - done} operations go in a circle, or follow one",
+                remedy="export it again",
+            )
 
     @property
     def inputs(self) -> list[Any]:
@@ -70,7 +112,9 @@ class Graph:
             if node.name == name:
                 return str(node.output[0])
         known = [*self._producers, *(node.name for node in self.model.graph.node if node.name)]
-        near = difflib.get_close_matches(name, dict.fromkeys(known), _SHOWN_NAMES, 0.3)
+        # Comparing takes the product of the lengths.
+        known = [item for item in known[-_MOST_COMPARED:] if len(item) < _LONGEST_COMPARED]
+        near = difflib.get_close_matches(name[:_LONGEST_COMPARED], known, _SHOWN_NAMES, 0.3)
         near = near or list(self._producers)[-_SHOWN_NAMES:]
         raise ModelError(
             f"the network has no tensor and no node named {name!r}",
@@ -98,15 +142,30 @@ class Graph:
         return self._constant[tensor]
 
     def constant(self, tensor: str) -> Array | None:
-        """The value of a tensor that is the same for all pictures; None for others."""
+        """The value of a tensor that is the same for all pictures; None for others.
+
+        Those that the network computes are run, up to 200.
+        """
         if not tensor or not self.is_constant(tensor):
             return None
         if tensor not in self._values:
             if tensor in self._initialisers:
                 self._values[tensor] = self._onnx.numpy_helper.to_array(self._initialisers[tensor])
-            else:
+            elif (value := self._said(tensor)) is not None:
+                self._values[tensor] = value
+            elif self._computed < _MOST_COMPUTED:
+                self._computed += 1
                 self._values[tensor] = run(self.cut([tensor]), {})[0]
+            else:
+                return None
         return self._values[tensor]
+
+    def _said(self, tensor: str) -> Array | None:
+        """What a ``Constant`` says, where that is a tensor."""
+        node = self._producers[tensor]
+        if node.op_type == "Constant" and [item.name for item in node.attribute] == ["value"]:
+            return self._onnx.numpy_helper.to_array(node.attribute[0].t)
+        return None
 
     def new_name(self, wanted: str) -> str:
         """A name that no tensor has."""
@@ -225,7 +284,11 @@ def run(model: bytes, inputs: Mapping[str, Array]) -> list[Array]:
     Raises:
         ModelError: It does not run.
     """
-    loaded = session(model)
+    return run_loaded(session(model), inputs)
+
+
+def run_loaded(loaded: Any, inputs: Mapping[str, Array]) -> list[Array]:
+    """The same of a network that ``session`` loaded."""
     try:
         return [np.asarray(value) for value in loaded.run(None, dict(inputs))]
     except Exception as error:  # as above

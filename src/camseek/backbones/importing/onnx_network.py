@@ -1,7 +1,8 @@
 """Any ONNX classifier made into a network of ours: its maps and its classifier's weights become outputs."""
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,20 @@ from camseek.backbones.card import Classifier, Layer
 from camseek.backbones.importing.builder import add_classifier, finished
 from camseek.backbones.importing.endings import AS_PLAIN, Ending, EndingError, Layout, read_ending
 from camseek.backbones.importing.extras import load_onnx
-from camseek.backbones.importing.graph import Graph, run, serialised
+from camseek.backbones.importing.graph import Graph, run, run_loaded, serialised, session
 from camseek.backbones.importing.network import Network
 from camseek.backbones.importing.signs import is_signed
 from camseek.backbones.proof import QUANTISED_TOLERANCE, TOLERANCE
-from camseek.errors import ModelError
+from camseek.backbones.scanning import scan_file
+from camseek.errors import DamagedModelError, ForbiddenModelError, ModelError
+from camseek.names import shown
 
 Array = NDArray[Any]
 F32 = NDArray[np.float32]
 
 _SIDE = 224  # tried where the network does not say
 _MIN_OPSET, _OPSET = 10, 17
+_KINDS = "give an ONNX classifier, a Keras HDF5 weights file or a PyTorch state dict"
 _MAX_EXTRA_TOKENS = 16  # class, distillation and register tokens stand before the patches'
 # Scores of the rebuilt ending may differ by so much of the largest, by the body's numbers.
 _CLOSE, _CLOSE_HALF, _CLOSE_QUANTISED = 1e-3, 2e-2, 0.15
@@ -33,11 +37,15 @@ def read_onnx(path: Path) -> Any:
     """Reads an ONNX file with its external data.
 
     Raises:
-        ModelError: It is no ONNX file, is cut short, or lacks data that should lie beside it.
+        ModelError: It cannot be read, or lacks data that should lie beside it.
+        DamagedModelError: It is no ONNX file, or is cut short.
+        UnsupportedModelError: It runs graphs again and again, or has sparse weights.
+        ForbiddenModelError: It has more operations than any network, or wants files from elsewhere.
     """
     onnx = load_onnx()
+    _check_external(path, scan_file(path).external)
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), format="protobuf")
     except OSError as error:
         missing = f": {error.filename}" if error.filename and str(error.filename) != str(path) else ""
         raise ModelError(
@@ -49,17 +57,43 @@ def read_onnx(path: Path) -> Any:
             f"cannot read the external data of {path}: {error}",
             remedy="put the network's data files beside it",
         ) from error
+    except MemoryError:
+        raise
     except Exception as error:  # protobuf has several, by its version
-        raise ModelError(
-            f"{path} is no ONNX file, or is cut short: {error}",
-            remedy="give an ONNX classifier, a Keras HDF5 weights file or a PyTorch state dict",
-        ) from error
+        raise DamagedModelError(f"{path} is no ONNX file, or is cut short: {error}", remedy=_KINDS) from error
     if not model.graph.node or not model.graph.output:
-        raise ModelError(
-            f"{path} is no ONNX network: it has no operations or no output",
-            remedy="give an ONNX classifier, a Keras HDF5 weights file or a PyTorch state dict",
+        raise DamagedModelError(
+            f"{path} is damaged: it is no ONNX network, for it has no operations or no output", remedy=_KINDS
         )
     return model
+
+
+def _check_external(path: Path, names: Iterable[str]) -> None:
+    """Refuses external data that is not a file in the network's own folder.
+
+    Raises:
+        ForbiddenModelError: It lies elsewhere, or is a link, a pipe or a device.
+        ModelError: It is not there.
+    """
+    for name in sorted(names):
+        place = path.parent / name
+        if not name or os.path.isabs(name) or ".." in Path(name).parts or "\0" in name:
+            fault = "which does not lie in the network's folder"
+        elif not os.path.lexists(place):
+            raise ModelError(
+                f"cannot read the external data of {path}: there is no file {shown(name)}",
+                remedy="put the network's data files beside it",
+            )
+        elif not place.resolve().is_relative_to(path.parent.resolve()):
+            fault = "which leads out of the network's folder"
+        elif not place.is_file():
+            fault = "which is no file"
+        else:
+            continue
+        raise ForbiddenModelError(
+            f"{path} is not permitted: it wants its weights from {shown(name)}, {fault}",
+            remedy="put all of the network's files into one folder",
+        )
 
 
 def adapt_onnx(model: Any, features: Sequence[str] = ()) -> Network:
@@ -261,10 +295,12 @@ class _Adapter:
         """None if the network gives whole maps of pictures of other sizes; otherwise the size it takes."""
         content = serialised(finished(self._graph, picture, layers, ending, self._weights))
         outputs = list(layers.values())
+        loaded = None
         for rows, columns in ((1, 2), (3, 2), (5, 7)):
             height, width = rows * multiple, columns * multiple
             try:
-                found = run(content, {picture: _pattern(height, width)})
+                loaded = loaded or session(content)
+                found = run_loaded(loaded, {picture: _pattern(height, width)})
             except ModelError as error:
                 fault = error.message.split(":", 1)[0]
             else:

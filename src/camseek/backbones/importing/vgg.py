@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from camseek.backbones.importing.builder import Builder
 from camseek.backbones.importing.extras import load_h5py
 from camseek.backbones.importing.network import Network
-from camseek.errors import ModelError
+from camseek.errors import DamagedModelError, ForbiddenModelError, ModelError, UnsupportedModelError
+from camseek.names import shown
 
 F32 = NDArray[np.float32]
 
@@ -22,6 +23,7 @@ _BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 51
 _ADDED = 1024
 FEATURES = "conv5_1"  # after ReLU: the layer of the paper's features
 _SIDE = 3
+_MOST_NAMES, _MOST_CLASSES = 1_000, 1_000_000
 _EXPECTED = "13 convolutions of VGG-16, one of 1024 channels, all 3 x 3, and a dense layer of 1024 inputs"
 _REMEDY = "give the weights of VGG-16-CAM as Keras saves them (save_weights)"
 
@@ -35,19 +37,9 @@ def read_vgg_cam(path: Path) -> Network:
     Raises:
         ModelError: It is no such file.
     """
-    layers = _layers(path)
-    if len(layers) != sum(map(len, _BLOCKS)) + 2:
-        shapes = ", ".join(" x ".join(map(str, weights.shape)) for weights, _ in layers) or "none"
-        raise ModelError(
-            f"{path} is not VGG-16-CAM: it holds {len(layers)} layers with weights ({shapes}), "
-            f"where there should be {_EXPECTED}",
-            remedy=_REMEDY,
-        )
+    layers, theano = _layers(path)
     *convolutions, (dense, dense_bias) = layers
-    theano = _is_theano(path, [weights.shape for weights, _ in convolutions])
     kernels = [_kernel(weights, theano=theano) for weights, _ in convolutions]
-    if dense.ndim != 2 or dense.shape[0] != _ADDED or dense_bias.shape != (dense.shape[1],):
-        raise _unfit(path, f"the dense layer has the shape {dense.shape}, bias {dense_bias.shape}")
     builder, tensor = Builder("vgg16_cam"), "pixels"
     parts = iter(zip(kernels, (bias for _, bias in convolutions), strict=True))
     for number, block in enumerate(_BLOCKS, 1):
@@ -91,31 +83,93 @@ def _kernel(weights: F32, *, theano: bool) -> F32:
     return np.ascontiguousarray(turned)
 
 
-def _layers(path: Path) -> list[tuple[F32, F32]]:
-    """Weights and biases, in the order of the layers."""
+def _layers(path: Path) -> tuple[list[tuple[F32, F32]], bool]:
+    """Weights and biases in the order of the layers, and whether that of their kernels is Theano's.
+
+    Shapes are compared before anything is read: a small file can claim, or repeat, any number of values.
+    """
     h5py = load_h5py()
     try:
         with h5py.File(path, "r") as file:
             root = file.get("model_weights", file)
-            return [_pair(path, name, arrays) for name, arrays in _groups(path, root) if arrays]
-    except (OSError, KeyError) as error:
-        raise ModelError(f"{path} cannot be read as Keras weights: {error}", remedy=_REMEDY) from error
+            sets = [_pair(path, name, found) for name, found in _groups(path, root) if found]
+            theano = _is_order_of_theano(path, [tuple(part.shape for part in pair) for pair in sets])
+            return [(_values(path, weights), _values(path, bias)) for weights, bias in sets], theano
+    except (OSError, KeyError, RuntimeError) as error:
+        raise DamagedModelError(f"{path} cannot be read as Keras weights: {error}", remedy=_REMEDY) from error
 
 
-def _groups(path: Path, root: Any) -> Iterator[tuple[str, list[F32]]]:
-    """Layers in order: attributes list them and their weights."""
-    if "layer_names" not in root.attrs:
-        raise ModelError(f"{path} holds no Keras weights: it has no attribute layer_names", remedy=_REMEDY)
-    for layer in root.attrs["layer_names"]:
-        group = root[_text(layer)]
-        names = group.attrs.get("weight_names", ())
-        yield _text(layer), [np.asarray(group[_text(name)], np.float32) for name in names]
+def _is_order_of_theano(path: Path, shapes: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> bool:
+    """Compares all shapes with those of VGG-16-CAM; returns whether kernels have Theano's order."""
+    if len(shapes) != sum(map(len, _BLOCKS)) + 2:
+        told = ", ".join(" x ".join(map(str, weights)) for weights, _ in shapes) or "none"
+        raise UnsupportedModelError(
+            f"{path} is not VGG-16-CAM: it holds {len(shapes)} layers with weights ({told}), "
+            f"where there should be {_EXPECTED}",
+            remedy=_REMEDY,
+        )
+    *convolutions, (dense, dense_bias) = shapes
+    theano = _is_theano(path, [weights for weights, _ in convolutions])
+    for number, (weights, bias) in enumerate(convolutions, 1):
+        if bias != (weights[0 if theano else 3],):
+            raise _unfit(path, f"convolution {number} has a bias of the shape {bias}")
+    if len(dense) != 2 or dense[0] != _ADDED or not 0 < dense[1] <= _MOST_CLASSES or dense_bias != dense[1:]:
+        raise _unfit(path, f"the dense layer has the shape {dense}, bias {dense_bias}")
+    return theano
 
 
-def _pair(path: Path, name: str, arrays: list[F32]) -> tuple[F32, F32]:
-    if len(arrays) != 2 or arrays[1].ndim != 1:
-        raise _unfit(path, f"layer {name} holds {len(arrays)} arrays, not weights and a bias")
-    return arrays[0], arrays[1]
+def _groups(path: Path, root: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Layers in order with their data sets, unread: attributes list them."""
+    for layer in _names(path, root, "layer_names"):
+        group = _member(path, root, layer)
+        if "weight_names" in group.attrs:
+            yield layer, [_member(path, group, name) for name in _names(path, group, "weight_names")]
+
+
+def _names(path: Path, group: Any, attribute: str) -> list[str]:
+    if attribute not in group.attrs:
+        raise UnsupportedModelError(
+            f"{path} holds no Keras weights: it has no attribute {attribute}", remedy=_REMEDY
+        )
+    shape = group.attrs.get_id(attribute).shape
+    if len(shape) != 1 or shape[0] > _MOST_NAMES:
+        raise _unfit(path, f"its attribute {attribute} is no list of names")
+    return [_text(name) for name in group.attrs[attribute]]
+
+
+def _member(path: Path, group: Any, name: str) -> Any:
+    """A part of a file that lies in it, and nowhere else."""
+    inner = group
+    for part in filter(None, name.split("/")):
+        link = type(inner.get(part, getlink=True)).__name__
+        if link == "ExternalLink":
+            raise ForbiddenModelError(
+                f"{path} is not permitted: its layer {shown(name)} lies in another file", remedy=_REMEDY
+            )
+        inner = inner[part]
+    return inner
+
+
+def _pair(path: Path, name: str, found: list[Any]) -> tuple[Any, Any]:
+    """Weights and bias, two sets of numbers whose shapes are known."""
+    if len(found) != 2:
+        raise _unfit(path, f"layer {shown(name)} holds {len(found)} arrays, not weights and a bias")
+    for data in found:
+        if not hasattr(data, "shape") or data.shape is None or data.dtype.kind not in "fiu":
+            raise _unfit(path, f"layer {shown(name)} holds something else than numbers")
+        if data.is_virtual or data.external:
+            raise ForbiddenModelError(
+                f"{path} is not permitted: the numbers of its layer {shown(name)} lie in another file",
+                remedy=_REMEDY,
+            )
+    return found[0], found[1]
+
+
+def _values(path: Path, data: Any) -> F32:
+    values = np.asarray(data, np.float32)
+    if not np.isfinite(values).all():
+        raise _unfit(path, "its weights hold infinite values or NaN")
+    return values
 
 
 def _text(name: bytes | str) -> str:
@@ -123,4 +177,6 @@ def _text(name: bytes | str) -> str:
 
 
 def _unfit(path: Path, what: str) -> ModelError:
-    return ModelError(f"{path} is not VGG-16-CAM: {what}; there should be {_EXPECTED}", remedy=_REMEDY)
+    return UnsupportedModelError(
+        f"{path} is not VGG-16-CAM: {what}; there should be {_EXPECTED}", remedy=_REMEDY
+    )
