@@ -510,16 +510,29 @@ class Limits:
     """What this machine may spend on one picture.
 
     Attributes:
-        max_pixels: Pictures with more pixels are refused; 1 or more.
+        max_pixels: Pictures with more pixels are refused; 1 or more. Their memory is limited by the same
+            number: decoding one may take 1.7 GB, or 8.5 bytes for each of these pixels, if that is more.
+        max_seconds: Processor time that decoding a picture may take, seconds, above 0; elapsed time on
+            systems that do not count it (Windows). Pictures that take more are refused.
 
     Raises:
-        SettingsError: It is no whole number of 1 or more.
+        SettingsError: ``max_pixels`` is no whole number of 1 or more, ``max_seconds`` no number above 0.
     """
 
     max_pixels: int = 200_000_000
+    max_seconds: float = 60.0
 
     def __post_init__(self) -> None:
+        seconds = _real("max_seconds", self.max_seconds)
+        if not seconds > 0:
+            raise SettingsError(f"max_seconds {seconds:g} is not above 0", remedy="give seconds, such as 60")
+        object.__setattr__(self, "max_seconds", seconds)
         pixels = _whole("max_pixels", self.max_pixels)
         if pixels < 1:
             raise SettingsError(f"max_pixels {pixels} is below 1", remedy="allow at least one pixel")
         object.__setattr__(self, "max_pixels", pixels)
+
+    @property
+    def key(self) -> str:
+        """What tells these limits from others, on one line."""
+        return f"{self.max_pixels}/{self.max_seconds:g}"

@@ -10,7 +10,10 @@
     │   ├── UnsupportedPictureError  it is a picture, of a kind that is not read here
     │   ├── DamagedPictureError      it is a picture, but broken or cut short
     │   ├── TooSmallError            it has fewer pixels than say anything
-    │   └── TooLargeError            it has more pixels than the limit
+    │   ├── TooLargeError            it has more pixels than the limit, or takes too much memory
+    │   ├── TooSlowError             decoding it takes more time than the limit
+    │   ├── DecoderCrashedError      the decoder crashed on it
+    │   └── FailedPictureError       something else failed on its way: it is tried again next time
     ├── RegionError                a region is empty, reversed or outside its picture
     ├── FeaturelessError           a query on which the network sees nothing
     ├── ModelError                 a model's files are missing or do not fit together
@@ -22,6 +25,7 @@
     │   ├── DamagedTruthError        its file is broken or cut short
     │   ├── UnsupportedTruthError    its file is of a kind that is not read here
     │   └── ForbiddenTruthError      its file would do or take more than any ground truth needs
+    ├── DecoderError               no process can be started to decode pictures in
     ├── SourceError                the folder or files to index cannot be used
     ├── OutputError                a report cannot be written
     ├── CancelledError             whoever started the work has stopped it
@@ -62,15 +66,22 @@ class CamseekError(Exception):
 
 
 class PictureError(CamseekError):
-    """One picture cannot be used."""
+    """One picture cannot be used.
+
+    Attributes:
+        settled: Whether that is the file's own fault, and will be so tomorrow. What is not settled says
+            nothing of the file: what was known of it is kept, and it is tried again.
+    """
 
     code = "picture"
+    settled: ClassVar[bool] = True
 
 
 class UnreadableFileError(PictureError):
     """The file cannot be opened or read now; what it holds is unknown."""
 
     code = "unreadable"
+    settled = False
 
 
 class NotPermittedError(UnreadableFileError):
@@ -104,9 +115,28 @@ class TooSmallError(PictureError):
 
 
 class TooLargeError(PictureError):
-    """The picture has more pixels than the limit."""
+    """The picture has more pixels than the limit, or takes more memory than a picture may."""
 
     code = "too_large"
+
+
+class TooSlowError(PictureError):
+    """Decoding the picture takes more time than the limit."""
+
+    code = "too_slow"
+
+
+class DecoderCrashedError(PictureError):
+    """The decoder crashed on the picture, in a process of its own."""
+
+    code = "decoder_crashed"
+
+
+class FailedPictureError(PictureError):
+    """Something that nobody foresaw failed on the picture's way; it is tried again next time."""
+
+    code = "failed"
+    settled = False
 
 
 class RegionError(CamseekError):
@@ -173,6 +203,12 @@ class ForbiddenTruthError(GroundTruthError):
     """A ground truth's file would do or take more than any ground truth needs; it was not done."""
 
     code = "ground_truth_not_permitted"
+
+
+class DecoderError(CamseekError):
+    """No process can be started to decode pictures in."""
+
+    code = "decoder"
 
 
 class SourceError(CamseekError):

@@ -177,7 +177,7 @@ class TestWhileIndexing:
         """Has something happen after a file was read."""
         from camseek.extraction import reading
 
-        real = reading.decode
+        real = reading.read_picture
 
         def arrange(happening):
             def decode(file, **options):
@@ -186,7 +186,7 @@ class TestWhileIndexing:
                 finally:
                     happening()
 
-            monkeypatch.setattr(reading, "decode", decode)
+            monkeypatch.setattr(reading, "read_picture", decode)
 
         return arrange
 

@@ -275,7 +275,7 @@ class TestExitCodes:
         def greedy(*args, **options):
             raise MemoryError
 
-        monkeypatch.setattr("camseek.extraction.reading.decode", greedy)
+        monkeypatch.setattr("camseek.extraction.reading.read_picture", greedy)
         (indexed / "new.jpg").write_bytes((indexed / "0.jpg").read_bytes() + b"more")
         assert failing("index", indexed, "--collection", collection)["code"] == "memory"
 

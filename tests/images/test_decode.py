@@ -931,7 +931,7 @@ def test_one_big_picture_at_a_time(samples, monkeypatch):
     monkeypatch.setattr(opening_module, "load", slow)
     assert run() > 1
     most.clear()
-    monkeypatch.setattr(decode_module, "_BIG", 0.0)
+    monkeypatch.setattr(decode_module, "BIG", 0.0)
     assert run() == 1
 
 

@@ -9,8 +9,7 @@ from camseek.cli.options import (
     NameType,
     json_option,
     layer_of,
-    limits,
-    max_megapixels_option,
+    limits_options,
     model_option,
 )
 from camseek.cli.output import emit, note, printable, say, shown
@@ -20,6 +19,7 @@ from camseek.cli.tables import aligned, interval
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
+    from camseek.config import Limits
     from camseek.lab.auditing import Audit
 
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--encoding", type=EncodingType(), help="The encoding. [default: cam]")
 @protocol_options
 @model_option
-@max_megapixels_option
+@limits_options
 @json_option
 @click.pass_context
 def audit_command(
@@ -36,7 +36,7 @@ def audit_command(
     truth: str,
     encoding: Any,
     model: str | None,
-    max_megapixels: float,
+    limits: "Limits",
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -72,11 +72,11 @@ def audit_command(
         {str(wanted): wanted},
         options,
         default_reading="cells",
-        max_megapixels=max_megapixels,
+        limits=limits,
     )
     base = next(iter(protocols.values()))
     with progress() as shown_progress:
-        found = audit(known, base, model=network(), limits=limits(max_megapixels), progress=shown_progress)
+        found = audit(known, base, model=network(), limits=limits, progress=shown_progress)
     for item in found.evaluation.skipped:
         note(f"skipped: {shown(item.path)}: {printable(item.reason)}")
     if as_json:

@@ -9,7 +9,7 @@ from camseek.cli.options import (
     NameType,
     collection_option,
     json_option,
-    max_megapixels_option,
+    limits_options,
     model_option,
     open_engine,
 )
@@ -18,6 +18,7 @@ from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
+    from camseek.config import Limits
     from camseek.extraction.classes import ClassTally
 
 
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 )
 @force_option
 @model_option
-@max_megapixels_option
+@limits_options
 @json_option
 @click.pass_context
 def classes_command(
@@ -67,7 +68,7 @@ def classes_command(
     class_list: str | None,
     force: bool,
     model: str | None,
-    max_megapixels: float,
+    limits: "Limits",
     as_json: bool,
 ) -> None:
     """Print the classes that the pictures of COLLECTION show most.
@@ -77,7 +78,7 @@ def classes_command(
     """
     outputs = Outputs([class_list] if class_list else [], force=force, reads=like, model=model)
     with (
-        open_engine(collection, model=model, max_megapixels=max_megapixels) as engine,
+        open_engine(collection, model=model, limits=limits) as engine,
         progress() as shown_progress,
     ):
         outputs.spare(engine.collection)

@@ -11,8 +11,7 @@ from camseek.cli.options import (
     collection_option,
     json_option,
     layer_of,
-    limits,
-    max_megapixels_option,
+    limits_options,
     model_option,
     open_engine,
 )
@@ -24,7 +23,7 @@ from camseek.cli.tables import aligned, interval
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
-    from camseek.config import Encoding
+    from camseek.config import Encoding, Limits
     from camseek.evaluation import Evaluation
 
 
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 )
 @force_option
 @model_option
-@max_megapixels_option
+@limits_options
 @json_option
 def evaluate_command(
     truth: str,
@@ -56,7 +55,7 @@ def evaluate_command(
     plot: str | None,
     force: bool,
     model: str | None,
-    max_megapixels: float,
+    limits: "Limits",
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -79,9 +78,7 @@ def evaluate_command(
         engine, existing = None, None
         if collection is not None:
             given = {"encoding": None, "size": options["size"], "layer": options["layer"]}
-            engine = stack.enter_context(
-                open_engine(collection, model=model, max_megapixels=max_megapixels, options=given)
-            )
+            engine = stack.enter_context(open_engine(collection, model=model, limits=limits, options=given))
             existing = engine.settings
             outputs.spare(engine.collection)
         loaded: list[Backbone] = []
@@ -95,15 +92,13 @@ def evaluate_command(
                 loaded.append(load_model(model, layer=options["layer"] or "head"))
             return loaded[0]
 
-        protocols = read_protocols(
-            known, network, encodings, options, existing=existing, max_megapixels=max_megapixels
-        )
+        protocols = read_protocols(known, network, encodings, options, existing=existing, limits=limits)
         with progress() as shown_progress:
             result = measure(
                 known,
                 protocols,
                 model=None if engine else network(),
-                limits=limits(max_megapixels),
+                limits=limits,
                 progress=shown_progress,
                 engine=engine,
             )

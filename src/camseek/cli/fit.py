@@ -9,7 +9,7 @@ from camseek.cli.options import (
     NameType,
     collection_option,
     json_option,
-    max_megapixels_option,
+    limits_options,
     model_option,
     open_engine,
 )
@@ -17,6 +17,7 @@ from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
+    from camseek.config import Limits
     from camseek.indexing.refitting import FitReport
 
 
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     help="Let pictures whose files have gone or changed leave COLLECTION.",
 )
 @model_option
-@max_megapixels_option
+@limits_options
 @json_option
 def fit(
     collection: str,
@@ -62,7 +63,7 @@ def fit(
     remove: bool,
     allow_removal: bool,
     model: str | None,
-    max_megapixels: float,
+    limits: "Limits",
     as_json: bool,
 ) -> None:
     """Fit PCA-whitening for COLLECTION, and encode every picture of it anew with that.
@@ -75,7 +76,7 @@ def fit(
     if remove and (on, dimensions, sample_classes, max_samples) != (None,) * 4:
         raise click.UsageError("--remove fits nothing: leave the options of a fit out")
     with (
-        open_engine(collection, model=model, max_megapixels=max_megapixels) as engine,
+        open_engine(collection, model=model, limits=limits) as engine,
         progress() as shown_progress,
     ):
         if remove:

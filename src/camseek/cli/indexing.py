@@ -10,7 +10,7 @@ from camseek.cli.options import (
     encoding_option,
     json_option,
     layer_option,
-    max_megapixels_option,
+    limits_options,
     model_option,
     open_engine,
     size_option,
@@ -21,6 +21,7 @@ from camseek.cli.progress import progress
 from camseek.names import absolute, path_json, path_text
 
 if TYPE_CHECKING:
+    from camseek.config import Limits
     from camseek.results import IndexReport
 
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     "--encoding cam).",
 )
 @model_option
-@max_megapixels_option
+@limits_options
 @json_option
 def index(
     photos: str,
@@ -54,7 +55,7 @@ def index(
     layer: str | None,
     class_list: str | None,
     model: str | None,
-    max_megapixels: float,
+    limits: "Limits",
     as_json: bool,
 ) -> None:
     """Make COLLECTION hold what the folder PHOTOS holds.
@@ -82,9 +83,7 @@ def index(
         predefined = resolve_list(load_model(model), read_class_list(class_list))
     options = {"encoding": encoding, "size": size, "layer": layer, "predefined": predefined}
     with (
-        open_engine(
-            collection, model=model, max_megapixels=max_megapixels, options=options, create=True
-        ) as engine,
+        open_engine(collection, model=model, limits=limits, options=options, create=True) as engine,
         progress() as shown_progress,
     ):
         report = engine.index(
@@ -101,11 +100,9 @@ def index(
 @click.argument("files", metavar="FILES...", nargs=-1, required=True, type=NameType())
 @collection_option()
 @model_option
-@max_megapixels_option
+@limits_options
 @json_option
-def add(
-    files: tuple[str, ...], collection: str, model: str | None, max_megapixels: float, as_json: bool
-) -> None:
+def add(files: tuple[str, ...], collection: str, model: str | None, limits: "Limits", as_json: bool) -> None:
     """Bring single pictures into COLLECTION; they stay until they are removed."""
     from camseek.errors import SourceError
     from camseek.indexing.finding import find_files
@@ -116,7 +113,7 @@ def add(
         reasons = "; ".join(f"{path_text(item.path)}: {item.reason}" for item in skipped)
         raise SourceError(f"there is nothing to add: {reasons}", remedy="check the names")
     with (
-        open_engine(collection, model=model, max_megapixels=max_megapixels, create=True) as engine,
+        open_engine(collection, model=model, limits=limits, create=True) as engine,
         progress() as shown_progress,
     ):
         report = engine.add(files, progress=shown_progress)

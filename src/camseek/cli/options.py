@@ -206,13 +206,6 @@ model_option = click.option(
     type=ModelType(),
     help="An imported model, by name or folder, instead of the embedded one (camseek model list).",
 )
-max_megapixels_option = click.option(
-    "--max-megapixels",
-    type=Amount(min=0, min_open=True, max=2000),
-    default=200,
-    show_default=True,
-    help="Refuse pictures with more million pixels.",
-)
 encoding_option = click.option(
     "--encoding",
     type=EncodingType(),
@@ -239,11 +232,31 @@ region_option = click.option(
 )
 
 
-def limits(max_megapixels: float) -> "Limits":
-    """What one picture may cost."""
-    from camseek.config import Limits
+def limits_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """``--max-megapixels`` and ``--max-seconds``, which the verb takes as ``limits``."""
 
-    return Limits(max_pixels=max(1, round(max_megapixels * 1e6)))
+    @functools.wraps(verb)
+    def limited(*arguments: Any, max_megapixels: float, max_seconds: float, **options: Any) -> None:
+        from camseek.config import Limits
+
+        pixels = max(1, round(max_megapixels * 1e6))
+        verb(*arguments, limits=Limits(max_pixels=pixels, max_seconds=max_seconds), **options)
+
+    megapixels = click.option(
+        "--max-megapixels",
+        type=Amount(min=0, min_open=True, max=2000),
+        default=200,
+        show_default=True,
+        help="Refuse pictures with more million pixels.",
+    )
+    seconds = click.option(
+        "--max-seconds",
+        type=Amount(min=0, min_open=True, max=86400),
+        default=60,
+        show_default=True,
+        help="Refuse pictures that take more processor time to decode.",
+    )
+    return megapixels(seconds(limited))
 
 
 def settings(
@@ -285,7 +298,7 @@ def open_engine(
     collection: str,
     *,
     model: str | None = None,
-    max_megapixels: float = 200,
+    limits: "Limits | None" = None,
     options: dict[str, Any] | None = None,
     create: bool = False,
 ) -> "Engine":
@@ -294,7 +307,7 @@ def open_engine(
     Args:
         collection: Its folder.
         model: A model's folder or name.
-        max_megapixels: Limit of a picture.
+        limits: What one picture may cost; None for the defaults.
         options: What ``settings`` takes, as given; an existing collection must have them.
         create: Make it if there is none.
     """
@@ -316,7 +329,7 @@ def open_engine(
             model=load(model, wanted.layer),
             settings=wanted,
             create=True,
-            limits=limits(max_megapixels),
+            limits=limits,
             keep_descriptors=False,
         )
     try:
@@ -325,7 +338,7 @@ def open_engine(
         return Engine(
             existing,
             model=load(model, has.layer),
-            limits=limits(max_megapixels),
+            limits=limits,
         )
     except BaseException:
         existing.close()

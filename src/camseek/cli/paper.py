@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from camseek.cli.options import Count, NameType, SizeType, json_option, limits, max_megapixels_option
+from camseek.cli.options import Count, NameType, SizeType, json_option, limits_options
 from camseek.cli.output import emit, note, printable, say
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
@@ -14,7 +14,7 @@ from camseek.cli.tables import aligned
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from camseek.config import Resize
+    from camseek.config import Limits, Resize
     from camseek.lab.paper import Entry, Figure, FigureName, Heading, Line, PaperReport, Table, TableName
 
 _ABSENT = "-"
@@ -85,7 +85,7 @@ _ABSENT = "-"
     help="Where finished cells are kept, so that a run goes on. [default: a folder in the user's cache]",
 )
 @click.option("--markdown", is_flag=True, help="Tables in Markdown.")
-@max_megapixels_option
+@limits_options
 @json_option
 def paper_command(
     data: str | None,
@@ -100,7 +100,7 @@ def paper_command(
     force: bool,
     work: str | None,
     markdown: bool,
-    max_megapixels: float,
+    limits: "Limits",
     as_json: bool,
 ) -> None:
     """Run the paper's experiments: its numbers, ours, and the difference.
@@ -142,7 +142,7 @@ def paper_command(
             asked,
             work=None if work is None else Path(work),
             dimensions=dimensions,
-            limits=limits(max_megapixels),
+            limits=limits,
             progress=shown,
             tell=lambda text: note(printable(text)),
         )

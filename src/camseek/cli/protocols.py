@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from camseek.cli.options import Count, EncodingType, NameType, SizeType, limits, settings
+from camseek.cli.options import Count, EncodingType, NameType, SizeType, settings
 from camseek.cli.plans import PLAN_NAMES, plan_options, read_plan, shortlist_option
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
-    from camseek.config import Encoding, RegionReading, Settings
+    from camseek.config import Encoding, Limits, RegionReading, Settings
     from camseek.datasets import GroundTruth
     from camseek.extraction.extractor import Reading
     from camseek.lab.protocol import Protocol
@@ -81,7 +81,7 @@ def read_protocols(
     *,
     existing: "Settings | None" = None,
     default_reading: "RegionReading" = "crop",
-    max_megapixels: float = 200,
+    limits: "Limits | None" = None,
 ) -> "dict[str, Protocol]":
     """The protocols that the options ask for, one for each encoding; fits whitening.
 
@@ -92,7 +92,7 @@ def read_protocols(
         options: What ``protocol_options`` give.
         existing: A collection's settings, where one is measured.
         default_reading: How query regions are read where the user does not say.
-        max_megapixels: Limit of a picture.
+        limits: What one picture may cost; None for the defaults.
 
     Raises:
         click.UsageError: Options that do not go together.
@@ -143,7 +143,7 @@ def read_protocols(
             [replace(item.settings, predefined=plan.predefined) for item in protocols.values()],
             dimensions=options["dimensions"],
             sample_classes=options["sample_classes"] or 1,
-            job=Job(limits=limits(max_megapixels), progress=told),
+            job=Job.of(limits, None, told),
         )
     return {
         name: replace(protocol, whitening=whitening, whitening_note=fitted_on)

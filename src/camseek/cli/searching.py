@@ -10,8 +10,7 @@ from camseek.cli.options import (
     NameType,
     collection_option,
     json_option,
-    limits,
-    max_megapixels_option,
+    limits_options,
     model_option,
     open_engine,
     region_option,
@@ -22,6 +21,7 @@ from camseek.cli.plans import plan_options, read_plan, shortlist_option
 from camseek.cli.progress import progress
 
 if TYPE_CHECKING:
+    from camseek.config import Limits
     from camseek.results import Box, Explanation, SearchResult
     from camseek.searching import QueryPart
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 )
 @force_option
 @model_option
-@max_megapixels_option
+@limits_options
 @json_option
 def search(
     queries: tuple[str, ...],
@@ -63,7 +63,7 @@ def search(
     report: str | None,
     force: bool,
     model: str | None,
-    max_megapixels: float,
+    limits: "Limits",
     as_json: bool,
     **plan: Any,
 ) -> None:
@@ -85,7 +85,7 @@ def search(
     )
     planned, parts = read_plan(**plan, top=top), _parts(queries, regions)
     with (
-        open_engine(collection, model=model, max_megapixels=max_megapixels) as engine,
+        open_engine(collection, model=model, limits=limits) as engine,
         progress() as shown_progress,
     ):
         outputs.spare(engine.collection)
@@ -162,7 +162,7 @@ def _tell(result: "SearchResult") -> None:
 )
 @force_option
 @model_option
-@max_megapixels_option
+@limits_options
 @json_option
 def explain(
     picture: str,
@@ -171,7 +171,7 @@ def explain(
     reports: tuple[str, ...],
     force: bool,
     model: str | None,
-    max_megapixels: float,
+    limits: "Limits",
     as_json: bool,
 ) -> None:
     """Show PICTURE's most probable classes and where the network sees them.
@@ -194,7 +194,7 @@ def explain(
         with open_engine(collection, model=model) as engine:
             outputs.spare(engine.collection)
             settings, loaded = engine.settings, engine.model
-    explanation = explain_picture(loaded, picture, top=top, size=settings.size, limits=limits(max_megapixels))
+    explanation = explain_picture(loaded, picture, top=top, size=settings.size, limits=limits)
     _write(explanation, outputs, written)
     if as_json:
         emit(explanation.to_json() | {"reports": [os.path.abspath(path) for path in written]})

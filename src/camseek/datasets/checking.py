@@ -16,7 +16,7 @@ from camseek.datasets.registry import Dataset
 from camseek.datasets.truth import GroundTruth
 from camseek.errors import GroundTruthError, PictureError
 from camseek.files import open_regular, reason_of
-from camseek.images import decode, open_file
+from camseek.images import open_file, read_picture
 from camseek.names import absolute, path_text
 
 # Decoding at the smallest scale reads every byte, and costs least.
@@ -205,7 +205,7 @@ def _decoded(paths: Sequence[bytes], workers: int) -> Iterator[Fault | None]:
 def _damage(path: bytes) -> Fault | None:
     try:
         with open_file(path) as file:
-            decode(file, resize=_SMALL)
+            read_picture(file, resize=_SMALL)
     except PictureError as error:
         return Fault(path, error.message, "damaged" if os.path.exists(path) else "missing")
     return None

@@ -9,7 +9,7 @@ from camseek.config import Resize
 from camseek.datasets.faults import Fault, Report
 from camseek.errors import GroundTruthError, PictureError
 from camseek.files import read_regular, reason_of
-from camseek.images import decode, open_file
+from camseek.images import open_file, read_picture
 from camseek.names import path_text
 from camseek.results import Box, Size
 
@@ -125,7 +125,7 @@ def picture_size(path: bytes) -> Size:
         PictureError: It cannot be read.
     """
     with open_file(path) as file:
-        return decode(file, resize=_TINY).size
+        return read_picture(file, resize=_TINY).size
 
 
 def whole_pixels(sides: Sequence[float], image: bytes) -> Box:

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from camseek.backbones import Backbone
 from camseek.config import Limits, Resize
-from camseek.images import Picture, decode
+from camseek.images import Picture, read_picture
 from camseek.results import Box
 
 
@@ -16,20 +16,20 @@ class PictureReader:
     Attributes:
         resize: The size at which they are read.
         multiple: Long sides are rounded down to a multiple of this (see ``decode``).
-        max_pixels: Pictures with more pixels are refused.
+        limits: What this machine may spend on one picture.
         fitted_to: A model that takes one size alone, which scales them once more; None for all others.
     """
 
     resize: Resize
     multiple: int
-    max_pixels: int
+    limits: Limits
     fitted_to: Backbone | None = None
 
     @classmethod
     def of(cls, model: Backbone, resize: Resize, limits: Limits) -> "PictureReader":
         """The reader for a model."""
         one_size = model.card.input.size is not None
-        return cls(resize, model.card.input.multiple, limits.max_pixels, model if one_size else None)
+        return cls(resize, model.card.input.multiple, limits, model if one_size else None)
 
     def read(self, file: BinaryIO, region: Box | None = None) -> Picture:
         """Decodes a picture, or a region of it.
@@ -38,12 +38,8 @@ class PictureReader:
             PictureError: It cannot be used.
             RegionError: The region is empty, reversed or outside.
         """
-        picture = decode(
-            file,
-            resize=self.resize,
-            multiple=self.multiple,
-            max_pixels=self.max_pixels,
-            region=region,
+        picture = read_picture(
+            file, resize=self.resize, multiple=self.multiple, limits=self.limits, region=region
         )
         if self.fitted_to is None:
             return picture

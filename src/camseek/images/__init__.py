@@ -3,6 +3,7 @@
 from camseek.images.decode import Picture, check_region, decode
 from camseek.images.files import fingerprint, open_file, unreadable, whole_reads
 from camseek.images.formats import PICTURE_SUFFIXES, sniff
+from camseek.images.pool import prepare, read_picture
 from camseek.images.walk import FoundFile, Walk, walk
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "decode",
     "fingerprint",
     "open_file",
+    "prepare",
+    "read_picture",
     "sniff",
     "unreadable",
     "walk",

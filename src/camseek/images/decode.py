@@ -5,8 +5,8 @@ import re
 import threading
 import warnings
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -23,7 +23,7 @@ from camseek.errors import (
 )
 from camseek.images import opening
 from camseek.images.colour import ProfileError, on_white, to_srgb
-from camseek.images.files import fingerprint, open_file, unreadable, whole_reads
+from camseek.images.files import unreadable, whole_reads
 from camseek.images.formats import describe, sniff
 from camseek.images.jpeg import jpeg_frame
 from camseek.images.orientation import stored_box, turned, turned_size
@@ -33,12 +33,29 @@ from camseek.images.reducing import reduced
 from camseek.images.tiff import unsupported
 from camseek.results import Box
 
-__all__ = ["Picture", "check_region", "decode", "fingerprint", "open_file"]
+BIG = 128e6
+"""Pictures that take more bytes than this are decoded one at a time."""
 
 _HEAD = 4096
 _MEMORY = 1.7e9
-_BIG = 128e6
 _big_turn = threading.Lock()
+
+
+def budget_of(max_pixels: int) -> float:
+    """Bytes that decoding one picture may take, where pictures may have so many pixels."""
+    return max(_MEMORY, 8.5 * max_pixels)
+
+
+def check_request(multiple: int, region: Box | None) -> None:
+    """Makes sure that a caller asks for something that can be.
+
+    Raises:
+        ValueError: ``multiple`` is below 1, or the region is not four whole numbers.
+    """
+    if multiple < 1:
+        raise ValueError("multiple must be 1 or more")
+    if region is not None and (len(region) != 4 or any(type(side) is not int for side in region)):
+        raise ValueError(f"a region is four whole numbers, not {region!r}")
 
 
 def decode(
@@ -48,8 +65,11 @@ def decode(
     multiple: int = 1,
     max_pixels: int = Limits().max_pixels,
     region: Box | None = None,
+    turn: AbstractContextManager[Any] = _big_turn,
 ) -> Picture:
     """Decodes a picture, or a region of it, small and in sRGB; the same bytes give the same pixels.
+
+    In this process, which a decoder may take down with it: ``read_picture`` does the same in another.
 
     Decode (JPEG and JPEG 2000 at a reduced scale that still covers the result), average whole
     blocks, then Pillow's antialiased bicubic filter; colours and orientation last, on few pixels.
@@ -77,6 +97,7 @@ def decode(
             changes by a fifth at most. Shorter ones keep their length.
         max_pixels: Pictures with more pixels are refused, after reading the header.
         region: Pixels of the upright picture, half-open; ``resize`` is then that of the region.
+        turn: Entered for a picture above 128 MB.
 
     Raises:
         NotAPictureError: The content is no picture format known here.
@@ -86,10 +107,7 @@ def decode(
         UnreadableFileError: Reading the file failed.
         RegionError: See ``check_region``.
     """
-    if multiple < 1:
-        raise ValueError("multiple must be 1 or more")
-    if region is not None and (len(region) != 4 or any(type(side) is not int for side in region)):
-        raise ValueError(f"a region is four whole numbers, not {region!r}")
+    check_request(multiple, region)
     try:
         file = whole_reads(file)
         file.seek(0)
@@ -99,9 +117,24 @@ def decode(
     format = sniff(head)
     if format is None:
         raise NotAPictureError(describe(head), remedy="give a picture, or leave the file out")
+    with ExitStack() as held:
+        return _decoded(file, format, _Wanted(resize, multiple, max_pixels, region), _Turn(held, turn))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is wanted of a picture; as ``decode``."""
+
+    resize: Resize
+    multiple: int
+    max_pixels: int
+    region: Box | None
+
+
+def _decoded(file: BinaryIO, format: str, wanted: _Wanted, turn: "_Turn") -> Picture:
     try:
         with _quiet_pillow():
-            return _decode(file, format, (resize, multiple), max_pixels, region)
+            return _decode(file, format, wanted, turn)
     except CamseekError:
         raise
     except MemoryError as error:
@@ -113,32 +146,31 @@ def decode(
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged data
         # What the system says is no question of what the file holds.
         if not (isinstance(error, OSError) and error.errno):
-            found = _without_metadata(file, format, (resize, multiple), max_pixels, region)
+            found = _without_metadata(file, format, wanted, turn)
             if found is not None:
                 return found
-        raise _failure(file, format, max_pixels, error) from error
+        raise _failure(file, format, wanted.max_pixels, error) from error
 
 
-def _without_metadata(
-    file: BinaryIO, format: str, wanted: tuple[Resize, int], max_pixels: int, region: Box | None
-) -> Picture | None:
+def _without_metadata(file: BinaryIO, format: str, wanted: _Wanted, turn: "_Turn") -> Picture | None:
     """The picture without what says nothing of its pixels; None where that is not what is wrong."""
     # Whatever is wrong here too, what was wrong with the whole file is told.
     with suppress(Exception), _quiet_pillow():
         bare = without_metadata(file, format)
         if bare is not None:
-            picture = _decode(bare, format, wanted, max_pixels, region)
+            picture = _decode(bare, format, wanted, turn)
             return replace(picture, warnings=(*picture.warnings, "broken metadata ignored"))
     return None
 
 
-def _decode(
-    file: BinaryIO, format: str, wanted: tuple[Resize, int], max_pixels: int, region: Box | None
-) -> Picture:
-    resize, multiple = wanted
-    budget = max(_MEMORY, 8.5 * max_pixels)
-    if format in opening.READ_WHOLE and 4 * file.seek(0, 2) > budget:
-        raise _too_much(format, budget)
+def _decode(file: BinaryIO, format: str, wanted: _Wanted, turn: "_Turn") -> Picture:
+    resize, multiple, max_pixels, region = wanted.resize, wanted.multiple, wanted.max_pixels, wanted.region
+    budget = budget_of(max_pixels)
+    if format in opening.READ_WHOLE:
+        held = 4 * file.seek(0, 2)
+        if held > budget:
+            raise _too_much(format, budget)
+        turn.take(held)
     source = opening.open_source(file, format)
     width, height = source.size
     if width * height > max_pixels:
@@ -159,10 +191,9 @@ def _decode(
         raise _too_much(format, budget)
     # The other pages of a HEIF file are known until it is loaded, those of the others afterwards too.
     frames = opening.count_frames(source, file) if format == "HEIF" else 0
-    turn: AbstractContextManager[Any] = _big_turn if needed > _BIG else nullcontext()
-    with turn:
-        image = opening.load(source)
-        image = reduced(image, tuple(side / scale for side in box), target)  # pyright: ignore[reportArgumentType]
+    turn.take(needed)
+    image = opening.load(source)
+    image = reduced(image, tuple(side / scale for side in box), target)  # pyright: ignore[reportArgumentType]
     if image.mode in ("RGBa", "La"):
         image = on_white(image)
     try:
@@ -173,6 +204,20 @@ def _decode(
     pixels = np.asarray(turned(image, source.orientation))
     frames = frames or opening.count_frames(source, file)
     return Picture(pixels, size, source.name or format, frames, tuple(source.warnings))
+
+
+class _Turn:
+    """The turn of pictures that take much memory: taken once, held until the picture is done."""
+
+    def __init__(self, held: ExitStack, turn: AbstractContextManager[Any]) -> None:
+        self._held = held
+        self._turn: AbstractContextManager[Any] | None = turn
+
+    def take(self, needed: float) -> None:
+        """Waits for it, where so many bytes are needed."""
+        if needed > BIG and self._turn is not None:
+            self._held.enter_context(self._turn)
+            self._turn = None
 
 
 def _side(whole: int, multiple: int) -> int:
@@ -201,7 +246,7 @@ def _failure(file: BinaryIO, format: str, max_pixels: int, error: Exception) -> 
         return unreadable(error)
     text = " ".join(str(error).split())[:120]
     if isinstance(error, Image.DecompressionBombError) or "security limit" in text.lower():
-        return _too_much(format, max(_MEMORY, 8.5 * max_pixels))
+        return _too_much(format, budget_of(max_pixels))
     kind = _unread_kind(file, format, text)
     if kind is not None:
         return unsupported(kind)

@@ -27,7 +27,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from camseek.images.directories import Directory, count_pages, first_directory
+from camseek.errors import TooSlowError
+from camseek.images.counting import MOST_SCANS, count_gif_frames, too_many_scans
+from camseek.images.directories import MAX_PAGES, Directory, count_pages, first_directory
 from camseek.images.jpeg2000 import Jpeg2000, read_jpeg2000
 from camseek.images.orientation import exif_orientation, tag_orientation, turned_size, xmp_orientation
 from camseek.images.pieces import pieces, png_profile, read_png
@@ -85,7 +87,11 @@ class Source:
 
 
 def open_source(file: BinaryIO, format: str) -> Source:
-    """Reads a picture's header; any exception of Pillow's may come out."""
+    """Reads a picture's header; any exception of Pillow's may come out.
+
+    Raises:
+        TooSlowError: A JPEG has more scans than any program writes.
+    """
     file_size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if format == "RAW":
@@ -215,10 +221,16 @@ def _open_avif(content: bytes) -> tuple[ImageFile.ImageFile, list[str]]:
 
 def _note_jpeg(source: Source, file: BinaryIO) -> None:
     image = cast(JpegImagePlugin.JpegImageFile, source.image)
+    behind_head = file.tell()
     # One component in the first scan of several: the others follow, as in a progressive file.
     file.seek(-8, os.SEEK_CUR)
     lone = file.read(3) == b"\0\x08\x01"
     source.buffered = "progressive" in image.info or (lone and image.layers > 1)
+    if source.buffered and too_many_scans(file, behind_head):
+        raise TooSlowError(
+            f"it is a JPEG of more than {MOST_SCANS} scans, each of which goes over the whole picture",
+            remedy="save it anew as an ordinary JPEG, or leave it out",
+        )
 
 
 def _scale_transparency(image: ImageFile.ImageFile) -> None:
@@ -341,16 +353,18 @@ def _strip_bytes(source: Source) -> float:
 
 
 def count_frames(source: Source, file: BinaryIO) -> int:
-    """Number of pictures in the file, where it can be told without decoding them; call it last."""
+    """Number of pictures in the file, up to 1000, where it can be told undecoded; call it last."""
     image = source.image
     # A file may be damaged behind its first picture, which is all that is used of it.
     with suppress(Exception):
-        if source.format == "JPEG" and "mp" in image.info:
-            file.seek(0)
-            return getattr(JpegImagePlugin.jpeg_factory(file), "n_frames", 1)
         if source.page is not None:
             return count_pages(source.page)
-        return int(getattr(image, "n_frames", 1))
+        if source.format == "GIF":
+            return count_gif_frames(file)
+        if source.format == "JPEG" and "mp" in image.info:
+            file.seek(0)
+            image = JpegImagePlugin.jpeg_factory(file)
+        return min(int(getattr(image, "n_frames", 1)), MAX_PAGES)
     return 1
 
 

@@ -18,8 +18,8 @@ class Picture:
         size: Width and height of the whole picture, upright, as in the file.
         format: ``JPEG``, ``PNG``, ``GIF``, ``WEBP``, ``TIFF``, ``BMP``, ``HEIF``, ``AVIF`` or ``JPEG2000``;
             of a raw file its own: ``DNG``, ``NEF``, ``CR3`` and so on.
-        frames: Number of pictures in the file, of which the first (HEIF: the primary one) is used; TIFF
-            is counted up to 1000.
+        frames: Number of pictures in the file, of which the first (HEIF: the primary one) is used; counted
+            up to 1000.
         warnings: What was odd, and went unused.
     """
 

@@ -85,7 +85,7 @@ class IndexRun:
         self._report = report
         self._root = root
         self._job = job
-        self._tried_with = f"{VERSION}/{describer.limits.max_pixels}"
+        self._tried_with = f"{VERSION}/{describer.limits.key}"
         self._files = writer.files()
         # Of the sizes of the files that are read in this run.
         self._contents: dict[int, set[bytes]] = {}

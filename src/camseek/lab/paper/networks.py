@@ -80,7 +80,7 @@ def model_key(model: Backbone, limits: Limits) -> dict[str, Any]:
     """What decides a result, of a network and of the pictures that it may see."""
     key: dict[str, Any] = {"model": model.checksum, "input": repr(model.card.input)}
     # Results with a limit of one's own leave some pictures out.
-    return key if limits == Limits() else key | {"max_pixels": limits.max_pixels}
+    return key if limits == Limits() else key | {"limits": limits.key}
 
 
 def _network(name: str, layer: str | None, slot: Slot | None) -> Network:

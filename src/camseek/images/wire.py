@@ -1,0 +1,191 @@
+"""What a process that decodes and the one that asks it say to each other: frames over two pipes.
+
+A frame is one letter, the length of what follows in eight bytes, and that. Nothing is unpickled: a decoder
+that a picture has taken over can say nothing but numbers, text and pixels, and those are checked.
+"""
+
+import io
+import struct
+from collections import OrderedDict
+from typing import Any
+
+from camseek.errors import PictureError, RegionError
+
+HELLO = b"H"  # worker: it is ready
+JOB = b"J"  # caller: what to decode (JSON), then the file's first block
+READ = b"R"  # worker: a block of the file, please (its number)
+BLOCK = b"B"  # caller: here it is
+FAILED = b"F"  # caller: reading failed (the system's error number)
+TURN = b"T"  # worker: this will take much memory; may it?
+GRANTED = b"G"  # caller: now
+PICTURE = b"P"  # worker: what was decoded (JSON), then the pixels
+ERROR = b"E"  # worker: why it was not (JSON)
+
+BLOCK_BYTES = 1 << 20
+"""Files are read in blocks of this size."""
+
+_KEPT_BLOCKS = 8
+_FRAME = struct.Struct("<cQ")
+_NUMBER = struct.Struct("<Q")
+_LONGEST_TEXT = 1 << 20
+
+
+class BrokenWireError(Exception):
+    """The other side has gone, or says what makes no sense."""
+
+
+class Wire:
+    """One end of the two pipes."""
+
+    def __init__(self, incoming: io.RawIOBase, outgoing: io.RawIOBase) -> None:
+        """Takes two pipes, unbuffered."""
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    def send(self, kind: bytes, content: bytes | bytearray | memoryview = b"") -> None:
+        """Sends one frame.
+
+        Raises:
+            BrokenWireError: The other side has gone.
+        """
+        head = _FRAME.pack(kind, len(content))
+        if len(content) <= 4096:
+            self._write(head + content)
+        else:
+            self._write(head)
+            self._write(content)
+
+    def send_number(self, kind: bytes, number: int) -> None:
+        """Sends a frame that holds a number, 0 or more.
+
+        Raises:
+            BrokenWireError: The other side has gone.
+        """
+        self.send(kind, _NUMBER.pack(number))
+
+    def receive(self, most: int = _LONGEST_TEXT) -> tuple[bytes, bytearray]:
+        """Waits for one frame, of at most so many bytes.
+
+        Raises:
+            BrokenWireError: The other side has gone, or sends what is no frame.
+        """
+        kind, length = _FRAME.unpack(self._read(_FRAME.size))
+        if length > most:
+            raise BrokenWireError(f"a frame of {length} bytes")
+        return kind, self._read(length)
+
+    def _write(self, content: bytes | bytearray | memoryview) -> None:
+        rest = memoryview(content)
+        try:
+            while len(rest):
+                rest = rest[self._outgoing.write(rest) or 0 :]
+        except (OSError, ValueError) as error:
+            raise BrokenWireError(str(error)) from error
+
+    def _read(self, count: int) -> bytearray:
+        found = bytearray(count)
+        rest = memoryview(found)
+        try:
+            while len(rest):
+                got = self._incoming.readinto(rest)
+                if not got:
+                    raise BrokenWireError("the other side has gone")
+                rest = rest[got:]
+        except (OSError, ValueError) as error:
+            raise BrokenWireError(str(error)) from error
+        return found
+
+
+def number_of(content: bytes | bytearray) -> int:
+    """The number that a frame holds.
+
+    Raises:
+        BrokenWireError: It holds none.
+    """
+    if len(content) != _NUMBER.size:
+        raise BrokenWireError("a number of another length")
+    return _NUMBER.unpack(content)[0]
+
+
+class RemoteFile(io.RawIOBase):
+    """A file that the other side reads: no process that decodes opens any."""
+
+    def __init__(self, wire: Wire, size: int, first: bytes | bytearray) -> None:
+        """Takes the file's size and its first block."""
+        self._wire = wire
+        self._size = size
+        self._at = 0
+        self._blocks: OrderedDict[int, bytes | bytearray] = OrderedDict({0: first})
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte is read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves there.
+
+        Raises:
+            ValueError: That lies before the beginning.
+        """
+        at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
+        if at < 0:
+            raise ValueError(f"negative seek position {at}")
+        self._at = at
+        return at
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads up to the end of a block.
+
+        Raises:
+            OSError: Reading failed on the other side.
+        """
+        view = memoryview(buffer).cast("B")
+        if self._at >= self._size or not len(view):
+            return 0
+        number, offset = divmod(self._at, BLOCK_BYTES)
+        found = memoryview(self._block(number))[offset : offset + len(view)]
+        view[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+    def _block(self, number: int) -> bytes | bytearray:
+        if number not in self._blocks:
+            self._wire.send_number(READ, number)
+            kind, content = self._wire.receive(BLOCK_BYTES)
+            if kind == FAILED:
+                raise OSError(number_of(content), "reading failed")
+            self._blocks[number] = content
+            # The first one is kept: decoders come back to it most.
+            if len(self._blocks) > _KEPT_BLOCKS:
+                self._blocks.pop(next(key for key in self._blocks if key))
+        return self._blocks[number]
+
+
+def told_error(error: PictureError | RegionError) -> dict[str, str]:
+    """An error as plain values."""
+    return {"kind": type(error).__name__, "message": error.message, "remedy": error.remedy}
+
+
+def error_of(told: dict[str, Any]) -> PictureError | RegionError:
+    """The error that ``told_error`` told of.
+
+    Raises:
+        BrokenWireError: There is no such error.
+    """
+    kinds = {kind.__name__: kind for kind in (RegionError, *_kinds(PictureError))}
+    kind, message, remedy = told.get("kind"), told.get("message"), told.get("remedy")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise BrokenWireError(f"an error of kind {kind!r}")
+    return kinds[kind](str(message), remedy=str(remedy))
+
+
+def _kinds(base: type[PictureError]) -> list[type[PictureError]]:
+    return [base, *(kind for below in base.__subclasses__() for kind in _kinds(below))]
