@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -70,3 +71,25 @@ def test_what_is_not_there(failing: Any, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("words", [("find",), ("show",), ("check", "oxford5k"), ("show", "")])
 def test_wrong_usage(failing: Any, words: tuple[str, ...]) -> None:
     assert failing("datasets", *words, code=2)["code"] == "usage"
+
+
+def test_a_ground_truth_of_one_s_own(text: Any, camseek: Any, tmp_path: Path, photos: Any) -> None:
+    photos(3)
+    good = ["0.jpg", "1.jpg"]
+    queries: list[Any] = [{"id": name, "image": f"photos/{name}", "good": good} for name in good]
+    truth = tmp_path / "truth.json"
+    truth.write_text(json.dumps({"database": "photos", "queries": queries}))
+    assert text("datasets", "check", truth).out == "whole: 3 pictures, 2 queries\n"
+    assert camseek("evaluate", truth)["doubts"] == []
+    queries[0]["good"] = []
+    truth.write_text(json.dumps({"database": "photos", "queries": queries}))
+    assert "1 of 2 queries ('0.jpg') has no positives: counted" in text("evaluate", truth).err
+    queries[1]["good"] = []
+    truth.write_text(json.dumps({"database": "photos", "queries": queries}))
+    done = text("datasets", "check", truth)
+    assert "doubtful: no query has positives: nothing can be measured" in done.err
+    assert camseek("datasets", "check", truth)["doubts"] == [
+        "no query has positives: nothing can be measured"
+    ]
+    assert "no query has a positive" in text("evaluate", truth, code=1).err
+    assert "or a ground-truth file" in text("datasets", "check", "roxford5k", code=2).err

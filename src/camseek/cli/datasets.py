@@ -51,18 +51,26 @@ def show_command(name: str, as_json: bool) -> None:
 
 @datasets.command("check")
 @click.argument("name", type=DatasetType())
-@click.argument("folder", type=NameType())
+@click.argument("folder", type=NameType(), required=False)
 @json_option
-def check_command(name: str, folder: str, as_json: bool) -> int:
+def check_command(name: str, folder: str | None, as_json: bool) -> int:
     """Read all of the data set NAME in FOLDER and name every file that is missing or damaged.
 
-    It ends with 1 if there is any.
+    A ground-truth file of your own in place of both is checked with its pictures. It ends with 1 if anything
+    is missing or damaged; why figures would mean little (no query has positives, say) is told as well.
     """
-    from camseek.datasets import check_dataset, dataset
+    import os
+
+    from camseek.datasets import check_dataset, check_truth, dataset
     from camseek.job import processors
 
+    if folder is None and not os.path.isfile(name):
+        raise click.UsageError(f"name the folder of {name} as well, or a ground-truth file that is there")
     with progress() as shown_progress:
-        found = check_dataset(dataset(name), folder, workers=processors(), progress=shown_progress)
+        if folder is None:
+            found = check_truth(name, workers=processors(), progress=shown_progress)
+        else:
+            found = check_dataset(dataset(name), folder, workers=processors(), progress=shown_progress)
     if as_json:
         emit(found.to_json())
     else:
@@ -131,6 +139,8 @@ def _wrapped(heading: str, text: str) -> list[str]:
 def _say_checked(found: "Checked") -> None:
     for fault in found.known:
         note(f"known: {shown(fault.path)}: {fault.message}")
+    for doubt in found.doubts:
+        note(f"doubtful: {printable(doubt)}")
     for fault in found.faults:
         say(f"{fault.code:<12}  {printable(str(fault))}")
     counts = f"{found.pictures:,} pictures, {found.queries:,} queries"

@@ -65,12 +65,15 @@ def evaluate_command(
     searched with its own encoding; it must hold the database, and what else it holds are distractors. Query
     regions are read as crops; give --region-reading cells for the paper's reading.
     """
-    from camseek.datasets import open_truth
+    from camseek.datasets import doubts, open_truth
     from camseek.lab.measuring import measure
 
     reads = (truth, truth.partition("=")[2] or None, options["whitening_on"], options["class_list"])
     outputs = Outputs([plot] if plot else [], force=force, reads=reads, model=model)
     known = open_truth(truth)
+    doubtful = doubts(known)
+    for doubt in doubtful:
+        note(f"doubtful: {printable(doubt)}")
     outputs.spare_files([query.image for query in known.queries])
     if collection is None:
         options["layer"] = layer_of(model, options["layer"])
@@ -107,7 +110,7 @@ def evaluate_command(
     if plot is not None:
         outputs.write(plot, _chart(result))
     if as_json:
-        emit(result.to_json())
+        emit({**result.to_json(), "doubts": list(doubtful)})
         return
     for line in _lines(result):
         say(line)

@@ -1,6 +1,7 @@
 """Ground truth: which pictures of a folder show the same thing as a query, and the public data sets."""
 
-from camseek.datasets.checking import Checked, check_dataset
+from camseek.datasets.checking import Checked, check_dataset, check_truth
+from camseek.datasets.doubts import doubts
 from camseek.datasets.faults import Fault
 from camseek.datasets.json_truth import read_ground_truth
 from camseek.datasets.opening import open_truth, read_dataset
@@ -18,7 +19,9 @@ __all__ = [
     "Setup",
     "TruthQuery",
     "check_dataset",
+    "check_truth",
     "dataset",
+    "doubts",
     "known_datasets",
     "open_truth",
     "read_dataset",

@@ -9,14 +9,16 @@ from typing import Any, Protocol, runtime_checkable
 
 from camseek.config import Resize
 from camseek.datasets.buildings import PARIS_CORRUPT
+from camseek.datasets.doubts import doubts
 from camseek.datasets.faults import Fault
 from camseek.datasets.folders import pictures_beneath
+from camseek.datasets.json_truth import read_ground_truth
 from camseek.datasets.opening import read_dataset
 from camseek.datasets.registry import Dataset
 from camseek.datasets.truth import GroundTruth
 from camseek.errors import GroundTruthError, PictureError
 from camseek.files import open_regular, reason_of
-from camseek.images import open_file, read_picture
+from camseek.images import open_file, read_picture, walk
 from camseek.names import absolute, path_text
 
 # Decoding at the smallest scale reads every byte, and costs least.
@@ -51,6 +53,7 @@ class Checked:
         queries: Queries that can be asked.
         distractors: Distractors that are there and sound.
         faults: What is missing or damaged; none where the set is whole.
+        doubts: Why figures of it would mean little; it may be whole all the same.
         known: Damaged files that every copy of the set has, and that are left out.
     """
 
@@ -61,6 +64,7 @@ class Checked:
     distractors: int
     faults: tuple[Fault, ...]
     known: tuple[Fault, ...]
+    doubts: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -78,6 +82,7 @@ class Checked:
             "distractors": self.distractors,
             "faults": [fault.to_json() for fault in self.faults],
             "known": [fault.to_json() for fault in self.known],
+            "doubts": list(self.doubts),
         }
 
 
@@ -114,16 +119,7 @@ def check_dataset(
     queries = [query.image for query in truth.queries]
     known = _known(wanted, truth)
     missing = {fault.path for fault in faults if fault.code == "missing"}
-    everything = sorted({*database, *distractors, *queries} - missing)
-    if progress is not None:
-        progress.start(len(everything))
-    damaged: set[bytes] = set()
-    for path, fault in zip(everything, _decoded(everything, workers), strict=True):
-        if progress is not None:
-            progress.step()
-        if fault is not None:
-            damaged.add(path)
-            faults.append(fault)
+    damaged = _damaged({*database, *distractors, *queries} - missing, workers, progress, faults)
     lost = missing | damaged
     faults += _counts(
         wanted, truth, len(set(database) - missing), len(set(distractors) - missing), len(truth.queries)
@@ -136,7 +132,60 @@ def check_dataset(
         len(set(distractors) - lost),
         tuple(_once(faults)),
         tuple(known),
+        doubts(truth),
     )
+
+
+def check_truth(
+    path: str | bytes | os.PathLike[str], *, workers: int = 1, progress: Progress | None = None
+) -> Checked:
+    """Reads a ground truth of one's own and every one of its pictures.
+
+    Args:
+        path: The file, as ``read_ground_truth`` reads it.
+        workers: Threads that decode, 1 or more.
+        progress: Told how far it is.
+
+    Raises:
+        GroundTruthError: It cannot be read, or says what cannot be.
+    """
+    truth = read_ground_truth(path)
+    found = walk(truth.database)
+    database = {item.path for item in found.files}
+    faults = [Fault(item, reason, "damaged") for item, reason, _ in (*found.unknown, *found.skipped)]
+    listed = {name for query in truth.queries for name in query.positives | query.junk}
+    faults += [
+        Fault(item, "it is listed in the ground truth, and is no picture", "ground_truth")
+        for item in sorted({os.path.join(truth.database, name) for name in listed} - database)
+    ]
+    lost = _damaged(database | {query.image for query in truth.queries}, workers, progress, faults)
+    return Checked(
+        path_text(truth.path),
+        truth.database,
+        len(database - lost),
+        sum(query.image not in lost for query in truth.queries),
+        0,
+        tuple(_once(faults)),
+        (),
+        doubts(truth),
+    )
+
+
+def _damaged(
+    paths: Iterable[bytes], workers: int, progress: Progress | None, faults: list[Fault]
+) -> set[bytes]:
+    """The pictures that cannot be read, whose faults are noted."""
+    everything = sorted(paths)
+    if progress is not None:
+        progress.start(len(everything))
+    damaged: set[bytes] = set()
+    for path, fault in zip(everything, _decoded(everything, workers), strict=True):
+        if progress is not None:
+            progress.step()
+        if fault is not None:
+            damaged.add(path)
+            faults.append(fault)
+    return damaged
 
 
 def _once(faults: Iterable[Fault]) -> list[Fault]:
