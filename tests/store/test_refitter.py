@@ -302,8 +302,7 @@ class TestDamage:
         alter(collection, "INSERT INTO meta VALUES ('refit', ?)", (value,))
         with pytest.raises(CorruptCollectionError), collection.write("test") as writer:
             writer.refitter.unfinished()
-        with pytest.raises(CorruptCollectionError):
-            collection.catalogue.check()
+        assert len(collection.catalogue.check()) == 1
 
     @pytest.mark.parametrize("value", ["{", "{}", '{"folder": 3}', b"bytes"])
     def test_a_note_of_the_whitening_that_is_none(self, collection, value):

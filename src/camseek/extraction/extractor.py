@@ -11,13 +11,11 @@ from camseek.encoding.regions import CellGrid, Cells
 from camseek.errors import PictureError, SettingsError, UnreadableFileError
 from camseek.extraction.reading import PictureReader
 from camseek.extraction.sources import Source, opened
-from camseek.images import Picture, check_region, fingerprint, open_file
+from camseek.images import Picture, check_region, fingerprint, open_file, size_of
+from camseek.images.files import MOST_BYTES
 from camseek.names import is_given
 from camseek.results import Box, Skipped
-from camseek.store import StoredPicture, Traces
-
-FILE_TRACE = "file"
-"""The trace of a picture that came without a file: what its file would hold."""
+from camseek.store import FILE_TRACE, StoredPicture, Traces
 
 Reading = RegionReading | Literal["whole"]
 """How a query's region is read; ``whole`` takes no notice of it."""
@@ -206,18 +204,32 @@ class FileMaps:
         reason, code = "it has no file", UnreadableFileError.code
         for path in picture.paths:
             try:
-                with self._open(picture.record, path) as file:
-                    if fingerprint(file) == picture.content:
+                with self._open(picture, path) as file:
+                    if _holds(file, picture, path):
                         return self.extractor.extract_file(file, path, picture.content)
                     reason, code = "its file has changed since it was indexed", UnreadableFileError.code
             except PictureError as error:
                 reason, code = error.message, error.code
         return Skipped(picture.paths[0] if picture.paths else b"", reason, code)
 
-    def _open(self, record: int, path: bytes) -> BinaryIO:
-        if not is_given(path):
-            return open_file(path)
-        return BytesIO(self.traces.get(FILE_TRACE, [record]).get(record, b""))
+    def _open(self, picture: StoredPicture, path: bytes) -> BinaryIO:
+        if is_given(path):
+            return BytesIO(self.traces.get(FILE_TRACE, [picture.record]).get(picture.record, b""))
+        if path not in picture.lengths:
+            # A collection may come from anybody, and name any file.
+            raise UnreadableFileError(
+                "its file lies in none of the collection's folders",
+                remedy="index the folder, or add the file",
+            )
+        return open_file(path)
+
+
+def _holds(file: BinaryIO, picture: StoredPicture, path: bytes) -> bool:
+    """Whether a file is what it was. One of another length need not be read to know that it is not."""
+    said, length = picture.lengths.get(path, MOST_BYTES), size_of(file)
+    if length is not None and length != said:
+        return False
+    return fingerprint(file, most=min(said, MOST_BYTES)) == picture.content
 
 
 def _own_size(reader: PictureReader, region: Box) -> PictureReader:

@@ -1,7 +1,7 @@
 """Find pictures, and read them as small upright sRGB arrays."""
 
 from camseek.images.decode import Picture, check_region, decode
-from camseek.images.files import fingerprint, open_file, unreadable, whole_reads
+from camseek.images.files import fingerprint, open_file, size_of, unreadable, whole_reads
 from camseek.images.formats import PICTURE_SUFFIXES, sniff
 from camseek.images.pool import prepare, read_picture
 from camseek.images.walk import FoundFile, Walk, walk
@@ -17,6 +17,7 @@ __all__ = [
     "open_file",
     "prepare",
     "read_picture",
+    "size_of",
     "sniff",
     "unreadable",
     "walk",

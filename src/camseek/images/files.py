@@ -6,7 +6,7 @@ import io
 import os
 from typing import Any, BinaryIO, cast
 
-from camseek.errors import NotPermittedError, UnreadableFileError
+from camseek.errors import NotPermittedError, TooLargeError, UnreadableFileError
 from camseek.files import open_regular, reason_of
 
 _REMEDIES = {
@@ -16,7 +16,9 @@ _REMEDIES = {
     errno.EPERM: "change its permissions",
     errno.ENAMETOOLONG: "move it to a shorter path",
 }
-_BUFFER = 1 << 16
+_BUFFER, _PIECE = 1 << 16, 1 << 20
+MOST_BYTES = 1 << 32
+"""No larger file is read as a picture: a file that is all hole can have any length, and takes as long."""
 
 
 def unreadable(error: OSError) -> UnreadableFileError:
@@ -83,17 +85,37 @@ class _Pieces(io.RawIOBase):
         return len(piece)
 
 
-def fingerprint(file: BinaryIO) -> bytes:
+def fingerprint(file: BinaryIO, *, most: int = MOST_BYTES) -> bytes:
     """SHA-256 of the whole content, 32 bytes; the file stands at its beginning afterwards.
+
+    Args:
+        file: The file.
+        most: No file with more bytes is wanted: nothing of it is read where the system says so, and no more
+            than one further byte where it does not.
 
     Raises:
         UnreadableFileError: Reading failed.
+        TooLargeError: It has more bytes.
     """
+    digest, left = hashlib.sha256(), most
     try:
-        file = whole_reads(file)
-        file.seek(0)
-        digest = hashlib.file_digest(cast(Any, file), "sha256").digest()
-        file.seek(0)
+        if (size_of(file) or 0) <= most:
+            file = whole_reads(file)
+            file.seek(0)
+            while left >= 0 and (piece := file.read(min(_PIECE, left + 1))):
+                digest.update(piece)
+                left -= len(piece)
+            if left >= 0:
+                file.seek(0)
+                return digest.digest()
     except OSError as error:
         raise unreadable(error) from error
-    return digest
+    raise TooLargeError(f"it has more than {most:,} bytes", remedy="give a smaller picture")
+
+
+def size_of(file: BinaryIO) -> int | None:
+    """How many bytes the system says that an open file has; None where it is none of the system's."""
+    try:
+        return os.fstat(file.fileno()).st_size
+    except (OSError, AttributeError, ValueError):
+        return None

@@ -12,7 +12,6 @@ from typing import Any, cast
 from camseek.arguments import several
 from camseek.errors import PictureError
 from camseek.extraction.describer import Describer
-from camseek.extraction.extractor import FILE_TRACE
 from camseek.extraction.sources import Source, content_of
 from camseek.images import FoundFile
 from camseek.indexing.finding import find_files, find_pictures
@@ -21,7 +20,7 @@ from camseek.job import Job
 from camseek.names import GIVEN, absolute, is_given, known_name
 from camseek.patterns import Patterns
 from camseek.results import IndexReport, Skipped
-from camseek.store import ADDED_BY_HAND, Collection
+from camseek.store import ADDED_BY_HAND, FILE_TRACE, Collection
 
 Path = str | os.PathLike[str]
 _NAMES: Any = (str, os.PathLike)

@@ -11,12 +11,11 @@ from io import BytesIO
 
 from camseek.errors import PictureError, SourceError, UnreadableFileError
 from camseek.extraction.describer import Describer
-from camseek.extraction.extractor import FILE_TRACE
 from camseek.images import FoundFile, Walk, open_file
 from camseek.job import Job
 from camseek.names import path_text
 from camseek.results import IndexReport, Skipped
-from camseek.store import ADDED_BY_HAND, FileEntry, PictureRecord, Signature, SkippedEntry, Writer
+from camseek.store import ADDED_BY_HAND, FILE_TRACE, FileEntry, PictureRecord, Signature, SkippedEntry, Writer
 from camseek.version import VERSION
 
 # How often the work is made permanent: a killed run loses at most this much.

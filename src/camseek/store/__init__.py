@@ -11,6 +11,7 @@ from camseek.store.memory import MemoryVectors
 from camseek.store.own import collection_files, is_collection_file
 from camseek.store.records import (
     ADDED_BY_HAND,
+    FILE_TRACE,
     CollectionInfo,
     FileEntry,
     PictureRecord,
@@ -26,6 +27,7 @@ from camseek.store.records import (
 
 __all__ = [
     "ADDED_BY_HAND",
+    "FILE_TRACE",
     "Catalogue",
     "Collection",
     "CollectionInfo",

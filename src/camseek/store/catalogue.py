@@ -1,8 +1,7 @@
 """The pictures of a collection in a folder, and what is told of the whole."""
 
 import os
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +9,13 @@ from jaxtyping import Int64
 
 from camseek.numerics import I64
 from camseek.results import Skipped
-from camseek.store.database import STORED
+from camseek.store.checking import faults
 from camseek.store.ledger import FolderLedger
-from camseek.store.meta import refit_of
 from camseek.store.own import DATABASE
 from camseek.store.places import Places
 from camseek.store.reader import Reader
 from camseek.store.records import ADDED_BY_HAND, CollectionInfo, StoredPicture
 from camseek.store.traces import FolderTraces
-
-# Faults that no foreign key can name.
-_ORPHANS = {
-    "pictures without a file": "SELECT count(*) FROM pictures WHERE id NOT IN (SELECT picture FROM files)",
-    "files that no root claims": "SELECT count(*) FROM files WHERE path NOT IN (SELECT path FROM claims)",
-}
 
 
 class FolderCatalogue:
@@ -51,13 +43,23 @@ class FolderCatalogue:
 
     def pictures(self, records: Sequence[int]) -> dict[int, StoredPicture]:
         """The pictures of these records; one that has gone is left out."""
-        names: dict[int, list[bytes]] = {}
+        names: dict[int, dict[bytes, int | None]] = {}
         sizes: dict[int, int] = {}
         found: dict[int, StoredPicture] = {}
         with self._reader.snapshot():
-            sql = "SELECT picture, path, size FROM files WHERE picture IN (RECORDS)"
-            for record, path, sizes[record] in self._reader.query_of(sql, records, kinds=(int, bytes, int)):
-                names.setdefault(record, []).append(self._places.whole(path))
+            sql = "SELECT id, path FROM roots WHERE id <> ?"
+            rows = self._reader.query(sql, (ADDED_BY_HAND,), (int, bytes))
+            roots = {number: self._places.whole(path).rstrip(b"/") + b"/" for number, path in rows}
+            sql = (
+                "SELECT f.picture, f.path, f.size, coalesce(c.root, -1) FROM files f "
+                "LEFT JOIN claims c ON c.path = f.path WHERE f.picture IN (RECORDS)"
+            )
+            kinds = (int, bytes, int, int)
+            for record, path, sizes[record], root in self._reader.query_of(sql, records, kinds=kinds):
+                whole = self._places.whole(path)
+                ours = root == ADDED_BY_HAND or (root in roots and whole.startswith(roots[root]))
+                known = names.setdefault(record, {})
+                known[whole] = sizes[record] if ours else known.get(whole)
             sql = (
                 "SELECT id, content, width, height, format, "
                 "NOT EXISTS (SELECT 1 FROM descriptors WHERE picture = pictures.id) "
@@ -67,11 +69,13 @@ class FolderCatalogue:
             for record, content, width, height, form, featureless in self._reader.query_of(
                 sql, records, kinds=kinds
             ):
+                known = names.get(record, {})
                 found[record] = StoredPicture(
                     record=record,
                     content=content,
                     size=(width, height),
-                    paths=tuple(sorted(set(names.get(record, ())))),
+                    paths=tuple(sorted(known)),
+                    lengths={path: length for path, length in known.items() if length is not None},
                     format=form,
                     bytes=sizes.get(record, 0),
                     featureless=bool(featureless),
@@ -117,42 +121,8 @@ class FolderCatalogue:
 
     def check(self) -> list[str]:
         """Reads everything; each fault in a sentence, none when the collection is sound."""
-        reader = self._reader
-        with reader.snapshot():
-            faults = [
-                f"the database: {row[0]}"
-                for row in reader.query("PRAGMA integrity_check(20)")
-                if row[0] != "ok"
-            ]
-            if faults:
-                return faults
-            for table, _, parent, _ in reader.query("PRAGMA foreign_key_check"):
-                faults.append(f"a row of {table} points to a row of {parent} that is not there")
-            for kind, sql in _ORPHANS.items():
-                if number := reader.query(sql)[0][0]:
-                    faults.append(f"{number} {kind}")
-            faults += self._faulty_descriptors("descriptors", "descriptor", reader.profile.dimensions)
-            if refit := refit_of(reader.address, reader.meta()):
-                faults += self._faulty_descriptors("refit", "unfinished descriptor", refit.dimensions)
-            faults += self._traces.faults()
-            return faults
-
-    def _faulty_descriptors(self, table: str, name: str, dimensions: int) -> Iterator[str]:
-        length = dimensions * STORED.itemsize
-        after = 0
-        sql = (
-            f"SELECT picture, vector, crc FROM {table} "  # noqa: S608  # names from above
-            "WHERE picture > ? AND vector IS NOT NULL ORDER BY picture LIMIT 4096"
-        )
-        while rows := self._reader.query(sql, (after,), (int, bytes, int)):
-            after = rows[-1][0]
-            for record, vector, crc in rows:
-                if len(vector) != length:
-                    yield f"the {name} of record {record} has {len(vector)} bytes, not {length}"
-                elif zlib.crc32(vector) != crc:
-                    yield f"the {name} of record {record} has another checksum than when it was written"
-                elif not abs(float(np.linalg.norm(np.frombuffer(vector, STORED).astype(float))) - 1) < 0.01:
-                    yield f"the {name} of record {record} is not of unit length"
+        with self._reader.snapshot():
+            return faults(self._reader, self._traces)
 
 
 def _path(item: Skipped) -> bytes:

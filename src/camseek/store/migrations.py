@@ -94,7 +94,11 @@ def _traces(database: sqlite3.Connection) -> bool:
 
 
 def _patterns(database: sqlite3.Connection) -> bool:
-    """3 to 4: roots have patterns, and may lie where the collection lies."""
+    """3 to 4: roots have patterns, and may lie where the collection lies; featureless pictures are marked."""
+    database.execute(
+        "INSERT INTO traces (picture, kind, data, crc) SELECT id, '!featureless', x'', 0 FROM pictures "
+        "WHERE id NOT IN (SELECT picture FROM descriptors)"
+    )
     database.execute(
         "CREATE TABLE patterns (root INTEGER NOT NULL REFERENCES roots (id) ON DELETE CASCADE, "
         "kind TEXT NOT NULL, place INTEGER NOT NULL, pattern BLOB NOT NULL, "

@@ -16,6 +16,9 @@ from camseek.results import Size, Skipped
 ADDED_BY_HAND = 0
 """The root of files that ``add`` brought: no folder reconciles them."""
 
+FILE_TRACE = "file"
+"""The trace of a picture that came without a file: what its file would hold."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhiteningNote:
@@ -182,6 +185,8 @@ class StoredPicture:
         content: SHA-256 of the whole file, 32 bytes.
         size: Width and height of the upright picture, pixels.
         paths: Every name of its content, sorted.
+        lengths: How many bytes each of its files had, by name: of those that may be read again. What lies in
+            none of the collection's folders may only where somebody brought it by hand.
         format: ``JPEG``, say.
         bytes: Size of the file.
         featureless: It has no descriptor, and no search finds it.
@@ -191,6 +196,7 @@ class StoredPicture:
     content: bytes
     size: Size
     paths: tuple[bytes, ...]
+    lengths: Mapping[bytes, int] = field(default_factory=dict[bytes, int])
     format: str = ""
     bytes: int = 0
     featureless: bool = False

@@ -11,6 +11,7 @@ from camseek.numerics import F32
 from camseek.store.database import STORED
 from camseek.store.meta import refit_of, refit_rows, whitening_rows
 from camseek.store.records import Refit
+from camseek.store.traces import FEATURELESS, MARK
 
 
 def packed(descriptor: Float32[F32, " D"], dimensions: int) -> tuple[bytes, int]:
@@ -92,6 +93,9 @@ class FolderRefitter:
             "INSERT INTO descriptors SELECT picture, vector, crc FROM refit "
             "WHERE vector IS NOT NULL ORDER BY picture"
         )
+        self._do("DELETE FROM traces WHERE kind = ?", (FEATURELESS,))
+        for (record,) in self._do("SELECT picture FROM refit WHERE vector IS NULL", (), (int,)):
+            self._do(MARK, (record, FEATURELESS))
         self._do("DELETE FROM meta WHERE key IN ('whitening', 'whitening_note')")
         for row in whitening_rows(refit.dimensions, refit.whitening, refit.note).items():
             self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)

@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 from camseek.store.database import corrupt
 from camseek.store.reader import Reader
 
-# The first format that has them.
-_SINCE = 3
+TRACES_SINCE = 3
+"""The first format that has them."""
+FEATURELESS = "!featureless"
+"""What marks a picture that has no descriptor, so that one that was lost is missed. None that others know."""
+MARK = "INSERT OR IGNORE INTO traces (picture, kind, data, crc) VALUES (?, ?, x'', 0)"
+"""Marks a picture, of a record, with a kind."""
 _KIND = re.compile(r"[a-z0-9_-]{1,40}")
 
 
@@ -39,7 +43,7 @@ class FolderTraces:
         found: dict[int, bytes] = {}
         sql = "SELECT picture, data, crc FROM traces WHERE kind = ? AND picture IN (RECORDS)"
         with self._reader.snapshot():
-            if self._reader.format_version < _SINCE:
+            if self._reader.format_version < TRACES_SINCE:
                 return {}
             for record, data, crc in self._reader.query_of(sql, records, (kind,), (int, bytes, int)):
                 if zlib.crc32(data) != crc:
@@ -51,14 +55,14 @@ class FolderTraces:
     def kinds(self) -> dict[str, int]:
         """How many pictures have a trace, by its kind."""
         with self._reader.snapshot():
-            if self._reader.format_version < _SINCE:
+            if self._reader.format_version < TRACES_SINCE:
                 return {}
-            sql = "SELECT kind, count(*) FROM traces GROUP BY kind ORDER BY kind"
-            return dict(self._reader.query(sql, kinds=(str, int)))
+            sql = "SELECT kind, count(*) FROM traces WHERE kind <> ? GROUP BY kind ORDER BY kind"
+            return dict(self._reader.query(sql, (FEATURELESS,), (str, int)))
 
     def faults(self) -> Iterator[str]:
         """Reads all of them; each fault in a sentence. Inside a snapshot."""
-        if self._reader.format_version < _SINCE:
+        if self._reader.format_version < TRACES_SINCE:
             return
         after = 0
         # One at a time: one may be a whole file.
@@ -66,7 +70,7 @@ class FolderTraces:
         while rows := self._reader.query(sql, (after,), (int, int, str, bytes, int)):
             after = rows[-1][0]
             for _, record, kind, data, crc in rows:
-                if not _KIND.fullmatch(kind):
+                if not _KIND.fullmatch(kind) and kind != FEATURELESS:
                     yield f"record {record} has a trace of the impossible kind {kind!r:.60}"
                 if zlib.crc32(data) != crc:
                     yield f"the {kind} of record {record} has another checksum than when it was written"

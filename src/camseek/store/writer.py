@@ -14,7 +14,7 @@ from camseek.store.ledger import UNDER, FolderLedger, under
 from camseek.store.places import is_relative
 from camseek.store.records import ADDED_BY_HAND, PictureRecord, Signature, SkippedEntry
 from camseek.store.refitter import FolderRefitter, packed
-from camseek.store.traces import require_kind
+from camseek.store.traces import FEATURELESS, MARK, require_kind
 
 
 class FolderWriter(FolderLedger):
@@ -212,6 +212,8 @@ class FolderWriter(FolderLedger):
             self._do(
                 "INSERT INTO descriptors VALUES (?, ?, ?)", (record, *packed(picture.descriptor, dimensions))
             )
+        else:
+            self._do(MARK, (record, FEATURELESS))
         for kind, data in picture.traces.items():
             self._put_trace(record, kind, data)
         return record

@@ -1,0 +1,194 @@
+"""Reads the whole of a collection in a folder, and tells each fault in a sentence."""
+
+import hashlib
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from camseek.errors import CamseekError
+from camseek.names import is_given
+from camseek.store.database import STORED
+from camseek.store.meta import profile_of, refit_of
+from camseek.store.places import is_relative
+from camseek.store.reader import Reader
+from camseek.store.records import ADDED_BY_HAND, FILE_TRACE
+from camseek.store.traces import FEATURELESS, TRACES_SINCE, FolderTraces
+
+# So many faults are told of each kind: one fault may be that of every picture.
+_MOST = 20
+_ROWS = 4096
+_CODE = re.compile("[a-z_]{1,40}")
+# Faults that no foreign key can name: what is counted.
+_COUNTED = {
+    "pictures without a file": "FROM pictures WHERE id NOT IN (SELECT picture FROM files)",
+    "files that no root claims": "FROM files WHERE path NOT IN (SELECT path FROM claims)",
+}
+# From the format on whose pictures are marked that have no descriptor; each asks for marks.
+_MARKED_SINCE = 4
+_MARKED = {
+    "pictures that have lost their descriptor": "FROM pictures WHERE id NOT IN "
+    "(SELECT picture FROM descriptors) AND id NOT IN (SELECT picture FROM traces WHERE kind = ?)",
+    "pictures that have a descriptor and are marked as having none": "FROM traces "
+    "WHERE kind = ? AND picture IN (SELECT picture FROM descriptors)",
+}
+
+
+def faults(reader: Reader, traces: FolderTraces) -> list[str]:
+    """Every fault that is found, none where the collection is sound. Inside a snapshot."""
+    found = list(_of_the_file(reader))
+    if found:
+        # What is read of a damaged file may be anything.
+        return found
+    parts: list[Callable[[Reader], Iterator[str]]] = [
+        _of_itself,
+        _of_pictures,
+        _of_descriptors,
+        _of_files,
+        _of_roots,
+        _of_skipped,
+        lambda _: traces.faults(),
+        _of_given,
+    ]
+    for part in parts:
+        try:
+            told = list(islice(part(reader), _MOST + 1))
+        except CamseekError as error:  # a value of a type that nobody wrote
+            told = [error.message]
+        found += told[:_MOST] + ["and more of that kind"] * (len(told) > _MOST)
+    return found
+
+
+def _of_the_file(reader: Reader) -> Iterator[str]:
+    for (fault,) in reader.query("PRAGMA integrity_check(20)"):
+        if fault != "ok":
+            yield f"the database: {fault}"
+
+
+def _of_itself(reader: Reader) -> Iterator[str]:
+    """What it says of itself, as on opening, and rows that point nowhere."""
+    profile_of(reader.address, reader.meta())
+    for table, _, parent, _ in reader.query("PRAGMA foreign_key_check"):
+        yield f"a row of {table} points to a row of {parent} that is not there"
+    marked = _MARKED if reader.format_version >= _MARKED_SINCE else {}
+    for kind, sql in (_COUNTED | marked).items():
+        values = (FEATURELESS,) if kind in marked else ()
+        if number := reader.query(f"SELECT count(1) {sql}", values)[0][0]:
+            yield f"{number} {kind}"
+    last, known = (
+        reader.query("SELECT coalesce(max(id), 0) FROM pictures")[0][0],
+        dict(reader.query("SELECT name, seq FROM sqlite_sequence")).get("pictures", 0),
+    )
+    if not isinstance(known, int) or not isinstance(last, int) or known < last:
+        yield f"record numbers would be used twice: the last is {last}, and {known} is remembered"
+
+
+def _of_pictures(reader: Reader) -> Iterator[str]:
+    sql = "SELECT id, content, width, height, format, frames FROM pictures WHERE id > ? ORDER BY id LIMIT ?"
+    for record, content, width, height, kind, frames in _all(reader, sql, -(1 << 63), _PICTURE):
+        if record < 1 or len(content) != hashlib.sha256().digest_size:
+            yield f"record {record} is none, or its content is known by {len(content)} bytes"
+        # A JPEG has 2^16 pixels a side at most, a TIFF 2^32.
+        if not (0 < width < 1 << 32 and 0 < height < 1 << 32 and 0 < frames < 1 << 32):
+            yield f"the picture of record {record} has {width} x {height} pixels and {frames} frames"
+        if not (0 < len(kind) <= 40 and kind.isprintable()):
+            yield f"the picture of record {record} is of the impossible format {kind!r:.60}"
+
+
+def _of_descriptors(reader: Reader) -> Iterator[str]:
+    yield from _faulty(reader, "descriptors", "descriptor", reader.profile.dimensions)
+    if reader.format_version == 1:
+        return  # it had no refits
+    refit = refit_of(reader.address, reader.meta())
+    if refit is not None:
+        yield from _faulty(reader, "refit", "unfinished descriptor", refit.dimensions)
+    elif number := reader.query("SELECT count(1) FROM refit")[0][0]:
+        yield f"{number} unfinished descriptors of no run that is known"
+
+
+def _faulty(reader: Reader, table: str, name: str, dimensions: int) -> Iterator[str]:
+    length = dimensions * STORED.itemsize
+    sql = (
+        f"SELECT picture, vector, crc FROM {table} "  # noqa: S608  # names from above
+        "WHERE picture > ? AND vector IS NOT NULL ORDER BY picture LIMIT ?"
+    )
+    for record, vector, crc in _all(reader, sql, -(1 << 63), (int, bytes, int)):
+        if len(vector) != length:
+            yield f"the {name} of record {record} has {len(vector)} bytes, not {length}"
+        elif zlib.crc32(vector) != crc:
+            yield f"the {name} of record {record} has another checksum than when it was written"
+        elif not abs(float(np.linalg.norm(np.frombuffer(vector, STORED).astype(float))) - 1) < 0.01:
+            yield f"the {name} of record {record} is not of unit length"
+
+
+def _of_files(reader: Reader) -> Iterator[str]:
+    sql = "SELECT path, size, mtime_ns, ctime_ns FROM files WHERE path > ? ORDER BY path LIMIT ?"
+    for path, size, *_ in _all(reader, sql, b"", _FILE):
+        if not _is_name(path):
+            yield f"a file's name is no name: {path!r:.60}"
+        if not 0 <= size < 1 << 60:
+            yield f"the file {path!r:.60} has {size} bytes"
+    if number := reader.query("SELECT count(1) FROM files WHERE typeof(path) <> 'blob' OR path = x''")[0][0]:
+        yield f"{number} files have no name"
+
+
+def _of_roots(reader: Reader) -> Iterator[str]:
+    rows = reader.query("SELECT id, path FROM roots ORDER BY id", kinds=(int, bytes))
+    if (ADDED_BY_HAND, b"") not in rows:
+        yield "the root of what was added by hand is missing"
+    for number, path in rows:
+        if number != ADDED_BY_HAND and not (os.path.isabs(path) or is_relative(path)):
+            yield f"the root {number} is no folder's name: {path!r:.60}"
+
+
+def _of_skipped(reader: Reader) -> Iterator[str]:
+    sql = (
+        "SELECT path, size, mtime_ns, ctime_ns, code, reason, tried_with FROM skipped WHERE path > ? "
+        "ORDER BY path LIMIT ?"
+    )
+    for path, _, _, _, code, reason, tried in _all(reader, sql, b"", (*_FILE, str, str, str)):
+        if not _is_name(path):
+            yield f"the name of a file that was skipped is no name: {path!r:.60}"
+        if not _CODE.fullmatch(code) or len(reason) > 10_000 or len(tried) > 1_000:
+            yield f"the file {path!r:.60} was skipped for no reason that camseek has: {code!r:.40}"
+
+
+def _of_given(reader: Reader) -> Iterator[str]:
+    """Pictures without a file hold what their file would."""
+    if reader.format_version < TRACES_SINCE:
+        return
+    sql = (
+        "SELECT DISTINCT picture FROM files WHERE path >= ? AND path < ? AND picture NOT IN "
+        "(SELECT picture FROM traces WHERE kind = ?)"
+    )
+    for (record,) in reader.query(sql, (b"camseek:", b"camseek;", FILE_TRACE), (int,)):
+        yield f"record {record} came without a file, and what it would hold is not there"
+    sql = (
+        "SELECT t.number, t.picture, p.content, t.data FROM traces t JOIN pictures p ON p.id = t.picture "
+        "WHERE t.number > ? AND t.kind = ? ORDER BY t.number LIMIT 1"
+    )
+    after = -(1 << 63)
+    while rows := reader.query(sql, (after, FILE_TRACE), (int, int, bytes, bytes)):
+        [(after, record, content, data)] = rows
+        if hashlib.sha256(data).digest() != content:
+            yield f"what the file of record {record} would hold is not its content"
+
+
+_PICTURE = (int, bytes, int, int, str, int)
+_FILE = (bytes, int, int, int)
+
+
+def _all(reader: Reader, sql: str, after: Any, kinds: tuple[type, ...]) -> Iterator[Any]:
+    """All rows of a query that goes on after the first value of the last one, some thousand at a time."""
+    while rows := reader.query(sql, (after, _ROWS), kinds):
+        yield from rows
+        after = rows[-1][0]
+
+
+def _is_name(path: bytes) -> bool:
+    """Whether a collection can know a file by this name."""
+    return b"\0" not in path and (os.path.isabs(path) or is_given(path) or is_relative(path))
