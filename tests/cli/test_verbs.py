@@ -276,8 +276,8 @@ class TestExitCodes:
             raise MemoryError
 
         monkeypatch.setattr("camseek.extraction.reading.read_picture", greedy)
-        (indexed / "new.jpg").write_bytes((indexed / "0.jpg").read_bytes() + b"more")
-        assert failing("index", indexed, "--collection", collection)["code"] == "memory"
+        # For one picture of many it is that picture's; for a query, all there is.
+        assert failing("search", indexed / "0.jpg", "--collection", collection)["code"] == "memory"
 
     def test_an_interrupt_is_130(self, monkeypatch, collection, indexed, failing):
         def interrupted(self):

@@ -1,6 +1,7 @@
 """One picture seen once: its file, and a region of it, read and passed through the network."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from typing import BinaryIO, Literal, Protocol, get_args, runtime_checkable
 
@@ -9,6 +10,7 @@ from camseek.config import Limits, RegionReading, Resize
 from camseek.encoding.activations import Activations
 from camseek.encoding.regions import CellGrid, Cells
 from camseek.errors import PictureError, SettingsError, UnreadableFileError
+from camseek.extraction.faults import one_picture, tried
 from camseek.extraction.reading import PictureReader
 from camseek.extraction.sources import Source, opened
 from camseek.images import Picture, check_region, fingerprint, open_file, size_of
@@ -161,11 +163,11 @@ class Extractor:
 
     def try_file(self, path: bytes) -> Extraction | Skipped:
         """A whole picture of many, or why there is none: one picture never ends a run."""
-        try:
-            with open_file(path) as file:
-                return self.extract_file(file, path, fingerprint(file))
-        except PictureError as error:
-            return Skipped(path, error.message, error.code)
+        return tried(path, partial(self._whole, path))
+
+    def _whole(self, path: bytes) -> Extraction:
+        with open_file(path) as file:
+            return self.extract_file(file, path, fingerprint(file))
 
     def grid(self, picture: Picture) -> CellGrid:
         """How the maps' cells lie over a picture that was read."""
@@ -204,7 +206,7 @@ class FileMaps:
         reason, code = "it has no file", UnreadableFileError.code
         for path in picture.paths:
             try:
-                with self._open(picture, path) as file:
+                with one_picture(), self._open(picture, path) as file:
                     if _holds(file, picture, path):
                         return self.extractor.extract_file(file, path, picture.content)
                     reason, code = "its file has changed since it was indexed", UnreadableFileError.code

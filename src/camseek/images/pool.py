@@ -392,7 +392,7 @@ class _Pool:
                     new = False
                     self._changed.wait(_IDLE_SECONDS)
             if self._watcher is None:
-                self._watcher = threading.Thread(target=self._watch, name="camseek-decoders", daemon=True)
+                self._watcher = threading.Thread(target=self._watch, name="decoders-of-camseek", daemon=True)
                 self._watcher.start()
             self._changed.notify_all()
             return worker

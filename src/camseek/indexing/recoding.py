@@ -11,6 +11,7 @@ import numpy as np
 from camseek.encoding.whitening import Whitening, apply_whitening
 from camseek.extraction.describer import Describer, describe_to_store
 from camseek.extraction.extractor import FileMaps
+from camseek.extraction.faults import tried
 from camseek.indexing.sampling import Sampler, Samples, gather
 from camseek.job import Job
 from camseek.numerics import F32, is_usable, l2_normalise
@@ -178,8 +179,11 @@ class Recoder:
         encoder, maps = replace(self._describer.encoder, whitening=whitening), self._maps
 
         def encode(item: StoredPicture) -> tuple[StoredPicture, F32 | Skipped]:
+            return item, tried(b"".join(item.paths[:1]), partial(anew, item))
+
+        def anew(item: StoredPicture) -> F32 | Skipped:
             seen = maps.see(item)
-            return item, seen if isinstance(seen, Skipped) else describe_to_store(encoder, seen.activations)
+            return seen if isinstance(seen, Skipped) else describe_to_store(encoder, seen.activations)
 
         committed, waiting = time.monotonic(), 0
         with closing(self._job.map(encode, self.stored(records))) as encoded:

@@ -11,6 +11,7 @@ from io import BytesIO
 
 from camseek.errors import PictureError, SourceError, UnreadableFileError
 from camseek.extraction.describer import Describer
+from camseek.extraction.faults import one_picture
 from camseek.images import FoundFile, Walk, open_file
 from camseek.job import Job
 from camseek.names import path_text
@@ -246,7 +247,7 @@ class IndexRun:
     def _settle_error(self, read: _Read, error: PictureError) -> None:
         skipped = Skipped(read.file.path, error.message, error.code)
         self._report.skipped.append(skipped)
-        if isinstance(error, UnreadableFileError):
+        if not error.settled:
             # What it holds is unknown: what was known of it stays, and it is tried again next time.
             if self._root != ADDED_BY_HAND:
                 self._writer.remember(SkippedEntry(_NEVER, skipped, self._tried_with), self._root)
@@ -260,7 +261,7 @@ def _read(describer: Describer, task: _Task) -> _Read:
     """Reads, recognises and, where it is new, encodes one file; runs in a thread, or elsewhere."""
     found = task.file
     try:
-        with open_file(found.path) as file:
+        with one_picture(), open_file(found.path) as file:
             started = time.time_ns()
             before = os.fstat(file.fileno())
             content, picture, warnings = describer.record(file, found.path, known=task.known)
@@ -287,7 +288,8 @@ def _read_given(describer: Describer, item: tuple[Given, frozenset[bytes]]) -> t
     try:
         if given.error is not None:
             raise given.error
-        content, picture, warnings = describer.record(BytesIO(given.data), given.name, known=known)
+        with one_picture():
+            content, picture, warnings = describer.record(BytesIO(given.data), given.name, known=known)
     except PictureError as error:
         return _Read(found, signature, error=error), given.data
     return _Read(found, signature, content, picture, warnings), given.data

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from camseek.encoding.encoder import Encoder
 from camseek.errors import FeaturelessError, SettingsError
 from camseek.extraction.describer import held
 from camseek.extraction.extractor import Extraction, Extractor, FileMaps
+from camseek.extraction.faults import tried
 from camseek.job import Job
 from camseek.numerics import F32
 from camseek.results import Skipped
@@ -125,11 +127,17 @@ class Sampler:
 
     def of_file(self, path: bytes) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
         """The name and the samples of a file, or why it has none."""
-        seen = self.extractor.try_file(path)
-        return seen if isinstance(seen, Skipped) else (path, self._of(seen))
+        return tried(path, partial(self._of_file, path))
 
     def of_stored(self, maps: FileMaps, item: StoredPicture) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
         """The same of a picture of a collection: of what its descriptor is made of there."""
+        return tried(b"".join(item.paths[:1]), partial(self._of_stored, maps, item))
+
+    def _of_file(self, path: bytes) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
+        seen = self.extractor.try_file(path)
+        return seen if isinstance(seen, Skipped) else (path, self._of(seen))
+
+    def _of_stored(self, maps: FileMaps, item: StoredPicture) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
         seen = maps.see(item)
         if isinstance(seen, Skipped):
             return seen

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from camseek.errors import CollectionChangedError
+from camseek.errors import CollectionChangedError, PictureError
 from camseek.extraction.extractor import MapSource
+from camseek.extraction.faults import one_picture
 from camseek.job import Job
 from camseek.numerics import F32, I64
 from camseek.searching.looks import Look, LookSet, Unreadable, digest
@@ -109,10 +110,12 @@ class StoredDatabase:
         record, picture, looks = work
         if picture is None:
             return record, Unreadable("it has left the collection")
-        seen = self.maps.maps(picture)
-        if isinstance(seen, str):
-            return record, Unreadable(seen)
-        return record, looks.see(seen)
+        try:
+            with one_picture():
+                seen = self.maps.maps(picture)
+                return record, Unreadable(seen) if isinstance(seen, str) else looks.see(seen)
+        except PictureError as error:
+            return record, Unreadable(error.message)  # it keeps its place
 
     def _knows(self, record: int, key: Hashable) -> bool:
         known = self._seen.get(record)

@@ -17,6 +17,7 @@ from camseek.errors import GroundTruthError, PictureError
 from camseek.evaluation import Overlap, overlap
 from camseek.extraction.attention import Attention, look
 from camseek.extraction.extractor import Extraction, Extractor, FileMaps
+from camseek.extraction.faults import tried
 from camseek.images import fingerprint, open_file, walk
 from camseek.job import Job
 from camseek.lab.measuring.answers import Answers
@@ -283,6 +284,11 @@ class FirstPass:
         return arrays, work
 
     def _look(
+        self, extractor: Extractor, looks: LookSet, work: Sequence[_Offline], row: int
+    ) -> Skipped | list[Overlap]:
+        return tried(self.rows.paths[row], partial(self._answer, extractor, looks, work, row))
+
+    def _answer(
         self, extractor: Extractor, looks: LookSet, work: Sequence[_Offline], row: int
     ) -> Skipped | list[Overlap]:
         seen = self.rows.see(extractor, row)

@@ -7,6 +7,7 @@ from functools import partial
 
 from camseek.evaluation import Overlap
 from camseek.extraction.extractor import Extraction, Extractor
+from camseek.extraction.faults import tried
 from camseek.job import Job
 from camseek.lab.measuring.answers import Answers, MeasuredDatabase, NotSeenError
 from camseek.lab.measuring.asking import Asked
@@ -135,8 +136,13 @@ class Searches:
 
     def _see(self, extractor: Extractor, item: tuple[int, LookSet]) -> None:
         row, looks = item
+        fault = tried(self.rows.paths[row], partial(self._take, extractor, row, looks))
+        if fault is not None:
+            self._answers.unreadable(row, fault.reason)  # it keeps its place
+
+    def _take(self, extractor: Extractor, row: int, looks: LookSet) -> Skipped | None:
         seen = self.rows.see(extractor, row)
         if isinstance(seen, Skipped):
-            self._answers.unreadable(row, seen.reason)  # it keeps its place
-        else:
-            self._answers.take(row, looks, seen)
+            return seen
+        self._answers.take(row, looks, seen)
+        return None

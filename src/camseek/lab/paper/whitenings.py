@@ -11,6 +11,7 @@ from camseek.config import Encoding, Resize, Settings
 from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening, fit_whitening
 from camseek.extraction.extractor import Extractor
+from camseek.extraction.faults import tried
 from camseek.indexing.sampling import samples, told_classes
 from camseek.job import Job
 from camseek.lab.paper.columns import Column, fingerprint_pictures, fitted_on, picture_paths
@@ -164,7 +165,13 @@ def _samples(
     tops: Mapping[_Kind, int],
     path: bytes,
 ) -> dict[_Kind, F32]:
-    seen = extractor.try_file(path)
-    if isinstance(seen, Skipped):
-        return {}  # measuring tells of it, where it counts
-    return {kind: samples(encoder, seen.activations, top=tops[kind]) for kind, encoder in encoders.items()}
+    def made() -> dict[_Kind, F32] | Skipped:
+        seen = extractor.try_file(path)
+        if isinstance(seen, Skipped):
+            return seen
+        return {
+            kind: samples(encoder, seen.activations, top=tops[kind]) for kind, encoder in encoders.items()
+        }
+
+    found = tried(path, made)
+    return {} if isinstance(found, Skipped) else found  # measuring tells of it, where it counts
