@@ -30,6 +30,7 @@ from camseek.images.orientation import stored_box, turned, turned_size
 from camseek.images.picture import Picture, check_region
 from camseek.images.pieces import without_metadata
 from camseek.images.reducing import reduced
+from camseek.images.signalled import signalled_to_srgb
 from camseek.images.tiff import unsupported
 from camseek.results import Box
 
@@ -79,8 +80,9 @@ def decode(
       within 0..65535, else the least and the greatest value become 0 and 255, as of signed numbers. Floating
       point: 0..1 become 0..255 if all finite values lie within, else the least and the greatest do; NaN and
       infinity become 0. Least and greatest are those of the whole picture and all its colours, region or not.
-    - An embedded ICC profile is applied (relative colorimetric, black-point compensation). Without one
-      pixels are taken as sRGB; PNG's gamma and chromaticities and HEIF's and AVIF's nclx are not read.
+    - An embedded ICC profile is applied (relative colorimetric, black-point compensation). Without one colour
+      by numbers is: HEIF's and AVIF's nclx, PNG's cICP, gamma and chromaticities, EXIF's Adobe RGB, ROMM in
+      JPEG 2000; PQ and HLG are warned of. What says nothing is sRGB.
 
     A picture is refused if it has more than ``max_pixels``, or if decoding it takes more than 1.7 GB (8.5
     bytes for each of ``max_pixels``, if that is more). Bytes a pixel at the peak, measured with Pillow 13
@@ -196,6 +198,8 @@ def _decode(file: BinaryIO, format: str, wanted: _Wanted, turn: "_Turn") -> Pict
     image = reduced(image, tuple(side / scale for side in box), target)  # pyright: ignore[reportArgumentType]
     if image.mode in ("RGBa", "La"):
         image = on_white(image)
+    if source.colour is not None and image.mode in ("L", "RGB"):
+        image = signalled_to_srgb(image, source.colour)
     try:
         image = to_srgb(image, source.icc)
     except ProfileError as error:

@@ -22,6 +22,7 @@ class Jpeg2000:
     Attributes:
         exif: The EXIF data, beginning with a TIFF header, or None.
         icc: The embedded colour profile, or None.
+        space: The number of the colour space, or None.
         origin: Where the picture begins on the reference grid.
         tile: Width and height of a tile on it.
         components: Number of components.
@@ -30,6 +31,7 @@ class Jpeg2000:
 
     exif: bytes | None = None
     icc: bytes | None = None
+    space: int | None = None
     origin: Size = (0, 0)
     tile: Size = (1 << 32, 1 << 32)
     components: int = 4
@@ -43,16 +45,18 @@ def read_jpeg2000(file: BinaryIO) -> Jpeg2000:
     if file.read(4) == b"\xff\x4f\xff\x51":
         _codestream(file, 0, found)
         return found
-    for kind, start, length in _boxes(file, 0, file.seek(0, os.SEEK_END)):
+    for kind, start, length in boxes(file, 0, file.seek(0, os.SEEK_END)):
         if kind == b"jp2c":
             _codestream(file, start, found)
         elif kind == b"jp2h":
-            for inner, at, size in _boxes(file, start, start + length):
+            for inner, at, size in boxes(file, start, start + length):
                 if inner == b"colr" and 3 < size <= _MAX_METADATA:
                     file.seek(at)
                     colour = file.read(size)
                     if colour[0] in (2, 3):
                         found.icc = colour[3:]
+                    elif colour[0] == 1 and found.space is None:
+                        found.space = int.from_bytes(colour[3:7], "big")
         elif kind == b"uuid" and 16 < length <= _MAX_METADATA:
             file.seek(start)
             body = file.read(length)
@@ -61,7 +65,7 @@ def read_jpeg2000(file: BinaryIO) -> Jpeg2000:
     return found
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Type, position and length of the content of each box from ``start`` to ``end``."""
     for _ in range(_MAX_BOXES):
         file.seek(start)

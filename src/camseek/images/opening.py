@@ -30,14 +30,17 @@ from PIL import (
 from camseek.errors import TooSlowError
 from camseek.images.counting import MOST_SCANS, count_gif_frames, too_many_scans
 from camseek.images.directories import MAX_PAGES, Directory, count_pages, first_directory
+from camseek.images.heif import nclx
 from camseek.images.jpeg2000 import Jpeg2000, read_jpeg2000
 from camseek.images.orientation import exif_orientation, tag_orientation, turned_size, xmp_orientation
 from camseek.images.pieces import pieces, png_profile, read_png
 from camseek.images.raw import raw_name, raw_preview, raw_tiff_name
-from camseek.images.tiff import TiffKind, read_tiff, tiff_kind
+from camseek.images.signalled import ROMM, SignalledColour, adobe_rgb, cicp, png_colour
+from camseek.images.tiff import TiffKind, read_tiff, tiff_kind, unsupported
 from camseek.results import Size
 
 _BROKEN_EXIF = "broken EXIF data ignored"
+_MOST_PROFILE = 16 << 20
 _HALVED = frozenset({"L", "I;16", "RGB", "CMYK"})
 _AVIF_EXIF_ITEM = re.compile(rb"(infe\x02.{3}.{4})Exif", re.DOTALL)
 _HEIF_ITEM = re.compile(rb"(\0\0..)infe([\x02-\xff])", re.DOTALL)
@@ -64,6 +67,7 @@ class Source:
         orientation: EXIF's, 1 to 8, still to be applied.
         icc: The embedded colour profile, or None.
         file_size: Bytes.
+        colour: What else the file says of its colours, where it has no profile.
         buffered: Whether a JPEG's coefficients are held for the whole picture while decoding.
         jpeg2000: What Pillow does not read of JPEG 2000.
         name: A raw file's format, or nothing.
@@ -78,6 +82,7 @@ class Source:
     orientation: int = 1
     icc: bytes | None = None
     file_size: int = 0
+    colour: SignalledColour | None = None
     buffered: bool = False
     jpeg2000: Jpeg2000 = field(default_factory=Jpeg2000)
     name: str = ""
@@ -94,6 +99,7 @@ def open_source(file: BinaryIO, format: str) -> Source:
     """
     file_size = file.seek(0, os.SEEK_END)
     file.seek(0)
+    content = b""
     if format == "RAW":
         head = file.read(32)
         return _open_raw(file, raw_name(head) or format)
@@ -102,7 +108,8 @@ def open_source(file: BinaryIO, format: str) -> Source:
     if format == "PNG":
         return _open_png(file, file_size)
     if format == "AVIF":
-        image, warnings = _open_avif(file.read())
+        content = file.read()
+        image, warnings = _open_avif(content)
     elif format == "HEIF":
         # Imported on first use: most collections hold none. It has no types.
         heif: Any = importlib.import_module("pi_heif")
@@ -113,12 +120,19 @@ def open_source(file: BinaryIO, format: str) -> Source:
         image, warnings = _READERS[format](file), list[str]()
     icc = image.info.get("icc_profile")
     source = Source(image, format, image.size, icc=icc, file_size=file_size, warnings=warnings)
+    if format in ("AVIF", "HEIF"):
+        numbers = nclx(content)
+        if numbers is not None and icc is None:
+            _note_colour(source, *cicp(*numbers))
     if format == "JPEG":
         _note_jpeg(source, file)
     elif format == "JPEG2000":
         source.jpeg2000 = read_jpeg2000(file)
         source.icc = source.jpeg2000.icc
+        _note_space(source)
         file.seek(0)
+    elif format == "BMP":
+        source.icc = _bmp_profile(file)
     _note_orientation(source)
     return source
 
@@ -136,6 +150,9 @@ def _open_png(file: BinaryIO, file_size: int) -> Source:
             source.icc = png_profile(parts.found[b"iCCP"])
         except ValueError as error:
             source.warnings.append(f"colour profile ignored: {error}")
+    if source.icc is None or b"cICP" in parts.found:
+        _note_colour(source, *png_colour(parts.found))
+        source.icc = None if b"cICP" in parts.found else source.icc
     if b"eXIf" in parts.found:
         image.info["exif"] = parts.found[b"eXIf"]
     _note_orientation(source)
@@ -182,6 +199,7 @@ def _open_page(page: Directory, file_size: int) -> Source:
     if orientation is None and xmp is not None:
         orientation = xmp_orientation(bytes(cast(Any, xmp)))
     source.orientation = orientation or 1
+    source.colour = None if source.icc is not None else adobe_rgb(page)
     return source
 
 
@@ -252,6 +270,7 @@ def _note_orientation(source: Source) -> None:
     try:
         exif = _exif(source)
         value = exif_orientation(exif) if exif else None
+        _note_adobe_rgb(source, exif)
     except ValueError:
         source.warnings.append(_BROKEN_EXIF)
         value = None
@@ -260,6 +279,46 @@ def _note_orientation(source: Source) -> None:
     if value is None and source.format != "AVIF" and isinstance(xmp, bytes | str):
         value = xmp_orientation(xmp)
     source.orientation = value or 1
+
+
+def _note_colour(source: Source, colour: SignalledColour | None, warning: str | None) -> None:
+    source.colour = colour
+    if warning is not None:
+        source.warnings.append(warning)
+
+
+def _note_adobe_rgb(source: Source, exif: bytes | None) -> None:
+    if exif is None or source.icc is not None or source.colour is not None:
+        return
+    start = exif[6:] if exif.startswith(b"Exif\0\0") else exif
+    directory = first_directory(io.BytesIO(start))
+    if directory is not None:
+        source.colour = adobe_rgb(directory)
+
+
+def _note_space(source: Source) -> None:
+    """Takes a JPEG 2000 file's numbered colour space to heart (ISO/IEC 15444-1 and -2, box colr).
+
+    Raises:
+        UnsupportedPictureError: It is one that no decoder turns into colours.
+    """
+    space = source.jpeg2000.space
+    if source.icc is not None or space in (None, 12, 16, 17, 18):
+        return  # CMYK, sRGB, grey and sYCC, which Pillow reads
+    if space != 21:
+        raise unsupported(f"JPEG 2000, colour space {space}")
+    source.colour = SignalledColour(ROMM, 1.8)
+
+
+def _bmp_profile(file: BinaryIO) -> bytes | None:
+    """The profile in a bitmap with a header of version 5."""
+    file.seek(14)
+    head = file.read(124)
+    if len(head) < 124 or head[:4] != b"\x7c\0\0\0" or head[56:60] != b"DEBM":
+        return None
+    place, size = int.from_bytes(head[112:116], "little"), int.from_bytes(head[116:120], "little")
+    file.seek(14 + place)
+    return file.read(min(size, _MOST_PROFILE)) or None
 
 
 def _exif(source: Source) -> bytes | None:
