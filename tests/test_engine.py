@@ -100,7 +100,7 @@ class TestOpening:
         monkeypatch.setattr("camseek.extraction.describer.load_model", forbidden)
         with Engine.open(address) as again:
             assert again.settings == Settings()
-            assert again.remove([folder / "0.jpg"]) == (1, [])
+            assert again.remove([folder / "0.jpg"]).removed == 1
             assert again.info().pictures == 1
 
     def test_threads_that_need_the_model_load_it_once(self, address, photos, monkeypatch):

@@ -23,7 +23,7 @@ from camseek.job import Job, Progress
 from camseek.listing import NEAR_COPY, Copies, Match, copies, descriptor_blocks, every_picture
 from camseek.names import path_text
 from camseek.numerics import F32, I64
-from camseek.results import Box, IndexReport, SearchResult, Skipped
+from camseek.results import Box, IndexReport, RemoveReport, SearchResult, Skipped
 from camseek.searching import Plan, QueryPart, Request, searched, searched_many
 from camseek.searching.query import query_parts, require_reading
 from camseek.store import Collection, CollectionInfo, StoredPicture, create_collection, open_collection
@@ -212,40 +212,43 @@ class Engine:
         self,
         root: str | os.PathLike[str],
         *,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
         allow_removal: bool = False,
+        relative: bool | None = None,
+        dry_run: bool = False,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> IndexReport:
         """Makes the collection hold what a folder holds: new, changed and gone pictures are brought in line.
 
-        Only what this root brought is touched. What was done is kept whenever the run ends.
+        What this folder brought is touched, and what lies in it. What was done is kept whenever the run ends.
+        Where more than 20 files and a tenth of what was known would leave, or all of it, nothing of it does
+        unless ``allow_removal`` is given: ``IndexReport.held``.
 
         Args:
             root: The folder.
-            include: Patterns of the files to take; all where there are none.
+            include: Patterns of the files to take (``camseek.patterns``); all where there are none. Patterns
+                are kept with the folder: None, for both, for those of its last run, ``()`` for none.
             exclude: Patterns of files and folders to leave out.
-            allow_removal: Let a root that is suddenly empty or missing take its pictures along.
+            allow_removal: Let go whatever has gone, or counts no more.
+            relative: Have the folder found from the collection's folder on, so that both can be moved
+                together; False: by its whole name; None: as it is, and by its whole name where it is new.
+            dry_run: Only say what would be done: nothing is written, and no picture is decoded.
             progress: Told how far the run is.
             cancelled: Whoever sets it ends the run with ``CancelledError``.
 
         Raises:
-            SourceError: The folder is missing, unreadable, empty, or suddenly empty.
+            SourceError: The folder is missing, unreadable or empty, and was never indexed.
+            SettingsError: A pattern cannot be read.
             CollectionBusyError: Another process is writing.
             StorageError: The disk is full or read-only.
         """
         job = self._job.told(progress, cancelled)
-        describer = self._describers.single
-        return bringing.index(
-            self.collection,
-            describer,
-            root,
-            include=include,
-            exclude=exclude,
-            allow_removal=allow_removal,
-            job=job,
-        )
+        asked = bringing.Asked(root, include, exclude, relative, allow_removal)
+        if dry_run:
+            return bringing.rehearse(self.collection, self.collection.address, asked, job=job)
+        return bringing.index(self.collection, self._describers.single, asked, job=job)
 
     def add(
         self,
@@ -270,20 +273,23 @@ class Engine:
         job = self._job.told(progress, cancelled)
         return bringing.add(self.collection, self._describers.single, pictures, job=job)
 
-    def remove(self, paths: Iterable[str | bytes | os.PathLike[str]]) -> tuple[int, list[bytes]]:
+    def remove(
+        self, paths: Iterable[str | bytes | os.PathLike[str]], *, dry_run: bool = False
+    ) -> RemoveReport:
         """Takes files, and whatever lies under folders, out of the collection; the disk is not touched.
 
         Files that could not be used are forgotten, and so are roots of which nothing is left. Files that
         still lie in an indexed folder come back with its next index run.
 
-        Returns:
-            How many files left, and the names of which nothing was known.
+        Args:
+            paths: Names of files and folders.
+            dry_run: Only say what would leave: nothing is written.
 
         Raises:
             CollectionBusyError: Another process is writing.
             StorageError: The disk is full or read-only.
         """
-        return bringing.remove(self.collection, paths)
+        return bringing.remove(self.collection, paths, dry_run=dry_run)
 
     def fit(
         self,

@@ -1,6 +1,6 @@
 """What searches and index runs give back, and their JSON forms."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
@@ -9,6 +9,7 @@ from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
 from camseek.names import path_json, path_text
+from camseek.patterns import Patterns
 
 Size = tuple[int, int]
 """Width and height, in pixels."""
@@ -316,6 +317,83 @@ class Skipped:
         return {**path_json(self.path), "reason": self.reason, "code": self.code}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """Files that leave a collection, or would.
+
+    Attributes:
+        files: How many.
+        of: How many the root had.
+        reasons: How many for each reason: ``missing``, ``excluded`` (by patterns, or hidden), or a code of
+            skipped files such as ``damaged`` or ``not_a_picture``.
+        folders: How many for each folder, most first: the highest that is missing, or the file's own.
+        more_folders: Folders beyond those.
+        names: Some of them.
+        held: They stay, as so many must be asked for.
+    """
+
+    files: int
+    of: int
+    reasons: Mapping[str, int]
+    folders: Mapping[bytes, int]
+    more_folders: int = 0
+    names: tuple[bytes, ...] = ()
+    held: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "files": self.files,
+            "of": self.of,
+            "held": self.held,
+            "reasons": dict(self.reasons),
+            "folders": [path_json(path) | {"files": files} for path, files in self.folders.items()],
+            "more_folders": self.more_folders,
+            "names": [path_json(path) for path in self.names],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one file.
+
+    Attributes:
+        what: ``added``, ``changed``, ``moved``, ``removed`` or ``skipped``.
+        path: Its name.
+        old: Its name before, where it was moved.
+    """
+
+    what: str
+    path: bytes
+    old: bytes | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        moved = {"from": path_json(self.old)} if self.old is not None else {}
+        return {"change": self.what, **path_json(self.path), **moved}
+
+
+@dataclass(frozen=True, slots=True)
+class OldRoot:
+    """An indexed folder that is not there any more, and whose pictures the run found in another.
+
+    Attributes:
+        path: Its name.
+        files: How many of its files were found.
+        of: How many it had.
+        moved: It was moved, or renamed: its names went. Else what was found may be a copy: they stay.
+    """
+
+    path: bytes
+    files: int
+    of: int
+    moved: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**path_json(self.path), "files": self.files, "of": self.of, "moved": self.moved}
+
+
 @dataclass(slots=True)
 class IndexReport:
     """What an index run did; counts are files, not contents.
@@ -334,6 +412,14 @@ class IndexReport:
         unknown: Folders that could not be read; what was known of them is kept.
         warnings: What was odd about pictures that were indexed all the same.
         seconds: Duration of the run.
+        dry_run: Nothing was done: it is what would be.
+        skipped_before: Names of skipped files that an earlier run skipped for the same reason.
+        removal: What left, or was held back because so many files must be asked for; None: nothing.
+        patterns: What the run took and left out.
+        patterns_from: ``given``, ``stored`` with the root, or ``moved`` along with it.
+        idle_patterns: Patterns that nothing matched.
+        old_roots: Roots that are not there any more and whose pictures the run found.
+        changes: What becomes of each file that does not stay as it is; kept by dry runs alone.
     """
 
     collection: str
@@ -349,6 +435,19 @@ class IndexReport:
     unknown: list[Skipped] = field(default_factory=list[Skipped])
     warnings: list[Skipped] = field(default_factory=list[Skipped])
     seconds: float = 0.0
+    dry_run: bool = False
+    skipped_before: set[bytes] = field(default_factory=set[bytes])
+    removal: Removal | None = None
+    patterns: Patterns = field(default_factory=Patterns)
+    patterns_from: str = "given"
+    idle_patterns: tuple[str, ...] = ()
+    old_roots: list[OldRoot] = field(default_factory=list[OldRoot])
+    changes: list[Change] = field(default_factory=list[Change])
+
+    @property
+    def held(self) -> bool:
+        """Whether files were to leave and stayed: so many must be asked for (``allow_removal``)."""
+        return self.removal is not None and self.removal.held
 
     @property
     def pictures_per_second(self) -> float:
@@ -357,8 +456,10 @@ class IndexReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        changes = {"changes": [item.to_json() for item in self.changes]} if self.dry_run else {}
         return {
             "collection": self.collection,
+            "dry_run": self.dry_run,
             "added": self.added,
             "changed": self.changed,
             "unchanged": self.unchanged,
@@ -367,11 +468,52 @@ class IndexReport:
             "encoded": self.encoded,
             "featureless": self.featureless,
             "ignored": self.ignored,
+            "removal": self.removal.to_json() if self.removal else None,
             "skipped": [item.to_json() for item in self.skipped],
+            "skipped_before": len(self.skipped_before),
             "unknown_folders": [item.to_json() for item in self.unknown],
             "warnings": [item.to_json() for item in self.warnings],
+            "patterns": self.patterns.to_json()
+            | {"from": self.patterns_from, "idle": list(self.idle_patterns)},
+            "old_roots": [item.to_json() for item in self.old_roots],
             "seconds": round(self.seconds, 3),
             "pictures_per_second": round(self.pictures_per_second, 2),
+            **changes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveReport:
+    """What left a collection because it was asked to.
+
+    Attributes:
+        collection: The collection's address.
+        files: The files that left, sorted.
+        names: How many for each name that was given, as the collection has it.
+        unknown: Names of which nothing was known.
+        dry_run: Nothing was done: it is what would be.
+    """
+
+    collection: str
+    files: tuple[bytes, ...]
+    names: Mapping[bytes, int]
+    unknown: tuple[bytes, ...]
+    dry_run: bool = False
+
+    @property
+    def removed(self) -> int:
+        """How many files left."""
+        return len(self.files)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "collection": self.collection,
+            "dry_run": self.dry_run,
+            "removed": self.removed,
+            "names": [path_json(path) | {"files": files} for path, files in self.names.items()],
+            "files": [path_json(path) for path in self.files],
+            "unknown": [path_json(path) for path in self.unknown],
         }
 
 

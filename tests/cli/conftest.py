@@ -151,6 +151,23 @@ _COUNTS = ("added", "changed", "unchanged", "moved", "removed", "encoded", "feat
 
 
 @pytest.fixture
+def held(text, collection):
+    """Indexes a folder where files are held back, and gives the report: exit code 1, and why."""
+
+    def call(folder, *options):
+        told = text("index", folder, "--collection", collection, *options, "--json", code=1)
+        report = told.json
+        error = report["error"]
+        assert (error["code"], sorted(error)) == ("removal", ["code", "message", "remedy"])
+        assert "--allow-removal" in error["remedy"]
+        assert told.err.splitlines()[-1].startswith("camseek: ")
+        assert (report["removed"], report["removal"]["held"]) == (0, True)
+        return report
+
+    return call
+
+
+@pytest.fixture
 def names(camseek, collection):
     """The names in the collection, by a search with a picture: groups of copies in the order of names."""
 

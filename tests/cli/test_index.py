@@ -245,16 +245,43 @@ class TestRoots:
         (folder / "in" / "b.jpg").unlink()
         assert index(folder / "in") == {"removed": 1, "unchanged": 1}
         assert len(names(folder / "a.jpg")) == 2
-        assert index(folder) == {"unchanged": 2}
-        (folder / "in" / "c.jpg").unlink()
-        # Gone for one root; the other one has not looked yet.
         assert index(folder) == {"unchanged": 1}
-        with_all_removed = index(folder / "in", "--allow-removal")
-        assert with_all_removed == {"removed": 1}
+        assert index(folder, "--no-patterns") == {"unchanged": 2}
+        (folder / "in" / "c.jpg").unlink()
+        # Gone for both.
+        assert index(folder) == {"unchanged": 1, "removed": 1}
+        roots = {root["path"]: root["files"] for root in camseek("info", "--collection", collection)["roots"]}
+        assert roots == {str(folder): 1, str(folder / "in"): 0}
+
+    @pytest.mark.parametrize("first", ["", "in"])
+    def test_what_is_gone_is_gone_for_roots_in_roots(self, photos, index, files, camseek, collection, first):
+        folder = photos(["a.jpg", "in/b.jpg", "in/c.jpg", "in/deep/d.jpg", "in/.e.jpg"])
+        index(folder / "in", "--include", "*", "--include", ".e.jpg")
+        index(folder)
+        assert files() == 5
+        shutil.rmtree(folder / "in" / "deep")
+        (folder / "in" / "b.jpg").unlink()
+        assert index(folder / first)["removed"] == 2
+        assert files() == 3
+        assert camseek("check", "--collection", collection)["sound"]
+        # What the outer one never sees is the inner one's alone.
+        (folder / "in" / ".e.jpg").unlink()
+        assert "removed" not in index(folder)
+        assert index(folder / "in")["removed"] == 1
+        # And what was added by hand is nobody's.
+        camseek("add", folder / "in" / "c.jpg", "--collection", collection)
+        (folder / "in" / "c.jpg").unlink()
+        index(folder)
+        assert files() == 2
+        [root] = camseek("info", "--collection", collection)["roots"][1:]
+        assert (root["path"], root["files"], root["within"]) == (str(folder / "in"), 0, {"path": str(folder)})
+        shutil.rmtree(folder / "in")
+        index(folder)
+        assert len(camseek("info", "--collection", collection)["roots"]) == 1
 
     @pytest.mark.parametrize("missing", [False, True])
     def test_one_that_is_suddenly_empty_or_missing(
-        self, photos, index, collection, failing, files, camseek, missing
+        self, photos, index, collection, held, files, camseek, missing
     ):
         folder = photos(3)
         index(folder)
@@ -262,11 +289,11 @@ class TestRoots:
         folder.rename(away)
         if not missing:
             folder.mkdir()
-        error = failing("index", folder, "--collection", collection)
-        assert error["code"] == "source"
-        assert str(folder) in error["message"]
-        assert "3 files" in error["message"]
-        assert "--allow-removal" in error["remedy"]
+        report = held(folder)
+        removal = report["removal"]
+        assert (removal["files"], removal["of"], removal["reasons"]) == (3, 3, {"missing": 3})
+        assert removal["folders"] == [{"path": str(folder), "files": 3}]
+        assert "3 of 3 files" in report["error"]["message"]
         assert files() == 3
         assert index(folder, "--allow-removal") == {"removed": 3}
         assert camseek("info", "--collection", collection)["pictures"] == 0
@@ -275,30 +302,32 @@ class TestRoots:
         away.rename(folder)
         assert index(folder) == {"added": 3, "encoded": 3}
 
-    def test_one_that_holds_nothing_but_a_text(self, photos, index, collection, failing, files):
+    def test_one_that_holds_nothing_but_a_text(self, photos, index, held, files):
         folder = photos(3)
         index(folder)
         for path in folder.iterdir():
             path.unlink()
         (folder / "note.jpg").write_text("out of order")
-        error = failing("index", folder, "--collection", collection)
-        assert error["code"] == "source"
-        assert "3 files of it are in the collection" in error["message"]
+        assert held(folder)["removal"]["files"] == 3
+        assert files() == 3
         assert index(folder, "--allow-removal") == {"removed": 3, "skipped": {"note.jpg": "not_a_picture"}}
 
-    def test_one_that_holds_only_broken_links(self, photos, index, collection, failing, files):
+    def test_one_that_holds_only_broken_links(self, photos, index, held, files):
         folder = photos(["deep/0.jpg"])
         (folder / "link.jpg").symlink_to("deep/0.jpg")
         index(folder)
         shutil.rmtree(folder / "deep")
-        assert failing("index", folder, "--collection", collection)["code"] == "source"
+        assert held(folder)["removal"]["reasons"] == {"missing": 1, "broken_link": 1}
         assert files() == 2
 
-    def test_patterns_that_leave_nothing(self, photos, index, collection, failing, files):
+    def test_patterns_that_leave_nothing(self, photos, index, held, files, camseek, collection):
         folder = photos(2)
         index(folder)
-        assert failing("index", folder, "--collection", collection, "--include", "*.png")["code"] == "source"
+        assert held(folder, "--include", "*.png")["removal"]["reasons"] == {"excluded": 2}
         assert files() == 2
+        # They are not kept: nobody agreed.
+        assert index(folder) == {"unchanged": 2}
+        assert camseek("info", "--collection", collection)["roots"][0]["include"] == []
 
     def test_one_behind_a_link(self, photos, index, names, tmp_path):
         folder = photos(2)
@@ -380,7 +409,62 @@ class TestPatterns:
     def test_what_is_excluded_later_leaves(self, tree, index):
         index(tree)
         assert index(tree, "--exclude", "in") == {"unchanged": 3, "removed": 2}
-        assert index(tree) == {"unchanged": 3, "added": 2, "encoded": 2}
+        # They are kept with the folder.
+        assert index(tree) == {"unchanged": 3}
+        assert index(tree, "--no-patterns") == {"unchanged": 3, "added": 2, "encoded": 2}
+        assert index(tree) == {"unchanged": 5}
+
+    def test_they_are_kept_shown_changed_and_cleared(self, tree, index, text, camseek, collection):
+        at = ("--collection", collection)
+
+        def kept():
+            [root] = camseek("info", *at)["roots"]
+            return root["include"], root["exclude"]
+
+        report = camseek("index", tree, *at, "--exclude", "./in/deep", "--exclude", f"{tree}/out/")
+        assert report["added"] == 3
+        assert report["patterns"] == {
+            "include": [],
+            "exclude": ["/in/deep", "/out/"],
+            "from": "given",
+            "idle": [],
+        }
+        assert kept() == ([], ["/in/deep", "/out/"])
+        told = text("index", tree, *at)
+        assert (
+            "patterns of earlier runs (--no-patterns clears them): --exclude /in/deep --exclude" in told.err
+        )
+        assert "3 unchanged" in told.out
+        assert "patterns --exclude /in/deep --exclude /out/" in text("info", *at).out
+        # Others take their place.
+        assert index(tree, "--include", "*.jpg", "--exclude", "out") == {
+            "unchanged": 2,
+            "added": 1,
+            "removed": 1,
+            "encoded": 1,
+        }
+        assert kept() == (["*.jpg"], ["out"])
+        index(tree, "--no-patterns")
+        assert kept() == ([], [])
+        assert "patterns" not in text("index", tree, *at).err
+
+    def test_one_that_matched_nothing_says_so(self, tree, text, camseek, collection):
+        given = ("--exclude", "*.tif", "--exclude", "in", "--include", "*.JPG", "--include", "*")
+        told = text("index", tree, "--collection", collection, *given)
+        said = [line for line in told.err.splitlines() if "matched nothing" in line]
+        assert [line.split()[2] for line in said] == ["*.JPG", "*.tif"]
+        assert camseek("index", tree, "--collection", collection)["patterns"]["idle"] == ["*.JPG", "*.tif"]
+
+    @pytest.mark.parametrize("pattern", ["", "/", "..", "\\"])
+    def test_one_that_cannot_be_read(self, tree, failing, collection, pattern):
+        error = failing("index", tree, "--collection", collection, "--exclude", pattern)
+        assert error["code"] == "settings"
+        assert ".gitignore" in error["remedy"]
+        assert not collection.exists()
+
+    def test_patterns_and_none(self, tree, failing, collection):
+        given = ("--exclude", "in", "--no-patterns")
+        assert failing("index", tree, "--collection", collection, *given, code=2)["code"] == "usage"
 
     def test_hidden_files_and_thumbnail_folders_are_left_out(self, photos, index, names):
         folder = photos(["a.jpg", ".hidden.jpg", ".cache/b.jpg", "in/@eaDir/c.jpg", "in/d.jpg"])

@@ -299,7 +299,7 @@ class TestOtherUsers:
             (folder / name).unlink()
         os.chmod(folder / "closed", 0o700)
         # Nothing tells this from a disk that is not there.
-        assert index(folder, "--json", code=1).error["code"] == "source"
+        assert index(folder, code=1).json["error"]["code"] == "removal"
         told = index(folder, "--allow-removal").json
         assert (told["removed"], len(told["unknown_folders"])) == (2, 1)
 
@@ -310,7 +310,7 @@ class TestOtherUsers:
         told = index(folder).json
         assert (told["unchanged"], told["changed"], told["removed"]) == (3, 0, 0)
         [skipped] = told["skipped"]
-        assert (skipped["path"], skipped["code"]) == (str(folder / "b.jpg"), "unreadable")
+        assert (skipped["path"], skipped["code"]) == (str(folder / "b.jpg"), "not_permitted")
         assert "permission" in skipped["reason"]
         assert "b.jpg" in names()
         os.chmod(folder / "b.jpg", 0o644)

@@ -68,7 +68,10 @@ class TestJson:
         told = camseek("remove", folder / "0.jpg", folder / "1.jpg", "--collection", collection)
         assert told == {
             "collection": str(collection),
+            "dry_run": False,
             "removed": 1,
+            "names": [{"path": str(folder / "0.jpg"), "files": 1}],
+            "files": [{"path": str(folder / "0.jpg")}],
             "unknown": [{"path": str(folder / "1.jpg")}],
         }
 
@@ -325,7 +328,7 @@ class TestForPeople:
 
     def test_remove(self, indexed, collection, text):
         told = text("remove", indexed / "1.jpg", indexed / "none.jpg", "--collection", collection)
-        assert told.out == "1 removed\n"
+        assert told.out == "1 file removed\n"
         assert told.err == f"not in the collection: {indexed / 'none.jpg'}\n"
 
     def test_info(self, indexed, collection, text, camseek):
@@ -335,13 +338,16 @@ class TestForPeople:
         told = dict(
             line.split(maxsplit=1) for line in text("info", "--collection", collection).out.splitlines()
         )
+        assert told["skipped"] == "1 file: --skipped lists them"
+        lines = text("info", "--collection", collection, "--skipped").out.splitlines()
+        told = dict(line.split(maxsplit=1) for line in lines)
         assert told["collection"].startswith(f"{collection} (format 4, made ")
         assert told["model"].startswith("efficientnet-lite0, checksum ")
         assert told["encoding"] == f"{Settings().encoding}, layer head, size 640"
         assert told["pictures"] == "3 (0 featureless), 3 files"
         assert re.fullmatch(r"\d+, \d+ a picture", told["bytes"])
         assert told["root"] == f"{indexed}: 3 files"
-        assert told["added"] == "1 files by hand"
+        assert told["added"] == "1 file by hand"
         assert told["skipped"] == f"{indexed / 'bad.jpg'}: it is text"
 
     def test_check(self, indexed, collection, text):

@@ -1,9 +1,12 @@
 """``index``, ``add`` and ``remove``."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from camseek.cli.changes import tell_index, tell_remove
 from camseek.cli.options import (
     NameType,
     collection_option,
@@ -15,22 +18,41 @@ from camseek.cli.options import (
     open_engine,
     size_option,
 )
-from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.output import shown
 from camseek.cli.plans import read_class_list
 from camseek.cli.progress import progress
-from camseek.names import absolute, path_json, path_text
+from camseek.names import absolute, path_text
 
 if TYPE_CHECKING:
     from camseek.config import Limits
-    from camseek.results import IndexReport
 
 
 @click.command()
 @click.argument("photos", metavar="PHOTOS", type=NameType())
 @collection_option()
-@click.option("--include", multiple=True, metavar="PATTERN", help="Take only files that match (repeatable).")
-@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files and folders that match.")
-@click.option("--allow-removal", is_flag=True, help="Let a missing or empty PHOTOS take its pictures along.")
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take only files that match (repeatable). Patterns are those of .gitignore, told from PHOTOS on: "
+    "'*.jpg', 'raw/', '/2024/**/*.png'. They are kept for later runs.",
+)
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="Leave out files and folders that match (repeatable)."
+)
+@click.option("--no-patterns", is_flag=True, help="Clear the patterns that were kept from earlier runs.")
+@click.option(
+    "--allow-removal",
+    is_flag=True,
+    help="Let files leave even where they are many (more than 20 and a tenth of those of PHOTOS) or all.",
+)
+@click.option(
+    "--relative/--no-relative",
+    default=None,
+    help="Find PHOTOS from COLLECTION on, so that a disk with both can be moved; or by its whole name "
+    "again. [default: as before; a new one by its whole name]",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done; nothing is written.")
 @encoding_option
 @size_option
 @layer_option
@@ -49,7 +71,10 @@ def index(
     collection: str,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
+    no_patterns: bool,
     allow_removal: bool,
+    relative: bool | None,
+    dry_run: bool,
     encoding: Any,
     size: Any,
     layer: str | None,
@@ -57,7 +82,7 @@ def index(
     model: str | None,
     limits: "Limits",
     as_json: bool,
-) -> None:
+) -> int:
     """Make COLLECTION hold what the folder PHOTOS holds.
 
     New and changed pictures are encoded, moved ones keep what they have, gone ones leave. Hidden files and
@@ -65,14 +90,26 @@ def index(
     stopped goes on where it ended.
     """
     from camseek.errors import NoCollectionError
+    from camseek.indexing.bringing import Asked, rehearse
     from camseek.indexing.finding import find_pictures
+    from camseek.job import Job
     from camseek.patterns import Patterns
-    from camseek.store import open_collection
+    from camseek.store import open_collection, require_free
 
+    if no_patterns and (include or exclude):
+        raise click.UsageError("--no-patterns clears the patterns: give it, or patterns")
+    given = bool(include or exclude or no_patterns)
+    patterns: dict[str, Any] = {"include": include, "exclude": exclude} if given else {}
     try:
         open_collection(collection).close()
     except NoCollectionError:
         # A wrong name must not leave an empty collection behind.
+        if dry_run:
+            require_free(Path(collection))
+            asked = Asked(photos, **patterns, relative=relative)
+            job = Job.of(limits, None)
+            report = rehearse(None, os.path.abspath(collection), asked, job=job)
+            return tell_index(report, as_json=as_json)
         place = absolute(photos)
         find_pictures(place, Patterns.of(place, include, exclude))
     predefined = None
@@ -88,12 +125,13 @@ def index(
     ):
         report = engine.index(
             photos,
-            include=include,
-            exclude=exclude,
+            **patterns,
             allow_removal=allow_removal,
+            relative=relative,
+            dry_run=dry_run,
             progress=shown_progress,
         )
-    _tell(report, as_json=as_json)
+    return tell_index(report, as_json=as_json)
 
 
 @click.command()
@@ -117,14 +155,15 @@ def add(files: tuple[str, ...], collection: str, model: str | None, limits: "Lim
         progress() as shown_progress,
     ):
         report = engine.add(files, progress=shown_progress)
-    _tell(report, as_json=as_json)
+    tell_index(report, as_json=as_json)
 
 
 @click.command()
 @click.argument("files", metavar="FILES...", nargs=-1, required=True, type=NameType())
 @collection_option()
+@click.option("--dry-run", is_flag=True, help="Only say what would leave; nothing is written.")
 @json_option
-def remove(files: tuple[str, ...], collection: str, as_json: bool) -> None:
+def remove(files: tuple[str, ...], collection: str, dry_run: bool, as_json: bool) -> None:
     """Take pictures, or all under a folder, out of COLLECTION. The files themselves stay.
 
     What still lies in an indexed folder comes back with its next index run.
@@ -132,45 +171,10 @@ def remove(files: tuple[str, ...], collection: str, as_json: bool) -> None:
     from camseek.errors import SourceError
 
     with open_engine(collection) as engine:
-        removed, unknown = engine.remove(files)
-        address = engine.collection.address
-    if not removed and len(unknown) == len(files):
+        report = engine.remove(files, dry_run=dry_run)
+    if not report.removed and len(report.unknown) == len(files):
         raise SourceError(
-            f"nothing of that is in {address}: {', '.join(shown(path) for path in unknown)}",
+            f"nothing of that is in {report.collection}: {', '.join(map(shown, report.unknown))}",
             remedy="give names as camseek search prints them",
         )
-    if as_json:
-        emit({"collection": address, "removed": removed, "unknown": [path_json(path) for path in unknown]})
-        return
-    for path in unknown:
-        note(f"not in the collection: {shown(path)}")
-    say(f"{removed} removed")
-
-
-def _tell(report: "IndexReport", *, as_json: bool) -> None:
-    if as_json:
-        emit(report.to_json())
-        return
-    for title, items in (
-        ("odd", report.warnings),
-        ("folder not read, what was known of it is kept", report.unknown),
-        ("skipped", report.skipped),
-    ):
-        for item in items:
-            note(f"{title}: {shown(item.path)}: {printable(item.reason)}")
-    counts = {
-        "added": report.added,
-        "changed": report.changed,
-        "unchanged": report.unchanged,
-        "moved": report.moved,
-        "removed": report.removed,
-        "skipped": len(report.skipped),
-    }
-    say(", ".join(f"{count} {name}" for name, count in counts.items()))
-    if report.featureless:
-        say(f"{report.featureless} featureless: the network sees nothing in them, no search finds them")
-    if report.encoded:
-        say(
-            f"{report.encoded} pictures encoded in {report.seconds:.1f} s, "
-            f"{report.pictures_per_second:.1f} a second"
-        )
+    tell_remove(report, as_json=as_json)

@@ -1,16 +1,24 @@
 """``info`` and ``check``."""
 
+import os
+from typing import TYPE_CHECKING
+
 import click
 
+from camseek.cli.changes import counted
 from camseek.cli.options import collection_option, json_option
 from camseek.cli.output import emit, printable, say, shown
 from camseek.errors import CorruptCollectionError
 
+if TYPE_CHECKING:
+    from camseek.store import Root
+
 
 @click.command()
 @collection_option(positional=True)
+@click.option("--skipped", is_flag=True, help="List the files that could not be used, and why.")
 @json_option
-def info(collection: str, as_json: bool) -> None:
+def info(collection: str, skipped: bool, as_json: bool) -> None:
     """Say what COLLECTION holds and what it was made with."""
     from camseek.store import open_collection
 
@@ -36,11 +44,26 @@ def info(collection: str, as_json: bool) -> None:
     per_picture = f", {told.bytes / told.pictures:.0f} a picture" if told.pictures else ""
     say(f"bytes        {told.bytes}{per_picture}")
     for root in told.roots.values():
-        say(f"root         {shown(root.path)}: {root.files} files")
+        for line in _root_lines(root):
+            say(f"root         {line}")
     if told.added_by_hand:
-        say(f"added        {told.added_by_hand} files by hand")
-    for item in told.skipped:
+        say(f"added        {counted(told.added_by_hand, 'file')} by hand")
+    if told.skipped and not skipped:
+        say(f"skipped      {counted(len(told.skipped), 'file')}: --skipped lists them")
+    for item in told.skipped if skipped else ():
         say(f"skipped      {shown(item.path)}: {printable(item.reason)}")
+
+
+def _root_lines(root: "Root") -> list[str]:
+    """A folder, how it is found, and what of it counts."""
+    told = f"{shown(root.path)}: {counted(root.files, 'file')}"
+    if root.relative:
+        told += ", found from the collection on"
+    if root.within is not None:
+        told += f", in {shown(root.within)}, too"
+    if not os.path.isdir(root.path):
+        told += " (the folder is not there now)"
+    return [told, *([f"  patterns {printable(str(root.patterns))}"] if root.patterns else [])]
 
 
 @click.command()

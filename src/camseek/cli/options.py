@@ -232,15 +232,15 @@ region_option = click.option(
 )
 
 
-def limits_options(verb: Callable[..., None]) -> Callable[..., None]:
+def limits_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """``--max-megapixels`` and ``--max-seconds``, which the verb takes as ``limits``."""
 
     @functools.wraps(verb)
-    def limited(*arguments: Any, max_megapixels: float, max_seconds: float, **options: Any) -> None:
+    def limited(*arguments: Any, max_megapixels: float, max_seconds: float, **options: Any) -> Any:
         from camseek.config import Limits
 
         pixels = max(1, round(max_megapixels * 1e6))
-        verb(*arguments, limits=Limits(max_pixels=pixels, max_seconds=max_seconds), **options)
+        return verb(*arguments, limits=Limits(max_pixels=pixels, max_seconds=max_seconds), **options)
 
     megapixels = click.option(
         "--max-megapixels",

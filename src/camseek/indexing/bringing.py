@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Sized
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
@@ -15,12 +16,14 @@ from camseek.extraction.describer import Describer
 from camseek.extraction.sources import Source, content_of
 from camseek.images import FoundFile
 from camseek.indexing.finding import find_files, find_pictures
+from camseek.indexing.leaving import is_missing, moved_here, under_any
+from camseek.indexing.rehearsal import Onlooker, Rehearsal
 from camseek.indexing.runs import Given, IndexRun
 from camseek.job import Job
-from camseek.names import GIVEN, absolute, is_given, known_name
+from camseek.names import GIVEN, absolute, is_given, known_name, same_text
 from camseek.patterns import Patterns
-from camseek.results import IndexReport, Skipped
-from camseek.store import ADDED_BY_HAND, FILE_TRACE, Collection
+from camseek.results import IndexReport, RemoveReport, Skipped
+from camseek.store import ADDED_BY_HAND, FILE_TRACE, Collection, Ledger, Root, Scribe
 
 Path = str | os.PathLike[str]
 _NAMES: Any = (str, os.PathLike)
@@ -29,29 +32,94 @@ _NAMES: Any = (str, os.PathLike)
 _TOGETHER = 32
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of an index run; ``Engine.index`` says what each is for.
+
+    Raises:
+        TypeError: Patterns are a single one.
+    """
+
+    root: Path
+    include: Sequence[str] | None = None
+    exclude: Sequence[str] | None = None
+    relative: bool | None = None
+    allow_removal: bool = False
+
+    def __post_init__(self) -> None:
+        for patterns in (self.include, self.exclude):
+            if patterns is not None:
+                several(patterns, "patterns")
+
+
 def index(
-    collection: Collection,
-    describer: Callable[[], Describer],
-    root: Path,
-    *,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    allow_removal: bool,
-    job: Job,
+    collection: Collection, describer: Callable[[], Describer], asked: Asked, *, job: Job
 ) -> IndexReport:
-    """Makes a collection hold what a folder holds; arguments and errors as ``Engine.index``."""
+    """Makes a collection hold what a folder holds; errors as ``Engine.index``."""
     started = time.perf_counter()
-    name = absolute(root)
-    for patterns in (include, exclude):
-        several(patterns, "patterns")
+    report = IndexReport(collection.address)
     with collection.write(_command("index")) as writer:
-        known = name in collection.catalogue.info().roots
-        found = find_pictures(name, Patterns.of(name, include, exclude), known=known)
-        report = IndexReport(collection.address)
-        run = IndexRun(writer, describer(), report, root=writer.root(name), job=job)
-        run.reconcile(name, found, allow_removal=allow_removal)
+        _bring_in_line(writer, describer, asked, report, job)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def rehearse(collection: Collection | None, address: str, asked: Asked, *, job: Job) -> IndexReport:
+    """What ``index`` would do; nothing is written, no lock taken, no picture decoded.
+
+    Args:
+        collection: The collection; None where there is none yet.
+        address: Its address.
+        asked: What is asked.
+        job: As for ``index``.
+    """
+    started = time.perf_counter()
+    report = IndexReport(address, dry_run=True)
+    with nullcontext() if collection is None else collection.snapshot():
+        known = Rehearsal(None if collection is None else collection.catalogue.ledger())
+    _bring_in_line(known, lambda: Onlooker(job.limits), asked, report, job)
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _bring_in_line(
+    writer: Scribe,
+    describer: Callable[[], Describer | Onlooker],
+    asked: Asked,
+    report: IndexReport,
+    job: Job,
+) -> None:
+    """One run for one root."""
+    place, root = _root_of(writer, absolute(asked.root))
+    heir = None if root is not None else moved_here(writer, place, writer.files())
+    relative = heir.relative if heir is not None and asked.relative is None else asked.relative
+    if relative:
+        place = os.path.realpath(place)
+    if asked.include is not None or asked.exclude is not None:
+        report.patterns = Patterns.of(place, asked.include or (), asked.exclude or ())
+    elif (stored := root or heir) is not None:
+        report.patterns = stored.patterns
+        report.patterns_from = "moved" if root is None else "stored"
+    found = find_pictures(place, report.patterns, known=root is not None)
+    number = root.number if root is not None else writer.root(place, relative=bool(relative))
+    if root is not None and relative is not None:
+        writer.anchor(number, relative=relative)
+    run = IndexRun(writer, describer(), report, root=number, job=job)
+    run.reconcile(place, found, report.patterns, allow_removal=asked.allow_removal)
+
+
+def _root_of(ledger: Ledger, name: bytes) -> tuple[bytes, Root | None]:
+    """The folder of a name, and the root that it is, if it is one.
+
+    A folder that is not there may have been indexed under a name that is the same for people.
+    """
+    roots = ledger.roots()
+    alike = [path for path in roots if same_text(path) == same_text(name)] if is_missing(name) else []
+    linked = os.path.realpath(name)
+    if name not in roots and linked in roots and roots[linked].relative:
+        name = linked
+    place = name if name in roots or not alike else alike[0]
+    return place, roots.get(place)
 
 
 def add(
@@ -79,23 +147,71 @@ def add(
     return report
 
 
-def remove(collection: Collection, paths: Iterable[Path | bytes]) -> tuple[int, list[bytes]]:
+def remove(collection: Collection, paths: Iterable[Path | bytes], *, dry_run: bool = False) -> RemoveReport:
     """Takes files out of a collection; arguments and errors as ``Engine.remove``."""
-    removed, unknown = 0, list[bytes]()
     # Before anything goes: one name in place of a list would be gone through letter by letter, "/" first.
     names = [known_name(path) for path in several(paths, "names to remove")]
+    files: dict[bytes, None] = {}
+    counts: dict[bytes, int] = {}
+    unknown: list[bytes] = []
+    if dry_run:
+        with collection.snapshot():
+            ledger = collection.catalogue.ledger()
+            roots = ledger.roots()
+            for name in names:
+                found = [path for path in _known_files(ledger, name) if path not in files]
+                idle = any(under_any(path, [name]) and not root.files for path, root in roots.items())
+                _note(name, found, files, counts)
+                if not (found or idle or ledger.skipped_under(name) or _known_files(ledger, name)):
+                    unknown.append(name)
+        return _removed(collection, files, counts, unknown, dry_run=True)
     with collection.write(_command("remove")) as writer:
         for name in names:
-            found = writer.files_under(name)
+            found = _known_files(writer, name)
             held = {writer.record(path) for path in found if is_given(path)}
-            removed += len(writer.release(found, None))
+            _note(name, writer.release(found, None), files, counts)
             for record in held:
                 # Kept for the names of pictures without a file, and for nothing else.
                 if record is not None and not any(map(is_given, writer.names(record))):
                     writer.drop_trace(record, FILE_TRACE)
-            if not writer.forget(name) and not found:
+            if not writer.forget(name) and not found and not under_any(name, [*counts]):
                 unknown.append(name)
-    return removed, unknown
+    return _removed(collection, files, counts, unknown, dry_run=False)
+
+
+def _known_files(ledger: Ledger, name: bytes) -> list[bytes]:
+    """The known files of a name and beneath it; where there are none, of one that is the same for people."""
+    found = ledger.files_under(name)
+    if not found and not is_given(name):
+        linked = os.path.realpath(name)
+        found = ledger.files_under(linked) if linked != name else []
+    # One that is there is itself, and not another of its looks.
+    return found or ([] if name.isascii() or not is_missing(name) else ledger.files_like(name))
+
+
+def _note(name: bytes, found: Iterable[bytes], files: dict[bytes, None], counts: dict[bytes, int]) -> None:
+    """Notes what leaves under a name."""
+    here = list(found)
+    files |= dict.fromkeys(here)
+    if here:
+        counts[name] = counts.get(name, 0) + len(here)
+
+
+def _removed(
+    collection: Collection,
+    files: Iterable[bytes],
+    counts: Mapping[bytes, int],
+    unknown: Iterable[bytes],
+    *,
+    dry_run: bool,
+) -> RemoveReport:
+    return RemoveReport(
+        collection=collection.address,
+        files=tuple(sorted(files)),
+        names=counts,
+        unknown=tuple(unknown),
+        dry_run=dry_run,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,43 @@
 
 import os
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 
-from camseek.errors import PictureError, SourceError, UnreadableFileError
+from camseek.errors import PictureError, UnreadableFileError
 from camseek.extraction.describer import Describer
 from camseek.extraction.faults import one_picture
 from camseek.images import FoundFile, Walk, open_file
+from camseek.indexing.leaving import (
+    EXCLUDED,
+    MISSING,
+    Departure,
+    Vanished,
+    departures,
+    gone_roots,
+    is_missing,
+    removal_of,
+    too_many,
+    under_any,
+    vanished,
+)
+from camseek.indexing.rehearsal import Onlooker
 from camseek.job import Job
-from camseek.names import path_text
-from camseek.results import IndexReport, Skipped
-from camseek.store import ADDED_BY_HAND, FILE_TRACE, FileEntry, PictureRecord, Signature, SkippedEntry, Writer
+from camseek.patterns import Patterns
+from camseek.results import Change, IndexReport, OldRoot, Removal, Skipped
+from camseek.store import (
+    ADDED_BY_HAND,
+    FILE_TRACE,
+    FileEntry,
+    PictureRecord,
+    Scribe,
+    Signature,
+    SkippedEntry,
+)
 from camseek.version import VERSION
 
 # How often the work is made permanent: a killed run loses at most this much.
@@ -64,8 +86,8 @@ class IndexRun:
 
     def __init__(
         self,
-        writer: Writer,
-        describer: Describer,
+        writer: Scribe,
+        describer: Describer | Onlooker,
         report: IndexReport,
         *,
         root: int,
@@ -74,7 +96,7 @@ class IndexRun:
         """Looks at what the collection knows.
 
         Args:
-            writer: The collection's writer.
+            writer: The collection's writer, or a rehearsal.
             describer: What makes records of files; its model has one thread a pass.
             report: Told what is done.
             root: The root's number.
@@ -89,44 +111,137 @@ class IndexRun:
         self._files = writer.files()
         # Of the sizes of the files that are read in this run.
         self._contents: dict[int, set[bytes]] = {}
-        self._gone: set[bytes] = set()
+        self._gone: dict[bytes, Departure] = {}
         self._moved_from: set[bytes] = set()
+        # Files that are new here, of contents that the collection has.
+        self._fresh: set[bytes] = set()
+        # Known files that cannot be used any more.
+        self._damaged: list[SkippedEntry] = []
+        self._became: dict[bytes, Change] = {}
         self._committed, self._pending = time.monotonic(), 0
 
-    def reconcile(self, root: bytes, walk: Walk, *, allow_removal: bool) -> None:
+    def reconcile(self, place: bytes, walk: Walk, patterns: Patterns, *, allow_removal: bool) -> None:
         """Makes the root's part of the collection what the walk found.
 
-        Raises:
-            SourceError: The root is suddenly empty and ``allow_removal`` is not given.
+        What has gone leaves at the end: nothing of it where none of the root's pictures would be left, or
+        where it is much, and ``allow_removal`` is not given. An unmounted disk looks like an empty folder,
+        one that fails like damaged files, and a pattern may leave out more than was meant.
+
+        Args:
+            place: The root's folder.
+            walk: What it holds.
+            patterns: What of it counts: kept with the root, unless what they leave out is held back.
+            allow_removal: Let go whatever has gone.
         """
-        claimed = self._writer.claimed(self._root)
-        remembered = self._writer.skipped(self._root)
-        seen = {file.path for file in walk.files}
-        self._report.ignored = walk.ignored
-        self._report.unknown = [Skipped(*item) for item in walk.unknown]
-        self._report.skipped = [Skipped(*item) for item in walk.skipped]
-        kept = [path for path, _, _ in walk.unknown]
-        self._gone = {path for path in claimed - seen if not _under_any(path, kept)}
-        with self._writer.unit():
-            for item in self._report.skipped:
-                self._writer.remember(SkippedEntry(_NEVER, item, self._tried_with), self._root)
-        skipped = {item.path for item in self._report.skipped}
+        writer, report, number = self._writer, self._report, self._root
+        claimed, remembered = writer.claimed(number), writer.skipped(number)
+        report.ignored, report.idle_patterns = walk.ignored, walk.idle
+        report.unknown = [Skipped(*item) for item in walk.unknown]
+        report.skipped = [Skipped(*item) for item in walk.skipped]
+        self._gone = departures(writer, number, place, walk, patterns)
+        leaves_out = any(item.reason == EXCLUDED for item in self._gone.values())
+        with writer.unit():
+            for item in report.skipped:
+                writer.remember(SkippedEntry(_NEVER, item, self._tried_with), number)
+            if not leaves_out:
+                writer.set_patterns(number, patterns)
         self._read_all(self._sort_out(walk.files, remembered))
-        # An unmounted disk looks like an empty folder: where no picture is left, none is let go.
-        if self._gone and not allow_removal and not seen & self._writer.claimed(self._root):
-            raise _suddenly_empty(root, len(self._gone))
-        with self._writer.unit():
-            left = set(self._writer.release(sorted(self._gone), self._root))
-            forgotten = [path for path in remembered if path not in seen | skipped]
-            self._writer.forget_skipped(
-                [path for path in forgotten if not _under_any(path, kept)], self._root
-            )
-        # An old name that another root still holds was no move.
-        stayed = len(self._moved_from - left)
-        self._report.moved -= stayed
-        self._report.added += stayed
-        self._report.removed += len(left - self._moved_from)
-        self._writer.commit()
+        before = {path: entry.skipped for path, entry in remembered.items()}
+        report.skipped_before = {item.path for item in report.skipped if before.get(item.path) == item}
+        old = self._tell_old_roots(vanished(writer, place, self._files, walk.files))
+        report.removal = self._removal(place, walk, len(claimed.union(self._gone)), old, allow_removal)
+        held = report.held
+        with writer.unit():
+            self._let_go(old, held=held)
+            self._forget_skipped(place, walk, remembered)
+            if leaves_out and not held:
+                writer.set_patterns(number, patterns)
+        for root in gone_roots(writer):
+            its_own = under_any(root.path, [place]) or any(item.root.number == root.number for item in old)
+            if its_own and root.number != number and not writer.claimed(root.number):
+                writer.drop_root(root.number)
+        writer.commit()
+        report.changes = [self._became[path] for path in sorted(self._became)]
+
+    def _tell_old_roots(self, found: Sequence[Vanished]) -> list[Vanished]:
+        """Puts roots that are not there any more into the report; returns those that were moved here."""
+        for item in found:
+            new = {
+                old: next((name for name in names if name in self._fresh), None)
+                for old, names in item.found.items()
+            }
+            if item.moved or any(new.values()):
+                count = len(item.found)
+                told = OldRoot(item.root.path, count, count + len(item.left), item.moved)
+                self._report.old_roots.append(told)
+            for old, name in new.items() if item.moved else ():
+                if name in self._fresh:
+                    self._fresh.discard(name)
+                    self._report.added -= 1
+                    self._report.moved += 1
+                    self._becomes("moved", name, old)
+        return [item for item in found if item.moved]
+
+    def _removal(
+        self, place: bytes, walk: Walk, known: int, old: Sequence[Vanished], allowed: bool
+    ) -> Removal | None:
+        """What leaves the collection, and whether it is held back."""
+        leaving = {
+            path: item.reason
+            for path, item in self._gone.items()
+            if item.leaves and path not in self._moved_from
+        }
+        damaged = {entry.skipped.path: entry.skipped.code for entry in self._damaged}
+        leaving |= damaged | {path: MISSING for item in old for path in item.left}
+        known += sum(len(item.found) + len(item.left) for item in old)
+        removal = removal_of(place, leaving, known)
+        if removal is None or allowed:
+            return removal
+        claimed = self._writer.claimed(self._root)
+        some_left = any(file.path in claimed and file.path not in damaged for file in walk.files)
+        return replace(removal, held=too_many(removal) or not some_left)
+
+    def _let_go(self, old: Sequence[Vanished], *, held: bool) -> None:
+        """Lets go of what has gone; of what leaves the collection only where that is not held back."""
+        writer = self._writer
+        for path, item in self._gone.items():
+            leaves = item.leaves and path not in self._moved_from
+            if not (leaves and held):
+                for number in item.roots:
+                    writer.release([path], number)
+            if leaves and not held:
+                self._becomes("removed", path)
+        for entry in self._damaged:
+            if held:
+                writer.remember(replace(entry, signature=_NEVER), self._root)
+            else:
+                writer.skip(entry, self._root)
+        for item in old:
+            writer.release([*item.found], item.root.number)
+            if not held:
+                writer.release(item.left, item.root.number)
+                for path in item.left:
+                    self._becomes("removed", path)
+        if self._report.removal is not None and not held:
+            self._report.removed += self._report.removal.files
+
+    def _forget_skipped(self, place: bytes, walk: Walk, remembered: Mapping[bytes, SkippedEntry]) -> None:
+        """Forgets files that could not be used and are not there any more, or do not count."""
+        kept = [path for path, *_ in walk.unknown]
+        still = {file.path for file in walk.files}.union(path for path, *_ in walk.skipped)
+        gone = [(path, self._root) for path in remembered if path not in still]
+        gone += [
+            (path, root)
+            for path, root in self._writer.skipped_under(place)
+            if root != self._root and is_missing(path)
+        ]
+        for path, root in gone:
+            if not under_any(path, kept):
+                self._writer.forget_skipped([path], root)
+
+    def _becomes(self, what: str, path: bytes, old: bytes | None = None) -> None:
+        if self._report.dry_run:
+            self._became[path] = Change(what, path, old)
 
     def add(self, files: Sequence[FoundFile]) -> None:
         """Brings in single files; nothing else is touched."""
@@ -230,34 +345,48 @@ class IndexRun:
                 return
             record = found
         if previous is None:
-            names = self._writer.names(record)
-            old = next((name for name in names if name in self._gone and name not in self._moved_from), None)
-            if old is None:
-                self._report.added += 1
-            else:
-                self._moved_from.add(old)
-                self._report.moved += 1
+            self._came(path, record, known=read.picture is None)
         elif previous.record == record:
             self._report.unchanged += 1
         else:
             self._report.changed += 1
+            self._becomes("changed", path)
         self._writer.point(path, record, read.signature, self._root)
         self._files[path] = FileEntry(record, read.signature)
+
+    def _came(self, path: bytes, record: int, *, known: bool) -> None:
+        """Counts a new name: of a new content, or of one that is known under others."""
+        for old in sorted(self._writer.names(record)) if known else ():
+            gone = self._gone.get(old)
+            if gone is not None and gone.leaves and old not in self._moved_from:
+                self._moved_from.add(old)
+                self._report.moved += 1
+                self._becomes("moved", path, old)
+                return
+        if known:
+            self._fresh.add(path)
+        self._report.added += 1
+        self._becomes("added", path)
 
     def _settle_error(self, read: _Read, error: PictureError) -> None:
         skipped = Skipped(read.file.path, error.message, error.code)
         self._report.skipped.append(skipped)
+        self._becomes("skipped", read.file.path)
+        if self._root == ADDED_BY_HAND:
+            return
         if not error.settled:
             # What it holds is unknown: what was known of it stays, and it is tried again next time.
-            if self._root != ADDED_BY_HAND:
-                self._writer.remember(SkippedEntry(_NEVER, skipped, self._tried_with), self._root)
-            return
-        if self._root != ADDED_BY_HAND and read.signature is not None:
+            self._writer.remember(SkippedEntry(_NEVER, skipped, self._tried_with), self._root)
+        elif read.signature is not None:
             entry = SkippedEntry(read.signature, skipped, self._tried_with)
-            self._report.removed += self._writer.skip(entry, self._root)
+            known = read.file.path in self._files
+            if known and ADDED_BY_HAND not in self._writer.claimants(read.file.path):
+                self._damaged.append(entry)
+            else:
+                self._writer.remember(entry, self._root)
 
 
-def _read(describer: Describer, task: _Task) -> _Read:
+def _read(describer: Describer | Onlooker, task: _Task) -> _Read:
     """Reads, recognises and, where it is new, encodes one file; runs in a thread, or elsewhere."""
     found = task.file
     try:
@@ -280,7 +409,7 @@ def _read(describer: Describer, task: _Task) -> _Read:
     return _Read(found, signature, content, picture, warnings)
 
 
-def _read_given(describer: Describer, item: tuple[Given, frozenset[bytes]]) -> tuple[_Read, bytes]:
+def _read_given(describer: Describer | Onlooker, item: tuple[Given, frozenset[bytes]]) -> tuple[_Read, bytes]:
     """The same for a picture without a file."""
     given, known = item
     found = FoundFile(given.name, len(given.data), -1, -1)
@@ -298,16 +427,3 @@ def _read_given(describer: Describer, item: tuple[Given, frozenset[bytes]]) -> t
 def _signature(size: int, mtime_ns: int, ctime_ns: int) -> Signature:
     # Times before 1678 and after 2262 do not fit into a database's whole numbers.
     return Signature(size, *(max(-(2**63), min(time, 2**63 - 1)) for time in (mtime_ns, ctime_ns)))
-
-
-def _under_any(path: bytes, folders: Sequence[bytes]) -> bool:
-    return any(path == folder or path.startswith(folder.rstrip(b"/") + b"/") for folder in folders)
-
-
-def _suddenly_empty(root: bytes, files: int) -> SourceError:
-    return SourceError(
-        f"{path_text(root)} is missing or holds no pictures any more, but {files} files of it are in the "
-        "collection; they are kept",
-        remedy="if a disk is not mounted, mount it; if --include or --exclude leaves nothing, change them; "
-        "if they are really gone, index with --allow-removal",
-    )

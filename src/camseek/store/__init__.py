@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from camseek.errors import NoCollectionError
-from camseek.store.database import as_stored
+from camseek.store.database import as_stored, require_free
 from camseek.store.folder import FolderCollection
-from camseek.store.interface import Catalogue, Collection, Ledger, Refitter, Traces, Vectors, Writer
+from camseek.store.interface import Catalogue, Collection, Ledger, Refitter, Scribe, Traces, Vectors, Writer
 from camseek.store.memory import MemoryVectors
 from camseek.store.own import collection_files, is_collection_file
 from camseek.store.records import (
@@ -41,6 +41,7 @@ __all__ = [
     "Refit",
     "Refitter",
     "Root",
+    "Scribe",
     "Signature",
     "SkippedEntry",
     "StoredPicture",
@@ -53,6 +54,7 @@ __all__ = [
     "create_collection",
     "is_collection_file",
     "open_collection",
+    "require_free",
 ]
 
 

@@ -231,10 +231,6 @@ class Ledger(Protocol):
         """The record of a content, from any thread."""
         ...
 
-    def content(self, record: int) -> bytes | None:
-        """The content of a record, or None where there is none."""
-        ...
-
     def record(self, path: bytes) -> int | None:
         """The record that a file points to, or None."""
         ...
@@ -245,13 +241,8 @@ class Ledger(Protocol):
 
 
 @runtime_checkable
-class Writer(Ledger, Protocol):
-    """The one writer of a collection. What it does is kept from ``commit`` on, and on leaving."""
-
-    @property
-    def refitter(self) -> Refitter:
-        """Replaces every descriptor at once."""
-        ...
+class Scribe(Ledger, Protocol):
+    """What an index run writes: a ``Writer``, or what only rehearses."""
 
     def root(self, path: bytes, *, relative: bool = False) -> int:
         """The number of a root, made if it is new.
@@ -299,10 +290,6 @@ class Writer(Ledger, Protocol):
         """
         ...
 
-    def drop_trace(self, record: int, kind: str) -> None:
-        """Drops a trace of a picture, if it has one."""
-        ...
-
     def point(self, path: bytes, record: int, signature: Signature, root: int) -> None:
         """A file holds this picture, for this root."""
         ...
@@ -323,14 +310,6 @@ class Writer(Ledger, Protocol):
         """Remembers a file that cannot be used; what is known of it stays."""
         ...
 
-    def forget(self, name: bytes) -> bool:
-        """Forgets skipped files and idle roots of this name, or beneath it; whether there were any.
-
-        Raises:
-            ValueError: The name is empty.
-        """
-        ...
-
     def release(self, paths: Sequence[bytes], root: int | None) -> list[bytes]:
         """These files no longer belong to a root (None: to any); returns those that left with that."""
         ...
@@ -345,6 +324,28 @@ class Writer(Ledger, Protocol):
 
     def commit(self) -> None:
         """Removes pictures that no file holds any more, then makes what was done so far permanent."""
+        ...
+
+
+@runtime_checkable
+class Writer(Scribe, Protocol):
+    """The one writer of a collection. What it does is kept from ``commit`` on, and on leaving."""
+
+    @property
+    def refitter(self) -> Refitter:
+        """Replaces every descriptor at once."""
+        ...
+
+    def drop_trace(self, record: int, kind: str) -> None:
+        """Drops a trace of a picture, if it has one."""
+        ...
+
+    def forget(self, name: bytes) -> bool:
+        """Forgets skipped files and idle roots of this name, or beneath it; whether there were any.
+
+        Raises:
+            ValueError: The name is empty.
+        """
         ...
 
     def compact(self) -> None:

@@ -149,11 +149,6 @@ class FolderLedger:
         rows = self._ask("SELECT id FROM pictures WHERE content = ?", (content,), (int,))
         return rows[0][0] if rows else None
 
-    def content(self, record: int) -> bytes | None:
-        """The content of a record, or None where there is none."""
-        rows = self._ask("SELECT content FROM pictures WHERE id = ?", (record,), (bytes,))
-        return rows[0][0] if rows else None
-
     def record(self, path: bytes) -> int | None:
         """The record that a file points to, or None."""
         rows = self._ask("SELECT picture FROM files WHERE path = ?", (self._places.stored(path),), (int,))
