@@ -28,7 +28,11 @@ def doubts(truth: GroundTruth) -> tuple[str, ...]:
         told.append(f"{_these(without, truth)} no positives: counted in no mean")
     if junk := [query for query in without if query.junk]:
         told.append(f"{_these(junk, truth)} nothing but junk")
-    own = [query for query in truth.queries if positives[query.id] == {query.own}]
+    own = [
+        query
+        for query in truth.queries
+        if query.own is not None and positives[query.id] == frozenset({query.own})
+    ]
     if own:
         told.append(f"{_these(own, truth)} no positive but its own picture, which is always first")
     told += [

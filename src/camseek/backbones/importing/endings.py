@@ -29,6 +29,7 @@ _LONGEST = 200  # operations from the scores to the maps
 _AFTER = ("Softmax", "LogSoftmax", "Sigmoid", "QLinearSoftmax", "QLinearSigmoid")
 # They move or round values, and change none.
 _MOVES = ("Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Cast")
+_RECTIFIED = ("Relu", "Identity", "Dropout", "Cast")
 _ROUNDS = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -42,6 +43,7 @@ class Ending:
         scores: The tensor of the logits: what comes before a softmax.
         weights: The linear layer, float32 (classes, K).
         bias: Its bias, float32 (classes,).
+        features: The tensor of features where ``maps`` are the classes' own, (N, classes, H, W).
     """
 
     maps: str
@@ -49,6 +51,7 @@ class Ending:
     scores: str
     weights: Float32[F32, "classes K"]
     bias: Float32[F32, "classes"]
+    features: str | None = None
 
 
 class EndingError(UnsupportedModelError):
@@ -84,6 +87,7 @@ class _Reader:
         self._weights: Float64[F64, "classes K"] | None = None
         self._gain: F64 = np.ones(1)  # factors met before the weights are known
         self._bias: F64 = np.zeros(1)
+        self._features: str | None = None
         self._linear: dict[str, Callable[[Any], str | None]] = {
             "Gemm": self._gemm,
             "QGemm": self._quantised_gemm,
@@ -119,7 +123,7 @@ class _Reader:
         if self._weights is None:
             maps, layout = self._through_convolution(maps)
         weights, bias = self._affine(maps)
-        return Ending(maps, layout, self._real(scores), weights, bias)
+        return Ending(maps, layout, self._real(scores), weights, bias, self._features)
 
     def _see(self, node: Any, tensor: str) -> None:
         self._seen.append(node.op_type)
@@ -380,7 +384,7 @@ class _Reader:
             case "AveragePool" | "QLinearAveragePool":
                 # A kernel that does not cover the maps leaves more than one value a channel, which fits no
                 # linear layer; and the scores are compared at the end.
-                if any(said.get("pads", ())):
+                if not self._covers(node, said):
                     return None
                 quantised = node.op_type == "QLinearAveragePool"
                 maps = self._dequantise(node) if quantised else str(node.input[0])
@@ -389,6 +393,24 @@ class _Reader:
                 return self._mean(node, said)
             case _:
                 return None
+
+    def _covers(self, node: Any, said: dict[str, Any]) -> bool:
+        """Whether a pooling's windows may be one that covers all cells; takes account of its padding.
+
+        Padding that counts makes the mean smaller: by the share of the window that are cells.
+        """
+        if said.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+            return False
+        pads = np.array(said.get("pads") or (0, 0, 0, 0))
+        sides = np.array(said.get("kernel_shape") or (1, 1))
+        if pads.size != 2 * sides.size:
+            return False
+        cells = sides - pads.reshape(2, -1).sum(axis=0)
+        if (cells < 1).any():
+            return False
+        if pads.any() and said.get("count_include_pad", 0):
+            self._scale(np.array([float(np.prod(cells / sides))]))
+        return True
 
     def _mean(self, node: Any, said: dict[str, Any]) -> tuple[str, Layout] | None:
         """A mean over axes, all that are no channels."""
@@ -443,6 +465,29 @@ class _Reader:
             if before is not None:
                 self._see(node, tensor)
                 tensor = before
+        if (own := self._classes_own(tensor)) is not None:
+            return own, "channels first"
         return self._fail(
             tensor, "there is no linear layer after the pooling, and no 1 x 1 convolution before it"
         )
+
+    def _classes_own(self, tensor: str) -> str | None:
+        """Maps that are the classes' own: a 1 x 1 convolution with ReLU, whose means are the scores.
+
+        A class's map is then its channel: the linear layer is the identity. (SqueezeNet, Network in Network)
+        """
+        place, rectified = tensor, False
+        while (node := self._node(place)) is not None and node.op_type in _RECTIFIED:
+            rectified = rectified or node.op_type == "Relu"
+            self._see(node, place)
+            place = str(node.input[0])
+        if node is None or node.op_type != "Conv" or not rectified:
+            return None
+        weights = self._constant(node.input[1])
+        if weights is None or set(weights.shape[2:]) - {1}:
+            return None
+        classes = len(weights)
+        self._weights = np.diag(np.broadcast_to(self._gain, classes))
+        if self._is_pointwise(node, weights):
+            self._features = str(node.input[0])
+        return tensor

@@ -203,6 +203,18 @@ class Graph:
         self._first += 1
         return output
 
+    def pad_first(self, tensor: str, output: str, pads: Sequence[int]) -> None:
+        """Adds zeros around a tensor, before all that is there and all that will be added first."""
+        opset = next((item.version for item in self.model.opset_import if item.domain in ("", "ai.onnx")), 0)
+        if opset < 11:
+            node = self._onnx.helper.make_node("Pad", [tensor], [output], pads=list(pads))
+        else:
+            said = self.add_constant("rim", np.array(pads, np.int64))
+            node = self._onnx.helper.make_node("Pad", [tensor, said], [output])
+        self.model.graph.node.insert(0, node)
+        self._producers[output] = self.model.graph.node[0]
+        self._constant[output] = False
+
     def cut(self, outputs: Iterable[str]) -> bytes:
         """The file of a graph with these outputs alone, and nothing that they do not need."""
         values = [self._onnx.ValueInfoProto(name=name) for name in outputs]

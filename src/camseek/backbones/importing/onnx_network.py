@@ -28,6 +28,12 @@ F32 = NDArray[np.float32]
 _SIDE = 224  # tried where the network does not say
 _MIN_OPSET, _OPSET = 10, 17
 _KINDS = "give an ONNX classifier, a Keras HDF5 weights file or a PyTorch state dict"
+_FEATURES = "features"
+_OWN_MAPS = (
+    "its {} classes have maps of their own, after a ReLU: feature maps are those before its last convolution"
+)
+# A network without padding is run on pictures that are so much larger, and gets at most so wide a rim.
+_FURTHER, _WIDEST_RIM = 64, 160
 _MAX_EXTRA_TOKENS = 16  # class, distillation and register tokens stand before the patches'
 # Scores of the rebuilt ending may differ by so much of the largest, by the body's numbers.
 _CLOSE, _CLOSE_HALF, _CLOSE_QUANTISED = 1e-3, 2e-2, 0.15
@@ -152,9 +158,7 @@ class _Adapter:
 
     def network(self) -> Network:
         """The finished network."""
-        height, width = self._declared or (_SIDE, _SIDE)
-        raw = self._run_original((height, width))
-        found = [self._measure(source, raw[source.tensor], (height, width)) for source in self._sources]
+        (height, width), raw, found, padded = self._seen_whole()
         multiple = math.lcm(*(maps.stride for maps in found))
         signed = [is_signed(self._graph, source.tensor) for source in self._sources]
         picture = self._add_input()
@@ -176,11 +180,13 @@ class _Adapter:
         content = serialised(
             finished(self._graph, picture, layers, (classifier, scores), self._weights, size)
         )
-        self._compare(content, picture, raw, scores, (height, width))
+        if not padded:
+            self._compare(content, picture, raw, scores, (height, width))
         return Network(
             content=content,
             input=picture,
             layers=layers,
+            default_layer=_FEATURES if _FEATURES in layers else "head",
             multiple=multiple,
             size=size,
             classifier=classifier,
@@ -234,6 +240,9 @@ class _Adapter:
         sources: list[_Source] = []
         if self._ending is not None:
             sources.append(_Source("head", self._ending.maps, self._ending.layout))
+            if self._ending.features is not None:
+                sources.append(_Source(_FEATURES, self._ending.features, self._ending.layout))
+                self._notes.append(_OWN_MAPS.format(len(self._ending.weights)))
         for name in dict.fromkeys(features):
             tensor = self._graph.resolve(name)
             sources.append(_Source(name if sources else "head", tensor, None))
@@ -250,10 +259,95 @@ class _Adapter:
 
     # What running it says.
 
-    def _run_original(self, size: tuple[int, int]) -> dict[str, Array]:
+    def _seen_whole(self) -> tuple[tuple[int, int], dict[str, Array], list[_Maps], bool]:
+        """The size it was run at, what came, its layers, and whether its pictures are padded from now on.
+
+        Convolutions without padding lose cells at the rim, and maps are smaller than the picture divided by
+        the stride. Such a network gets its picture with a rim of the mean colour, as much as it loses.
+        """
+        size = self._declared or (_SIDE, _SIDE)
+        raw = self._run_original(size)
+        try:
+            return size, raw, [self._measure(item, raw[item.tensor], size) for item in self._sources], False
+        except ModelError:
+            self._check_by_hand(raw)
+            if (rim := self._lost(raw, size)) is None:
+                raise
+        self._pad_input(*rim)
+        size = (_SIDE, _SIDE)
+        raw = self._run_original(size, scores=False)
+        return size, raw, [self._measure(item, raw[item.tensor], size) for item in self._sources], True
+
+    def _check_by_hand(self, raw: dict[str, Array]) -> None:
+        """Makes sure that the scores are the layer's means times the weights, whatever the maps' size."""
+        if self._ending is None or self._ending.layout != "channels first":
+            return
+        maps, scores = raw[self._ending.maps].astype(np.float64), raw[self._ending.scores].astype(np.float64)
+        weights = self._ending.weights
+        if maps.ndim != 4 or maps.shape[1] != weights.shape[1] or scores.size != len(weights):
+            raise self._unlike()
+        found = maps.mean(axis=(2, 3))[0] @ weights.T + self._ending.bias
+        self._require_close(found, scores)
+
+    def _cells(self, side: int) -> int | None:
+        """Rows of the first layer's maps for a picture of a side, or None where it does not run."""
+        pixels = _pattern(side, side).astype(self._dtype)
+        pixels = pixels.transpose(0, 2, 3, 1) if self._last else pixels
+        tensor = self._sources[0].tensor
+        try:
+            (maps,) = run(self._graph.cut([tensor]), {self._name: pixels})
+        except ModelError:
+            return None
+        return maps.shape[2] if maps.ndim == 4 and maps.shape[2] == maps.shape[3] else None
+
+    def _lost(self, raw: dict[str, Array], size: tuple[int, int]) -> tuple[int, int] | None:
+        """Pixels to add before and behind, so that maps have a whole stride; None where none does."""
+        if size[0] != size[1] or raw[self._sources[0].tensor].ndim != 4:
+            return None
+        self._free_input()
+        side = size[0]
+        here, there = self._cells(side), self._cells(side + _FURTHER)
+        if here is None or there is None or there <= here or _FURTHER % (there - here):
+            return None
+        stride = _FURTHER // (there - here)
+        wanted = _SIDE // stride
+        low, high = stride * wanted, stride * wanted + _WIDEST_RIM
+        while low < high:  # the least side that gives as many rows as are wanted
+            middle = (low + high) // 2
+            if (self._cells(middle) or 0) >= wanted:
+                high = middle
+            else:
+                low = middle + 1
+        rim = low - stride * wanted
+        if rim <= 0 or any(self._cells(stride * rows + rim) != rows for rows in (wanted, wanted + 3)):
+            return None
+        self._notes.append(
+            f"its convolutions are not padded: pictures get a rim of {rim} pixels of the mean colour, both "
+            f"sides together, so that maps have one cell every {stride} pixels; its scores differ a little"
+        )
+        return rim // 2, rim - rim // 2
+
+    def _free_input(self) -> None:
+        """Lets the input have any height and width."""
+        sides = self._picture_input().type.tensor_type.shape.dim
+        for place, name in zip((1, 2) if self._last else (2, 3), "HW", strict=True):
+            sides[place].dim_param = name
+        self._declared = None
+
+    def _pad_input(self, before: int, behind: int) -> None:
+        """Adds a rim of zeros, which are the mean, to the picture."""
+        value = self._picture_input()
+        name = self._graph.new_name("picture")
+        first, last = (0, before, before, 0), (0, behind, behind, 0)
+        if not self._last:
+            first, last = (0, 0, before, before), (0, 0, behind, behind)
+        self._graph.pad_first(name, self._name, (*first, *last))
+        value.name = self._name = name
+
+    def _run_original(self, size: tuple[int, int], *, scores: bool = True) -> dict[str, Array]:
         """The layers' values, and the scores, for a pattern, as the network was brought."""
         wanted = [source.tensor for source in self._sources]
-        wanted += [] if self._ending is None else [self._ending.scores]
+        wanted += [] if self._ending is None or not scores else [self._ending.scores]
         pixels = _pattern(*size).astype(self._dtype)
         pixels = pixels.transpose(0, 2, 3, 1) if self._last else pixels
         wanted = list(dict.fromkeys(wanted))
@@ -325,6 +419,9 @@ class _Adapter:
         names = [value.name for value in self._onnx.load_from_string(content).graph.output]
         found = run(content, {picture: _pattern(*size)})[names.index(scores)]
         expected = raw[self._ending.scores].astype(np.float64)
+        self._require_close(found, expected)
+
+    def _require_close(self, found: Array, expected: Array) -> None:
         close = _CLOSE if self._dtype == np.float32 else _CLOSE_HALF
         close = _CLOSE_QUANTISED if self._is_quantised() else close
         largest = float(np.abs(expected).max()) or 1.0
@@ -332,11 +429,15 @@ class _Adapter:
             expected.size != found.size
             or not np.abs(found.ravel() - expected.ravel()).max() <= close * largest
         ):
-            raise EndingError(
-                "the network's scores are not its last maps, pooled, times the weights of its linear layer "
-                f"(read from {self._ending.maps})",
-                remedy=AS_PLAIN,
-            )
+            raise self._unlike()
+
+    def _unlike(self) -> EndingError:
+        maps = "" if self._ending is None else f" (read from {self._ending.maps})"
+        return EndingError(
+            "the network's scores are not its last maps, pooled, times the weights of its linear layer"
+            f"{maps}: something between, such as a pooling that does not cover the maps, changes them",
+            remedy=AS_PLAIN,
+        )
 
     # What is added to the graph.
 
