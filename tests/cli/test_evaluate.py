@@ -228,6 +228,18 @@ class TestWhitening:
         note = only(camseek("evaluate", oxford, *SMALL, "--whitening-on", oxford))[1]["whitening_note"]
         assert "the evaluated pictures themselves" in note
 
+    def test_with_predefined_classes(self, oxford, photos, camseek, failing, tmp_path):
+        """The whitening is fitted on the list's classes (paper section 4.3)."""
+        (tmp_path / "list.txt").write_text("vault\nbell cote\nbannister\n")
+        options = (*SMALL, "--whitening-on", photos(30), "--dimensions", "3", "--sample-classes", "2")
+        plain = only(camseek("evaluate", oxford, *options))[1]
+        listed = only(camseek("evaluate", oxford, *options, "--class-list", tmp_path / "list.txt"))[1]
+        assert plain["whitening"] != listed["whitening"]
+        assert ", N_pca 2, 3 dimensions" in plain["whitening_note"]
+        assert ", N_pca 2 of the class list, 3 dimensions" in listed["whitening_note"]
+        more = (*options[:-1], "4", "--class-list", tmp_path / "list.txt")
+        assert "4 sample classes are more than" in failing("evaluate", oxford, *more)["message"]
+
     def test_encodings_that_differ_in_their_number_of_classes_share_it(self, oxford, photos, camseek):
         options = ("--encoding", "cam:classes=2", "--encoding", "gem", "--whitening-on", photos(5))
         told = camseek("evaluate", oxford, *SMALL, *options)["settings"]["protocols"]

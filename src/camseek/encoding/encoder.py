@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from camseek.config import Encoding, Settings
 from camseek.encoding.activations import Activations
@@ -20,7 +20,7 @@ from camseek.encoding.pooling import (
 )
 from camseek.encoding.regions import Cells, crop
 from camseek.encoding.whitening import Whitening, apply_whitening
-from camseek.numerics import F32, I64, l2_normalise
+from camseek.numerics import BOOL, F32, I64, l2_normalise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +133,7 @@ class Encoder:
             case "cam":
                 wanted = self.classes(inside) if classes is None else classes
                 maps = activation_maps(activations, self.classifier_weights, wanted, encoding=self.encoding)
-                return self._class_vectors(inside, maps if cells is None else crop(maps, cells))
+                return self._class_vectors(features, mask, maps if cells is None else crop(maps, cells))
         return pooled[:, None]
 
     def classes(self, activations: Activations, count: int | None = None) -> Int64[I64, "B C"]:
@@ -172,7 +172,11 @@ class Encoder:
         maps = activation_maps(activations, self.classifier_weights, classes, encoding=self.encoding)
         return np.concatenate(
             [
-                self.combine(self._class_vectors(self.inside(activations, region), crop(maps, region)))
+                self.combine(
+                    self._class_vectors(
+                        crop(activations.features, region), crop(activations.mask, region), crop(maps, region)
+                    )
+                )
                 for region in regions
             ]
         )
@@ -215,9 +219,11 @@ class Encoder:
             return self
         return replace(self, encoding=self.encoding.class_weighted(), whitening=None)
 
-    def _class_vectors(self, inside: Activations, maps: Float32[F32, "B C H W"]) -> Float32[F32, "B C K"]:
-        weights = channel_weights(inside.features, inside.mask)
-        return class_vectors(inside.features, maps, weights, power=self.encoding.power)
+    def _class_vectors(
+        self, features: Float32[F32, "B K H W"], mask: Bool[BOOL, "B H W"], maps: Float32[F32, "B C H W"]
+    ) -> Float32[F32, "B C K"]:
+        weights = channel_weights(features, mask)
+        return class_vectors(features, maps, weights, power=self.encoding.power)
 
     def inside(self, activations: Activations, cells: Cells) -> Activations:
         """The part of the activations inside a query region, with class scores of its own."""

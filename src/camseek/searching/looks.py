@@ -49,6 +49,20 @@ class Look(Protocol):
         ...
 
 
+@runtime_checkable
+class PartLook(Look, Protocol):
+    """A question whose answer is part of another one's, which need not be asked twice."""
+
+    @property
+    def whole(self) -> Look:
+        """The question that answers this one too; itself where none does."""
+        ...
+
+    def part(self, answer: Any) -> Any:
+        """This answer, given the other one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Described:
     """A picture described anew.
@@ -146,7 +160,14 @@ class LookSet:
     def __init__(self, looks: Iterable[Look]) -> None:
         """Puts questions together; equal ones are asked once."""
         self.looks: Mapping[Hashable, Look] = {look.key: look for look in looks}
-        self._alone = [item for item in self.looks.items() if not isinstance(item[1], DescribeLook)]
+        alone = {key: look for key, look in self.looks.items() if not isinstance(look, DescribeLook)}
+        self._parts = [
+            (key, look, look.whole.key)
+            for key, look in alone.items()
+            if isinstance(look, PartLook) and look.whole.key != key and look.whole.key in alone
+        ]
+        answered = {key for key, _, _ in self._parts}
+        self._alone = [(key, look) for key, look in alone.items() if key not in answered]
         same: dict[Hashable, list[tuple[Hashable, DescribeLook]]] = {}
         for key, look in self.looks.items():
             if isinstance(look, DescribeLook):
@@ -156,6 +177,7 @@ class LookSet:
     def see(self, seen: Extraction) -> dict[Hashable, Any]:
         """The answers for one picture, by the looks' keys."""
         found = {key: look.see(seen) for key, look in self._alone}
+        found |= {key: look.part(found[whole]) for key, look, whole in self._parts}
         for same in self._together:
             found |= same.see(seen)
         return found

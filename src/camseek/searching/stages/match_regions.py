@@ -1,7 +1,7 @@
 """Local-aware re-ranking: candidates compared region by region."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -140,6 +140,15 @@ class RegionLook:
         how = self.how
         rules = how.heat_classes, how.thresholds, how.smallest, how.largest
         return "regions", self.encoder.key, self.classes, digest(self.query), rules, self.keep
+
+    @property
+    def whole(self) -> "RegionLook":
+        """The same with the winning region's descriptor."""
+        return replace(self, keep=True)
+
+    def part(self, answer: RegionMatch | None) -> RegionMatch | None:
+        """The best region without its descriptor."""
+        return answer if answer is None else replace(answer, descriptor=None)
 
     def see(self, seen: Extraction) -> RegionMatch | None:
         """The best region of one picture; None where the network sees nothing in any."""
