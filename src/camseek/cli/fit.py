@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 @click.option(
     "--sample-classes",
     type=Count(min=1),
-    help="N_pca: most probable classes of each picture whose class vectors are samples (cam). [default: 1]",
+    help="N_pca: first classes of each picture, or of the collection's class list, whose class vectors are "
+    "samples (cam). [default: 1]",
 )
 @click.option(
     "--max-samples",

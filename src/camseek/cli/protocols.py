@@ -52,7 +52,8 @@ _OPTIONS = (
     click.option(
         "--sample-classes",
         type=Count(min=1),
-        help="N_pca: classes of each picture whose vectors the whitening is fitted on (cam). [default: 1]",
+        help="N_pca: first classes of each picture, or of --class-list, whose vectors the whitening is "
+        "fitted on (cam). [default: 1]",
     ),
 )
 
