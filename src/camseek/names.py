@@ -92,6 +92,27 @@ def path_text(path: bytes) -> str:
     return path.decode("utf-8", errors="replace")
 
 
+def name_text(path: bytes) -> str:
+    r"""A name on one line of text, from which it can be told to the byte.
+
+    What does not print is written out: a byte that is not UTF-8 as ``\xff``, a character as ``\u0085`` or
+    ``\U000e0001`` (control characters, signs that turn the direction of text), and a backslash as ``\\``
+    where it separates no folders.
+    """
+    return "".join(map(_written, path.decode("utf-8", errors="surrogateescape")))
+
+
+def _written(char: str) -> str:
+    code = ord(char)
+    if char == "\\" and os.sep != char:
+        return "\\\\"
+    if char.isprintable():
+        return char
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
 def path_json(path: bytes) -> dict[str, Any]:
     """A name for programs: ``path``, and ``path_bytes`` in base64 where the name is not UTF-8."""
     try:

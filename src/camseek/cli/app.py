@@ -1,6 +1,7 @@
 """The command line: verbs, exit codes and errors."""
 
 import contextlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from camseek.cli.indexing import add, index, remove
 from camseek.cli.keeping import check, info
 from camseek.cli.listing import duplicates, export, list_command
 from camseek.cli.model import model
-from camseek.cli.output import ReaderGoneError, emit, note, printable, speak_utf8
+from camseek.cli.output import ReaderGoneError, emit, hold_standard_files, note, printable, speak_utf8
 from camseek.cli.paper import paper_command
 from camseek.cli.searching import explain, search
 from camseek.cli.verbs import Verbs, give_examples
@@ -112,15 +113,34 @@ def run(arguments: Sequence[str]) -> int:
         return DONE
     except MemoryError:
         return _fail("memory", "out of memory", "use a smaller --max-megapixels", as_json=as_json)
+    except FileNotFoundError as error:
+        if _is_somewhere():
+            return _internal(error, as_json=as_json)
+        remedy = "go to a folder that is there, or give whole names"
+        return _fail("folder", "the working folder has gone", remedy, as_json=as_json)
     except Exception as error:  # the last place before the user: a fault of ours, told as such
-        if not as_json:
-            traceback.print_exc()
-        message = f"internal error: {type(error).__name__}: {error}"
-        return _fail("internal", message, "this is a fault in camseek; please report it", as_json=as_json)
+        return _internal(error, as_json=as_json)
+
+
+def _is_somewhere() -> bool:
+    """Whether the working folder is there: it may have been deleted."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
+def _internal(error: Exception, *, as_json: bool) -> int:
+    if not as_json:
+        traceback.print_exc()
+    message = f"internal error: {type(error).__name__}: {error}"
+    return _fail("internal", message, "this is a fault in camseek; please report it", as_json=as_json)
 
 
 def main() -> None:
     """The ``camseek`` command."""
+    hold_standard_files()
     speak_utf8()
     sys.exit(run(sys.argv[1:]))
 

@@ -29,8 +29,8 @@ def info(collection: str, skipped: bool, as_json: bool) -> None:
         return
     settings = told.profile.settings
     say(f"collection   {printable(told.address)} (format {told.format_version}, made {told.created})")
-    say(f"model        {told.profile.model}, checksum {told.profile.model_checksum[:12]}")
-    say(f"encoding     {settings.encoding}, layer {settings.layer}, size {settings.size}")
+    say(f"model        {printable(told.profile.model)}, checksum {told.profile.model_checksum[:12]}")
+    say(f"encoding     {settings.encoding}, layer {printable(settings.layer)}, size {settings.size}")
     say(f"pictures     {told.pictures} ({told.featureless} featureless), {told.files} files")
     if settings.predefined:
         say(f"classes      {len(settings.predefined)} predefined")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from camseek.errors import OutputError
-from camseek.names import path_text
+from camseek.names import name_text
 
 
 class ReaderGoneError(Exception):
@@ -17,14 +17,16 @@ class ReaderGoneError(Exception):
 
 
 def say(text: str) -> None:
-    """A line of data on stdout.
+    """Data on stdout: lines without what a terminal could take for commands, wherever they come from.
 
     Raises:
         ReaderGoneError: Nobody reads it any more.
-        OutputError: It cannot be written: the disk is full, say.
+        OutputError: It cannot be written: the disk is full, or there is no stdout.
     """
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  # the shell's >&-
+        raise OutputError("cannot write the output: stdout is closed", remedy="leave it open")
     try:
-        click.echo(text)
+        click.echo(_lines(text))
     except OSError as error:
         # What could not be written would be tried again when the process ends.
         with contextlib.suppress(OSError, ValueError):
@@ -47,8 +49,8 @@ def json_line(data: dict[str, Any]) -> str:
 
 
 def shown(path: bytes) -> str:
-    """A name on one line: line breaks and control characters are written out."""
-    return printable(path_text(path))
+    """A name on one line, to the byte."""
+    return name_text(path)
 
 
 def printable(text: str) -> str:
@@ -61,7 +63,25 @@ def printable(text: str) -> str:
 def note(text: str) -> None:
     """A remark for people, on stderr; where it cannot be written, the work goes on all the same."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(_lines(text), err=True)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def hold_standard_files() -> None:
+    """Puts something in the place of standard files that are closed.
+
+    The next file that is opened would get the place, and whatever a library prints: a collection, say.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]  # the shell's 2>&-
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # as long as the process
 
 
 def speak_utf8() -> None:
