@@ -2,7 +2,7 @@
 
 Compared: ranking 100,000 descriptors held in memory (warm, as in a program that searches more than once) for
 the 20 nearest, and one pass of the network on 640 x 480 pixels with as many threads as there are cores, in
-turns. Then ``camseek search --no-boxes`` as a command, from starting Python to the printed hits, and beside
+turns. Then ``camseek search`` as a command, from starting Python to the printed hits, and beside
 it a Python that only imports NumPy and ONNX Runtime.
 
 The descriptors are synthetic: directions at random, of the embedded model's length, written by the store's
@@ -47,7 +47,7 @@ def measure(options: Options) -> Report:
         (
             "ranking, from memory",
             "network pass",
-            "camseek search --no-boxes, cold",
+            "camseek search, cold",
             "import numpy, onnxruntime",
         ),
         (*zip(*warm, strict=True), *zip(*cold, strict=True)),
@@ -78,7 +78,7 @@ def _works(collection: Collection, model: Backbone) -> list[Callable[[], object]
 
 def _commands(collection: Path, folder: Path) -> list[Callable[[], object]]:
     query = pictures_in(CHECKOUT / "examples" / "groceries" / "queries")[0]
-    search = ["-m", "camseek", "search", str(query), "--collection", str(collection), "--no-boxes"]
+    search = ["-m", "camseek", "search", str(query), "--collection", str(collection)]
     return [lambda: python(search, folder), lambda: python(["-c", "import numpy, onnxruntime"], folder)]
 
 

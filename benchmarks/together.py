@@ -61,7 +61,7 @@ def _index(engine: Engine, pictures: Sequence[Path]) -> None:
 
 
 def _search(engine: Engine, query: Path, stop: threading.Event | None = None) -> None:
-    engine.search(query, plan=_PLAN, boxes=False, cancelled=stop)
+    engine.search(query, plan=_PLAN, cancelled=stop)
 
 
 # -- searches beside each other -----------------------------------------------------------------------------

@@ -234,12 +234,13 @@ class TestSearching:
 
     def test_views(self, filled, folder, encoded):
         (folder / "4.jpg").unlink()
-        result = filled.search(io.BytesIO(encoded(2)), views=True, boxes=False)
+        result = filled.search(io.BytesIO(encoded(2)), views=True, boxes=True)
         assert result.query_views[0].pixels.shape == (48, 64, 3)
-        assert [view is None for view in result.views] == [hit.box is None for hit in result.hits]
+        assert [isinstance(view, str) for view in result.views] == [hit.box is None for hit in result.hits]
+        assert [view for view in result.views if isinstance(view, str)] == ["there is no such file"]
         missing = [hit for hit in result.hits if hit.box is None]
         assert [hit.path for hit in missing] == [str(folder / "4.jpg")]
-        for view in filter(None, result.views):
+        for view in [view for view in result.views if not isinstance(view, str)]:
             assert view.pixels.shape == (48, 64, 3)
             assert view.heat.shape == (2, 2)
             assert view.size == (64, 48)
@@ -306,7 +307,7 @@ class TestWhatItHolds:
         assert sorted(names) == [str(folder / f"{number}.jpg") for number in range(3)]
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
         for name, vector in zip(names, vectors, strict=True):
-            scores = {hit.path: hit.score for hit in engine.search(name, boxes=False)}
+            scores = {hit.path: hit.score for hit in engine.search(name)}
             np.testing.assert_allclose([scores[other] for other in names], vectors @ vector, atol=2e-3)
 
     def test_names_that_are_not_utf8(self, engine, tmp_path, encoded):
@@ -324,7 +325,7 @@ class TestKeepingInStep:
         query = io.BytesIO(encoded(1))
 
         def seen(engine):
-            hits = engine.search(query, boxes=False).hits
+            hits = engine.search(query).hits
             return {os.path.basename(hit.path): round(hit.score, 2) for hit in hits}
 
         with (
@@ -352,7 +353,7 @@ class TestKeepingInStep:
             (folder / f"{number}.jpg").write_bytes(encoded(number))
             (folder / f"{number - 2}.jpg").unlink()
             engine.index(folder)
-            hits = engine.search(io.BytesIO(encoded(number)), boxes=False).hits
+            hits = engine.search(io.BytesIO(encoded(number))).hits
             assert os.path.basename(hits[0].path) == f"{number}.jpg"
             assert len(hits) == 2
 
@@ -361,7 +362,7 @@ class TestKeepingInStep:
         engine.index(folder)
         with Engine.open(address, model=model, keep_descriptors=False) as other:
             for name in ("0.jpg", "7.jpg"):
-                one, two = (by.search(folder / name, top=20, boxes=False) for by in (engine, other))
+                one, two = (by.search(folder / name, top=20) for by in (engine, other))
                 assert one.hits == two.hits
                 assert one.searched == two.searched == 20
 
@@ -426,7 +427,7 @@ class TestDescriptors:
         with Engine.open(tmp_path / "collection", create=True, workers=2) as engine:
             engine.index(folder)
             for number in range(len(SIZES)):
-                engine.search(folder / f"{number}.jpg", boxes=False)
+                engine.search(folder / f"{number}.jpg")
         assert len(asked) == len(SIZES)
         stored = {descriptor.tobytes(): descriptor for descriptor in described.values()}.values()
         for query in asked:

@@ -67,7 +67,7 @@ class TestQueries:
         kinds = [str(path), path, path.read_bytes(), bytearray(path.read_bytes()), picture]
         kinds += [np.asarray(picture), io.BytesIO(path.read_bytes()), QueryPart(path), [QueryPart(picture)]]
         with open(path, "rb") as file:
-            results = [filled.search(kind) for kind in [*kinds, file]]
+            results = [filled.search(kind, boxes=True) for kind in [*kinds, file]]
         expected = [(hit.path, pytest.approx(hit.score, abs=1e-6), hit.box) for hit in results[0]]
         assert len(expected) == 4
         for result in results:
@@ -195,18 +195,18 @@ class TestAdding:
         report = filled.add({"a": image(1), "b": image(0)})
         assert (report.changed, len(filled)) == (2, 6)
         for name, picture in (("a", image(1)), ("b", image(0))):
-            first = filled.search(picture).hits[0]
+            first = filled.search(picture, boxes=True).hits[0]
             assert first.path == f"camseek:{name}"
             assert first.box is not None
 
     def test_boxes_and_stages_see_them(self, filled, given, image):
         filled.add(given)
-        found = filled.search(image(0), plan=RERANK, views=True)
+        found = filled.search(image(0), plan=RERANK, views=True, boxes=True)
         assert [hit.box_reason for hit in found] == [None] * 7
         assert all(hit.box and not hit.kept for hit in found)
         assert found.hits[0].path == "camseek:red"
         assert found.hits[0].scored_by == "re-ranking"
-        assert all(view is not None for view in found.views)
+        assert not any(isinstance(view, str) for view in found.views)
         expanded = filled.search(image(0), plan=Plan.of(expand=1))
         assert expanded.hits[0].path == "camseek:red"
 
@@ -248,7 +248,7 @@ class TestLettingGo:
         assert traces.kinds() == {"file": 1}
         assert filled.remove(["camseek:again"]).removed == 1
         assert traces.kinds() == {}
-        assert str(folder / "0.jpg") in [hit.path for hit in filled.search(data, top=1, boxes=False)]
+        assert str(folder / "0.jpg") in [hit.path for hit in filled.search(data, top=1)]
 
     def test_an_empty_name_is_not_the_working_folder(self, filled, monkeypatch, folder):
         monkeypatch.chdir(folder)
@@ -277,7 +277,7 @@ class TestLettingGo:
         stop.set()
         before = filled.descriptors()[1]
         for work in (
-            lambda: filled.search(image(0), boxes=False, cancelled=stop),
+            lambda: filled.search(image(0), cancelled=stop),
             lambda: list(filled.search_many([image(0)], cancelled=stop)),
             lambda: filled.index(folder, cancelled=stop),
             lambda: filled.fit(dimensions=2, cancelled=stop),
@@ -306,7 +306,7 @@ class TestManyQueries:
         ]
         for options in ({}, {"plan": RERANK, "boxes": True}, {"top": 2, "plan": Plan.of(expand=2)}):
             found = list(filled.search_many(queries, **options))
-            alone = [filled.search(query, **({"boxes": False} | options)) for query in queries]
+            alone = [filled.search(query, **options) for query in queries]
             assert [timeless(item) for item in found] == [timeless(item) for item in alone]
 
     def test_bad_ones_end_nothing(self, filled, folder, image, encoded):
@@ -331,7 +331,7 @@ class TestManyQueries:
             assert len(found) == 2
             assert found.searched == 3
             assert str(path) not in [hit.path for hit in found]
-            assert timeless(found) == timeless(filled.search(path, without_self=True, top=2, boxes=False))
+            assert timeless(found) == timeless(filled.search(path, without_self=True, top=2))
 
     def test_generators_are_taken_as_they_come(self, filled, image, monkeypatch):
         monkeypatch.setattr("camseek.searching.searcher._TOGETHER", 2)
@@ -357,7 +357,7 @@ class TestManyQueries:
         """Threads must not read one lazy image, or one open file, at the same time."""
         data = encoded(0, (400, 300), "BMP")
         boxes = [(x, y, x + 120, y + 100) for x in (0, 90, 180, 270) for y in (0, 90, 180)]
-        expected = [filled.search(data, region=box, boxes=False, top=2) for box in boxes]
+        expected = [filled.search(data, region=box, top=2) for box in boxes]
         (tmp_path / "one.bmp").write_bytes(data)
         with open(tmp_path / "one.bmp", "rb") as file, Image.open(tmp_path / "one.bmp") as image:
             for source in (file, image):
@@ -438,7 +438,7 @@ class TestWhatItHolds:
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
         # Their cosines are what a search gives.
         cosines = dict(zip(paths, vectors @ vectors[paths.index("camseek:red")], strict=True))
-        for hit in filled.search(image(0), boxes=False):
+        for hit in filled.search(image(0)):
             assert hit.score == pytest.approx(float(cosines[hit.path]), abs=2e-3)
 
 

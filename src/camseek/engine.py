@@ -369,7 +369,7 @@ class Engine:
         reading: RegionReading = "crop",
         top: int = 20,
         plan: Plan | None = None,
-        boxes: bool = True,
+        boxes: bool = False,
         without_self: bool = False,
         views: bool = False,
         progress: Progress | None = None,
@@ -386,7 +386,8 @@ class Engine:
                 whole picture (the paper's reading).
             top: How many hits at most, 1 or more.
             plan: The stages: aggregation, re-ranking, expansion; None to compare stored descriptors alone.
-            boxes: Box where the network looks for the query's classes in each hit; reads the hits' files.
+            boxes: Box where the network looks for the query's classes in each hit: a guide to the eye, no
+                outline. Reads the hits' files.
             without_self: Leave the query's own pictures out, known by their content.
             views: Keep the pictures and heat maps, for a report.
             progress: Told how many pictures the plan looks at.

@@ -178,9 +178,9 @@ class Hit:
             saw nothing of the query's classes.
         scored_by: That stage.
         size: Width and height of the upright picture, pixels.
-        box: Where the network looked for the query's classes (after re-ranking the region that matches best),
-            or None.
-        box_reason: Why there is no box, or None.
+        box: Where the network looked for the query's classes (after re-ranking the region that matches best);
+            None where there is none, or boxes were not asked for.
+        box_reason: Why there is no box, though boxes were asked for, or None.
         kept: Why it could not be looked at again, so that it kept its place among those that were, or None.
         evidence: What each stage said, in order.
         verdict: Whether it shows the same thing; None where no stage decided.
@@ -268,7 +268,8 @@ class SearchResult:
         hits: Best first; but for those that keep their place, by score, then record.
         stages: What was done, in order.
         query_views: For each picture of the query it and its heat map, where views were asked for.
-        views: For each hit its picture and heat map, or None where there is no box.
+        views: For each hit its picture and heat map, or why it cannot be seen; none where none were asked
+            for.
     """
 
     query: Query
@@ -279,7 +280,7 @@ class SearchResult:
     hits: tuple[Hit, ...]
     stages: tuple[Stage, ...] = ()
     query_views: tuple[View, ...] = ()
-    views: tuple[View | None, ...] = ()
+    views: tuple[View | str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.hits)

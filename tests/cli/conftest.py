@@ -172,7 +172,7 @@ def names(camseek, collection):
     """The names in the collection, by a search with a picture: groups of copies in the order of names."""
 
     def call(query):
-        found = camseek("search", query, "--collection", collection, "--top", "1000", "--no-boxes")
+        found = camseek("search", query, "--collection", collection, "--top", "1000")
         return sorted(hit["paths"] for hit in found["hits"])
 
     return call

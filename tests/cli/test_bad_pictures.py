@@ -96,7 +96,7 @@ def test_a_folder_of_them(folder, odd, camseek, collection):
     assert "EXIF" in warned["broken-exif.jpg"]
     assert "profile" in warned["broken-profile.jpg"]
 
-    found = camseek("search", folder / "tall.png", "--collection", collection, "--top", "99")
+    found = camseek("search", folder / "tall.png", "--collection", collection, "--top", "99", "--boxes")
     hits = {os.path.basename(hit["path"]): hit for hit in found["hits"]}
     assert set(hits) == {*odd, "good.jpg"} - {"one-pixel.png"}
     assert found["hits"][0]["path"] == str(folder / "tall.png")

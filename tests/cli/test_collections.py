@@ -172,7 +172,7 @@ class TestCorrupt:
         noticed = 0
         for page in range(pages):
             path.write_bytes(sound[: page * 16384] + b"\xa5" * 16384 + sound[(page + 1) * 16384 :])
-            for verb in (("check",), ("info",), ("search", indexed / "0.jpg", "--no-boxes")):
+            for verb in (("check",), ("info",), ("search", indexed / "0.jpg")):
                 told = text(*verb, "--collection", collection, "--json", code=None)
                 if told.code:
                     assert told.error["code"] == "corrupt"
@@ -290,7 +290,7 @@ class TestReadOnlyDisk:
         (disk / "a.jpg").write_bytes(encoded(1))
         remount(disk, "ro")
         assert camseek("index", disk, "--collection", collection)["added"] == 1
-        assert camseek("search", disk / "a.jpg", "--collection", collection)["hits"][0]["box"]
+        assert camseek("search", disk / "a.jpg", "--collection", collection, "--boxes")["hits"][0]["box"]
 
 
 def remount(disk, options):
@@ -326,9 +326,7 @@ class TestFullDisk:
         }
         # No byte is free any more, and a search works all the same.
         fill(disk)
-        assert (
-            len(camseek("search", folder / "0.jpg", "--collection", collection, "--no-boxes")["hits"]) == 20
-        )
+        assert len(camseek("search", folder / "0.jpg", "--collection", collection)["hits"]) == 20
         assert camseek("info", "--collection", collection)["pictures"] == kept
         assert failing("index", folder, "--collection", collection)["code"] == "storage"
         remount(disk, "size=8m")
@@ -386,7 +384,7 @@ def test_whatever_byte_is_flipped_the_error_is_a_users(photos, camseek, collecti
         for arguments in (
             ("info",),
             ("check",),
-            ("search", folder / "0.jpg", "--no-boxes"),
+            ("search", folder / "0.jpg"),
             ("remove", folder / "0.jpg"),
         ):
             told = text(*arguments, "--collection", collection, "--json", code=None)

@@ -156,7 +156,7 @@ class TestOneSearch:
             found = {}
             for number, region in enumerate(((), ("--region", "60,30,144,106"))):
                 query = (tmp_path / f"query{number}.png", *region)
-                told = camseek("search", *query, "--collection", collection, "--no-boxes", *options)
+                told = camseek("search", *query, "--collection", collection, *options)
                 found[number] = [os.path.basename(path) for hit in told["hits"] for path in hit["paths"]]
             return found
 

@@ -214,7 +214,7 @@ class TestStopping:
         running.send_signal(signal.SIGSTOP)
         try:
             query = photos(1, "query") / "0.jpg"
-            found = camseek("search", query, "--collection", large, "--no-boxes")
+            found = camseek("search", query, "--collection", large)
             assert found["hits"][0]["score"] > 0.99
             for verb in (("fit", large), ("add", query, "--collection", large)):
                 error = failing(*verb)
@@ -225,7 +225,7 @@ class TestStopping:
             running.send_signal(signal.SIGCONT)
         running.communicate(timeout=60)
         assert running.returncode == 0
-        assert camseek("search", query, "--collection", large, "--no-boxes")["hits"][0]["score"] > 0.99
+        assert camseek("search", query, "--collection", large)["hits"][0]["score"] > 0.99
 
 
 @pytest.mark.needs_root

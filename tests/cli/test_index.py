@@ -112,7 +112,7 @@ class TestReconciling:
         for name in ("a.jpg", "b.jpg"):
             os.utime(folder / name, ns=(10**18, 10**18))
         index(folder)
-        first = camseek("search", folder / "a.jpg", "--collection", collection, "--top", "1", "--no-boxes")
+        first = camseek("search", folder / "a.jpg", "--collection", collection, "--top", "1")
         (folder / "a.jpg").rename(folder / "c")
         (folder / "b.jpg").rename(folder / "a.jpg")
         (folder / "c").rename(folder / "b.jpg")
@@ -122,7 +122,7 @@ class TestReconciling:
         assert "removed" not in report
         assert names(folder / "a.jpg") == [[str(folder / "a.jpg")], [str(folder / "b.jpg")]]
         for name in ("a.jpg", "b.jpg"):
-            now = camseek("search", folder / name, "--collection", collection, "--top", "1", "--no-boxes")
+            now = camseek("search", folder / name, "--collection", collection, "--top", "1")
             assert now["hits"][0]["path"] == str(folder / name)
             assert now["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
         assert first["hits"][0]["path"] == str(folder / "a.jpg")
@@ -487,7 +487,7 @@ class TestByHand:
         assert index(folder) == {"unchanged": 1}
         kept = [str(folder / "0.jpg"), str(folder / "1.jpg"), str(other / "x.jpg")]
         assert names(folder / "0.jpg") == sorted([name] for name in kept)
-        told = camseek("search", folder / "0.jpg", "--collection", collection)
+        told = camseek("search", folder / "0.jpg", "--collection", collection, "--boxes")
         gone = [hit for hit in told["hits"] if hit["path"] != kept[0]]
         assert [(hit["box"], hit["box_reason"]) for hit in gone] == [(None, "there is no such file")] * 2
         # Not brought again by a file that is not there.
@@ -506,7 +506,7 @@ class TestByHand:
         told = camseek("add", folder / "1.jpg", "--collection", collection)
         assert (told["removed"], [item["code"] for item in told["skipped"]]) == (0, ["not_a_picture"])
         assert names(folder / "0.jpg") == [[str(folder / "0.jpg")], [str(folder / "1.jpg")]]
-        found = camseek("search", folder / "0.jpg", "--collection", collection)
+        found = camseek("search", folder / "0.jpg", "--collection", collection, "--boxes")
         assert found["hits"][1]["box_reason"] == "its file has changed since it was indexed"
         assert camseek("remove", folder / "1.jpg", "--collection", collection)["removed"] == 1
         assert index(folder) == {"unchanged": 1, "skipped": {"1.jpg": "not_a_picture"}}

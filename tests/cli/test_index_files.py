@@ -92,7 +92,7 @@ class TestNames:
     def test_each_is_found_under_its_own_name(self, folder, index, camseek, collection):
         assert index(folder) == {"added": len(self.NAMES), "encoded": len(self.NAMES)}
         query = os.path.join(folder, self.NAMES[0])
-        told = camseek("search", query, "--collection", collection, "--top", "99")
+        told = camseek("search", query, "--collection", collection, "--top", "99", "--boxes")
         found = set()
         for hit in told["hits"]:
             assert hit["box"] is not None
@@ -118,7 +118,7 @@ class TestNames:
         index(folder, "--include", self.NAMES[3].replace(b"%", b"?"))
         path = os.path.join(folder, name)
         assert camseek("add", path, "--collection", collection)["skipped"] == []
-        told = camseek("search", path, "--collection", collection, "--top", "1", "--no-boxes")
+        told = camseek("search", path, "--collection", collection, "--top", "1")
         assert told["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
         query = told["query"]["pictures"][0]
         assert base64.b64decode(query.get("path_bytes", "")) in (b"", path)
@@ -273,7 +273,7 @@ class TestOtherUsers:
         def call():
             query = open_tmp_path / "photos" / "a.jpg"
             home = open_tmp_path / "home" / "collection"
-            told = process("search", query, "--collection", home, "--no-boxes", user=NOBODY)
+            told = process("search", query, "--collection", home, user=NOBODY)
             return sorted(os.path.relpath(hit["path"], query.parent) for hit in told.json["hits"])
 
         return call

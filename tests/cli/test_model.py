@@ -150,7 +150,7 @@ def test_model_by_name_indexes_and_searches(camseek, network, photos, collection
     folder = photos(3)
     index = camseek("index", folder, "--collection", collection, "--model", "tiny")
     assert index["added"] == 3
-    found = camseek("search", folder / "1.jpg", "--collection", collection, "--model", "tiny", "--no-boxes")
+    found = camseek("search", folder / "1.jpg", "--collection", collection, "--model", "tiny")
     assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
 
 

@@ -52,7 +52,7 @@ class TestSearch:
     def test_what_each_stage_said_is_told(self, indexed, search):
         os.unlink(indexed / "2.jpg")
         options = ("--aggregation", "online", "--classes", "3", "--rerank", "3")
-        found = search(indexed / "0.jpg", *options)
+        found = search(indexed / "0.jpg", *options, "--boxes")
         hits = {os.path.basename(hit["path"]): hit for hit in found["hits"]}
         plain = {hit["path"]: hit["score"] for hit in search(indexed / "0.jpg")["hits"]}
         for hit in hits.values():
@@ -80,7 +80,7 @@ class TestSearch:
         assert best["evidence"][2]["box"] == best["box"]
 
     def test_a_plain_search_tells_it_too(self, indexed, search):
-        found = search(indexed / "0.jpg", "--no-boxes")
+        found = search(indexed / "0.jpg")
         plan = {"first": {"stage": "Nearest", "own_entry": "picture"}, "then": []}
         assert found["settings"]["plan"] == plan
         for hit in found["hits"]:

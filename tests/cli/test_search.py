@@ -74,7 +74,7 @@ class TestRegions:
         camseek("index", folder, "--collection", collection)
         arguments = ("search", folder / "wide.png", "--collection", collection, "--region", "64,0,192,96")
         crop, cells, default = (
-            [hit["score"] for hit in camseek(*arguments, *options, "--no-boxes")["hits"]]
+            [hit["score"] for hit in camseek(*arguments, *options)["hits"]]
             for options in (["--region-reading", "crop"], ["--region-reading", "cells"], [])
         )
         assert crop != cells
@@ -82,8 +82,8 @@ class TestRegions:
 
     @pytest.mark.parametrize("reading", ["crop", "cells"])
     def test_the_whole_picture_as_a_region(self, indexed, search, reading):
-        whole = search(indexed / "2.jpg", "--no-boxes")
-        region = search(indexed / "2.jpg", "--no-boxes", "--region", "0,0,64,48", "--region-reading", reading)
+        whole = search(indexed / "2.jpg")
+        region = search(indexed / "2.jpg", "--region", "0,0,64,48", "--region-reading", reading)
         assert names(region) == names(whole)
         for one, two in zip(region["hits"], whole["hits"], strict=True):
             assert one["score"] == pytest.approx(two["score"], abs=1e-5)
@@ -135,7 +135,7 @@ class TestQueries:
 
 class TestRanking:
     def test_more_asked_than_there_are(self, indexed, search):
-        found = search(indexed / "0.jpg", "--top", "1000000", "--no-boxes")
+        found = search(indexed / "0.jpg", "--top", "1000000")
         assert len(found["hits"]) == found["searched"] == 6
         assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3, 4, 5, 6]
         scores = [hit["score"] for hit in found["hits"]]
@@ -143,7 +143,7 @@ class TestRanking:
         assert all(-1 <= score <= 1 for score in scores)
 
     def test_the_top_k_are_a_prefix(self, indexed, search):
-        lists = [search(indexed / "3.jpg", "--top", str(top), "--no-boxes")["hits"] for top in range(1, 8)]
+        lists = [search(indexed / "3.jpg", "--top", str(top))["hits"] for top in range(1, 8)]
         for fewer, more in itertools.pairwise(lists):
             assert more[: len(fewer)] == fewer
         assert len(lists[-1]) == 6
@@ -154,7 +154,7 @@ class TestRanking:
         for number in (5, 3, 4):
             (folder / f"same{number}.jpg").write_bytes(encoded(0) + b"%d" % number)
             index(folder)
-        lists = [search(folder / "1.jpg", "--top", str(top), "--no-boxes") for top in (2, 3, 4, 5)]
+        lists = [search(folder / "1.jpg", "--top", str(top)) for top in (2, 3, 4, 5)]
         assert names(lists[-1]) == ["1.jpg", "0.jpg", "same5.jpg", "same3.jpg", "same4.jpg"]
         assert len({hit["score"] for hit in lists[-1]["hits"][1:]}) == 1
         for found in lists:
@@ -162,31 +162,31 @@ class TestRanking:
 
     def test_itself_comes_first(self, indexed, search):
         for number in range(6):
-            hit = search(indexed / f"{number}.jpg", "--top", "1", "--no-boxes")["hits"][0]
+            hit = search(indexed / f"{number}.jpg", "--top", "1")["hits"][0]
             assert hit["path"] == str(indexed / f"{number}.jpg")
             assert hit["score"] == pytest.approx(1, abs=1e-3)
 
     def test_without_self_knows_it_by_its_content(self, indexed, search, tmp_path):
         other = tmp_path / "another name.png"
         shutil.copy(indexed / "2.jpg", other)
-        found = search(other, "--without-self", "--no-boxes")
+        found = search(other, "--without-self")
         assert sorted(names(found)) == ["0.jpg", "1.jpg", "3.jpg", "4.jpg", "5.jpg"]
         assert found["searched"] == 5
         assert found["settings"]["without_self"] is True
         assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3, 4, 5]
-        assert "2.jpg" in names(search(other, "--no-boxes"))
+        assert "2.jpg" in names(search(other))
 
     def test_without_self_never_takes_the_first_for_it(self, indexed, encoded, search, tmp_path):
         # The same pixels and another content: it is another picture, and as like as can be.
         (tmp_path / "other.jpg").write_bytes(encoded(2) + b"more")
-        found = search(tmp_path / "other.jpg", "--without-self", "--no-boxes")
+        found = search(tmp_path / "other.jpg", "--without-self")
         assert names(found)[0] == "2.jpg"
         assert len(found["hits"]) == 6
 
     def test_without_self_leaves_copies_out_too(self, indexed, search, index):
         shutil.copy(indexed / "2.jpg", indexed / "copy.jpg")
         index(indexed)
-        assert len(search(indexed / "2.jpg", "--without-self", "--no-boxes")["hits"]) == 5
+        assert len(search(indexed / "2.jpg", "--without-self")["hits"]) == 5
 
     def test_an_empty_collection(self, indexed, search, camseek, collection, text):
         camseek("remove", indexed, "--collection", collection)
@@ -243,12 +243,12 @@ class TestFeatureless:
 
 
 class TestBoxes:
-    def test_no_boxes_reads_no_file_of_a_hit(self, indexed, search, monkeypatch):
+    def test_without_them_no_file_of_a_hit_is_read(self, indexed, search, monkeypatch):
         def forbidden(path):
             raise AssertionError(path)
 
         monkeypatch.setattr("camseek.extraction.extractor.open_file", forbidden)
-        found = search(indexed / "0.jpg", "--no-boxes")
+        found = search(indexed / "0.jpg")
         assert len(found["hits"]) == 6
         for hit in found["hits"]:
             assert hit["box"] is None
@@ -259,14 +259,14 @@ class TestBoxes:
     ):
         query = tmp_path / "query.jpg"
         query.write_bytes(encoded(0))
-        before = search(query)
+        before = search(query, "--boxes")
         (indexed / "1.jpg").unlink()
         (indexed / "2.jpg").write_bytes(encoded(20))
         (indexed / "3.jpg").unlink()
         (indexed / "3.jpg").mkdir()
         (indexed / "4.jpg").unlink()
         os.mkfifo(indexed / "4.jpg")
-        after = search(query)
+        after = search(query, "--boxes")
         assert names(after) == names(before)
         for one, two in zip(before["hits"], after["hits"], strict=True):
             assert one["score"] == two["score"]
@@ -289,9 +289,9 @@ class TestBoxes:
     def test_any_copy_serves(self, indexed, search, index):
         shutil.copy(indexed / "1.jpg", indexed / "copy.jpg")
         index(indexed)
-        box = search(indexed / "1.jpg", "--top", "1")["hits"][0]["box"]
+        box = search(indexed / "1.jpg", "--top", "1", "--boxes")["hits"][0]["box"]
         (indexed / "1.jpg").unlink()
-        [hit] = search(indexed / "copy.jpg", "--top", "1")["hits"]
+        [hit] = search(indexed / "copy.jpg", "--top", "1", "--boxes")["hits"]
         assert hit["box"] == box
         assert len(hit["paths"]) == 2
 
@@ -299,7 +299,7 @@ class TestBoxes:
         folder = photos(1)
         (folder / "large.jpg").write_bytes(encoded(7, (1500, 1000)))
         index(folder)
-        [hit] = search(folder / "large.jpg", "--top", "1")["hits"]
+        [hit] = search(folder / "large.jpg", "--top", "1", "--boxes")["hits"]
         assert hit["size"] == [1500, 1000]
         x1, y1, x2, y2 = hit["box"]
         assert 0 <= x1 < x2 <= 1500
@@ -350,7 +350,7 @@ class TestReports:
             return real(path)
 
         monkeypatch.setattr(extractor, "open_file", open_file)
-        found = search(indexed / "0.jpg", "--report", tmp_path / "found.html")
+        found = search(indexed / "0.jpg", "--boxes", "--report", tmp_path / "found.html")
         assert sorted(seen) == sorted(names(found))
 
     def test_for_people(self, indexed, text, collection, tmp_path):

@@ -78,7 +78,9 @@ class TestJson:
     @pytest.mark.parametrize("region", [None, [8, 0, 40, 48]])
     def test_search(self, indexed, collection, camseek, region):
         options = ["--region", ",".join(map(str, region))] if region else []
-        told = camseek("search", indexed / "1.jpg", "--collection", collection, "--top", "2", *options)
+        told = camseek(
+            *("search", indexed / "1.jpg", "--collection", collection, "--top", "2", "--boxes"), *options
+        )
         assert told["query"]["pictures"][0]["path"] == str(indexed / "1.jpg")
         assert told["query"]["pictures"][0]["region"] == region
         assert told["query"]["pictures"][0]["size"] == [64, 48]
@@ -210,7 +212,6 @@ class TestExitCodes:
             ("search", "a.jpg", "--collection", "c", "--region", ""),
             ("search", "a.jpg", "--collection", "c", "--region", "nan,0,1,1"),
             ("search", "a.jpg", "--collection", "c", "--region-reading", "pixels"),
-            ("search", "a.jpg", "--collection", "c", "--no-boxes", "--report", "r.html"),
             ("search", "a.jpg", "--collection", "c", "--aggregation", "sideways"),
             ("search", "a.jpg", "--collection", "c", "--aggregation", "predefined"),
             ("search", "a.jpg", "--collection", "c", "--aggregation", "offline", "--attend", "pier"),
@@ -308,7 +309,7 @@ class TestForPeople:
         assert f"skipped: {folder / 'bad.jpg'}: it is text" in told.err.splitlines()
 
     def test_search(self, indexed, collection, text):
-        told = text("search", indexed / "1.jpg", "--collection", collection)
+        told = text("search", indexed / "1.jpg", "--collection", collection, "--boxes")
         lines = [line.split() for line in told.out.splitlines()]
         assert [line[0] for line in lines] == ["1", "2", "3"]
         assert lines[0][1] == "1.000"
@@ -317,12 +318,14 @@ class TestForPeople:
         assert re.fullmatch(r"3 pictures searched in [\d.]+ s; the network saw .*%", told.err.strip())
 
     def test_search_without_boxes(self, indexed, collection, text):
-        told = text("search", indexed / "1.jpg", "--collection", collection, "--no-boxes")
-        assert [line.split()[2] for line in told.out.splitlines()] == ["-", "-", "-"]
+        told = text("search", indexed / "1.jpg", "--collection", collection)
+        assert [line.split()[2] for line in told.out.splitlines()] == [
+            str(indexed / name) for name in ("1.jpg", "0.jpg", "2.jpg")
+        ]
 
     def test_a_hit_without_a_box_says_why(self, indexed, collection, text):
         os.unlink(indexed / "0.jpg")
-        told = text("search", indexed / "1.jpg", "--collection", collection)
+        told = text("search", indexed / "1.jpg", "--collection", collection, "--boxes")
         assert len(told.out.splitlines()) == 3
         assert "no box: there is no such file" in told.err
 
@@ -419,7 +422,7 @@ class TestOutput:
         folder = photos([name])
         camseek("index", folder, "--collection", collection)
         environment = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
-        search = ("search", folder / name, "--collection", collection, "--no-boxes")
+        search = ("search", folder / name, "--collection", collection)
         assert name in process(*search, json=False, env=environment).out
 
 

@@ -528,14 +528,14 @@ class TestWhoeverHasItOpen:
     def test_a_search_before_and_after(self, made, model, address, folder, text, keep):
         engine = made(text)
         with Engine.open(address, model=model, keep_descriptors=keep) as other:
-            first = other.search(folder / "2.jpg", boxes=False)
+            first = other.search(folder / "2.jpg")
             for dimensions in (4, 6, None):
                 engine.fit(dimensions=dimensions) if dimensions else engine.unfit()
-                found = other.search(folder / "2.jpg", boxes=False)
+                found = other.search(folder / "2.jpg")
                 assert found.hits[0].path == str(folder / "2.jpg")
                 assert found.hits[0].score > 0.99
                 with Engine.open(address, model=model) as fresh:
-                    wanted = fresh.search(folder / "2.jpg", boxes=False)
+                    wanted = fresh.search(folder / "2.jpg")
                 assert [hit.record for hit in found.hits] == [hit.record for hit in wanted.hits]
                 np.testing.assert_allclose(
                     [hit.score for hit in found.hits], [hit.score for hit in wanted.hits], atol=1e-5
@@ -545,11 +545,11 @@ class TestWhoeverHasItOpen:
     def test_what_it_adds_is_whitened(self, made, model, address, folder, encoded):
         engine = made()
         with Engine.open(address, model=model, workers=2) as other:
-            other.search(folder / "2.jpg", boxes=False)
+            other.search(folder / "2.jpg")
             engine.fit(dimensions=4)
             (folder / "late.jpg").write_bytes(encoded(70))
             assert other.index(folder).added == 1
-            found = other.search(folder / "late.jpg", boxes=False)
+            found = other.search(folder / "late.jpg")
             assert found.hits[0].path == str(folder / "late.jpg")
             assert found.hits[0].score > 0.99
         assert engine.collection.catalogue.check() == []

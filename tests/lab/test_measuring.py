@@ -186,7 +186,7 @@ def test_boxes_are_those_of_a_search(truth: GroundTruth, engine: Engine) -> None
     measured = evaluate(truth, engine=engine)
     expected = set()
     for query in truth.queries[:5]:
-        result = engine.search(os.fsdecode(query.image), region=query.region, top=1000)
+        result = engine.search(os.fsdecode(query.image), region=query.region, top=1000, boxes=True)
         for hit in result.hits:
             name = os.path.relpath(hit.path_bytes, truth.database)
             if name in query.boxes:

@@ -152,9 +152,7 @@ def test_a_search_and_an_evaluation_give_the_same(opened, encoded, reading):
         asked = [(name, parts) for name, parts, without in queries(folder, encoded) if without == removed]
         told = evaluated(engine, folder, [parts for _, parts in asked], PLANS, reading, removed)
         for (plan, stages), (place, (name, parts)) in itertools.product(PLANS.items(), enumerate(asked)):
-            found = engine.search(
-                parts, plan=stages, top=COUNT, boxes=False, reading=reading, without_self=removed
-            )
+            found = engine.search(parts, plan=stages, top=COUNT, reading=reading, without_self=removed)
             records, scores = told[plan][place]
             where = f"{plan}, {name}"
             assert [hit.record for hit in found.hits] == records, where
@@ -183,7 +181,7 @@ def test_what_shows_nothing_stands_behind_everything_that_was_seen(tmp_path, enc
         for later in LATER.values():
             plan = Plan.of("online", attend=attend, shortlist=None, **later)
             parts = [QueryPart(folder / other)]
-            hits = engine.search(parts, plan=plan, top=4, boxes=False).hits
+            hits = engine.search(parts, plan=plan, top=4).hits
             records, scores = evaluated(engine, folder, [parts], {"": plan}, "crop", False)[""][0]
             assert [hit.record for hit in hits] == records
             assert [hit.score for hit in hits] == pytest.approx(scores, abs=1e-6)

@@ -96,7 +96,7 @@ PAGES = {
             make_hit(1, paths_bytes=(HOSTILE_NAME, HOSTILE_NAME + b"2")),
             make_hit(2, paths_bytes=(HOSTILE_NAME,), box=None, box_reason=HOSTILE + "\udcff"),
             make_hit(3, paths_bytes=(HOSTILE_NAME,), box=None, box_reason=HOSTILE),
-            views=(make_view(), None, make_view()),
+            views=(make_view(), HOSTILE + "\udcff", make_view()),
             query=Query((QueryPicture(HOSTILE_NAME, None, (640, 480)),), HOSTILE_CLASSES),
             collection=HOSTILE + "\udcff",
             settings={"encoding": HOSTILE, "size": HOSTILE, "region_reading": HOSTILE},
@@ -168,7 +168,7 @@ def test_hits_keep_their_order_and_places():
     hits = [make_hit(rank) for rank in (1, 2, 3, 4)]
     hits[1] = replace(hits[1], box=None, box_reason="its file has changed")
     hits[3] = replace(hits[3], box=None, box_reason="the network sees nothing there")
-    views = (make_view(), None, make_view(), make_view())
+    views = (make_view(), "its file has changed", make_view(), make_view())
     parsed = Page(search_page(make_result(*hits, views=views)))
     assert [item["title"] for item in parsed.all("summary")] == [f"/photos/{i}.jpg" for i in (1, 2, 3, 4)]
     alts = [item["alt"] for item in parsed.all("img", class_="picture")]

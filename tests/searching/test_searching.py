@@ -214,7 +214,7 @@ class TestReranking:
 
     def test_the_best_region_counts(self, cam, folder, plain):
         regions = self.expected(plain, folder)
-        result = cam.search(folder / "0.jpg", plan=Plan.of(rerank=COUNT))
+        result = cam.search(folder / "0.jpg", plan=Plan.of(rerank=COUNT), boxes=True)
         check(result, {name: region[0] for name, region in regions.items()}, 1e-5)
         for hit in result.hits:
             assert hit.box == regions[os.path.basename(hit.path)][2]
@@ -231,9 +231,9 @@ class TestReranking:
         assert list(told(after))[:3] == ranking(first)
 
     def test_only_what_was_re_ranked_has_a_region(self, cam, folder, plain):
-        before = {hit.path: hit.box for hit in cam.search(folder / "0.jpg").hits}
+        before = {hit.path: hit.box for hit in cam.search(folder / "0.jpg", boxes=True).hits}
         regions = self.expected(plain, folder)
-        for hit in cam.search(folder / "0.jpg", plan=Plan.of(rerank=3)).hits:
+        for hit in cam.search(folder / "0.jpg", plan=Plan.of(rerank=3), boxes=True).hits:
             if hit.rank <= 3:
                 assert hit.box == regions[os.path.basename(hit.path)][2] == hit.evidence[-1].box
                 assert hit.scored_by == "re-ranking"
@@ -248,10 +248,12 @@ class TestReranking:
         assert [stage.name for stage in result.stages] == ["ranking", "online", "re-ranking"]
 
     def test_views_show_the_box_that_won(self, cam, folder):
-        result = cam.search(folder / "0.jpg", plan=Plan.of(rerank=COUNT), views=True)
-        assert all(view is not None for view in result.views)
+        options = {"plan": Plan.of(rerank=COUNT), "boxes": True}
+        result = cam.search(folder / "0.jpg", views=True, **options)
+        assert not any(isinstance(view, str) for view in result.views)
+        assert all(hit.box for hit in result.hits)
         assert [hit.box for hit in result.hits] == [
-            hit.box for hit in cam.search(folder / "0.jpg", plan=Plan.of(rerank=COUNT)).hits
+            hit.box for hit in cam.search(folder / "0.jpg", **options).hits
         ]
 
 
@@ -475,7 +477,7 @@ class TestWhileOthersWrite:
         dimensions = iter(range(2, 9))
         done = meanwhile(lambda: engine.fit(dimensions=next(dimensions), max_samples=9), times=9)
         with pytest.raises(CollectionChangedError) as error:
-            engine.search(tmp_path / "photos" / "0.jpg", plan=Plan.of(rerank=1, expand=1), boxes=False)
+            engine.search(tmp_path / "photos" / "0.jpg", plan=Plan.of(rerank=1, expand=1))
         assert error.value.remedy
         assert len(done) == 3
 
@@ -501,7 +503,7 @@ class TestSearchMany:
         options = {"top": 4, "plan": plan, "without_self": without_self}
         many = list(cam.search_many(queries, **options))
         for query, found in zip(queries, many, strict=True):
-            alone = cam.search(query, boxes=False, **options)
+            alone = cam.search(query, **options)
             assert found.query == alone.query
             assert [hit.path for hit in found.hits] == [hit.path for hit in alone.hits]
             # Queries that are read beside each other go through the network with one thread.

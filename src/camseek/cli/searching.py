@@ -40,7 +40,12 @@ if TYPE_CHECKING:
 @click.option("--top", type=Count(min=1), default=20, show_default=True, help="How many hits.")
 @plan_options
 @shortlist_option("100")
-@click.option("--no-boxes", is_flag=True, help="Do not look where the match is; reads no file of a hit.")
+@click.option(
+    "--boxes",
+    is_flag=True,
+    help="Box where the network looked for the query's classes in each hit, after --rerank the region that "
+    "matches best: a guide to the eye, no outline. Reads the hits' files.",
+)
 @click.option("--without-self", is_flag=True, help="Leave out the query's own picture, known by its content.")
 @click.option(
     "--report",
@@ -58,7 +63,7 @@ def search(
     regions: "tuple[Box | None, ...]",
     region_reading: str,
     top: int,
-    no_boxes: bool,
+    boxes: bool,
     without_self: bool,
     report: str | None,
     force: bool,
@@ -69,12 +74,8 @@ def search(
 ) -> None:
     """Find the pictures of COLLECTION that show the same thing as QUERY.
 
-    Several pictures, or several regions of one, are one query: all show the thing. A box is where the network
-    looked for the query's classes, after --rerank the region that matches best: a guide to the eye, not an
-    outline.
+    Several pictures, or several regions of one, are one query: all show the thing.
     """
-    if report and no_boxes:
-        raise click.UsageError("--report shows boxes and heat maps; leave --no-boxes out")
     if report and not report.lower().endswith((".html", ".htm")):
         raise click.UsageError(f"--report {report}: name it .html")
     outputs = Outputs(
@@ -96,12 +97,12 @@ def search(
             progress=shown_progress,
             reading="cells" if region_reading == "cells" else "crop",
             top=top,
-            boxes=not no_boxes,
+            boxes=boxes,
             without_self=without_self,
             views=report is not None,
         )
     if not as_json:
-        _tell(result)
+        _tell(result, boxes=boxes)
     if report:
         from camseek.report import search_page
 
@@ -126,12 +127,13 @@ def _parts(queries: tuple[str, ...], regions: "tuple[Box | None, ...]") -> "list
     return [QueryPart(*pair) for pair in zip(queries, regions or [None] * len(queries), strict=True)]
 
 
-def _tell(result: "SearchResult") -> None:
+def _tell(result: "SearchResult", *, boxes: bool) -> None:
     if not result.searched:
         note("nothing to find: the collection holds no other pictures")
     for hit in result.hits:
         box = ",".join(map(str, hit.box)) if hit.box else "-"
-        say(f"{hit.rank:4d}  {hit.score:6.3f}  {box:>20}  {shown(hit.path_bytes)}")
+        boxed = f"{box:>20}  " if boxes else ""
+        say(f"{hit.rank:4d}  {hit.score:6.3f}  {boxed}{shown(hit.path_bytes)}")
         if hit.box_reason:
             note(f"      no box: {printable(hit.box_reason)}")
         if hit.verdict:

@@ -128,7 +128,7 @@ def _query_words(item: QueryPicture) -> list[Markup]:
     return [*path, element("p", "; ".join(told), class_="quiet")]
 
 
-def _hits(hits: Sequence[Hit], views: Sequence[View | None]) -> Markup:
+def _hits(hits: Sequence[Hit], views: Sequence[View | str]) -> Markup:
     if not hits:
         return element("p", "The search found nothing.", class_="nothing")
     cards = [_hit(hit, view) for hit, view in zip_longest(hits, views[: len(hits)])]
@@ -140,10 +140,10 @@ def _hits(hits: Sequence[Hit], views: Sequence[View | None]) -> Markup:
     )
 
 
-def _hit(hit: Hit, view: View | None) -> Markup:
+def _hit(hit: Hit, view: View | str | None) -> Markup:
     name = base_name(hit.path_bytes)
-    if view is None:
-        picture = placeholder(hit.box_reason or "no picture was kept of it")
+    if not isinstance(view, View):
+        picture = placeholder(view or "no picture was kept of it")
     else:
         boxed = "" if hit.box is None else f", box {hit.box}"
         picture = framed(view, alt=f"Hit {hit.rank}: {name}{boxed}", box=hit.box)
@@ -155,7 +155,7 @@ def _hit(hit: Hit, view: View | None) -> Markup:
         class_="score",
     )
     words = [score, file_names(hit.paths_bytes)]
-    words.extend(element("p", line, class_="quiet") for line in _asides(hit, seen=view is not None))
+    words.extend(element("p", line, class_="quiet") for line in _asides(hit, seen=isinstance(view, View)))
     return element("li", element("figure", picture, element("figcaption", *words)), class_="card")
 
 

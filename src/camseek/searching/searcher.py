@@ -192,11 +192,10 @@ class Searcher:
         started = time.perf_counter()
         plan, sought, parts = request.plan, asked.sought, asked.parts
         wanted = sought.attention(plan.attend)
-        boxed = request.boxes or request.views
         looks = [step.look for step in asked.steps if step.look is not None]
         # A plain search never loads the second network.
-        looker = self.looker() if boxed or looks else self.describer
-        box = BoxLook(looker.model, wanted) if boxed else None
+        looker = self.looker() if request.boxes or request.views or looks else self.describer
+        box = BoxLook(looker.model, wanted) if request.boxes else None
         database = StoredDatabase(
             self.collection,
             self.profile.generation,
@@ -330,9 +329,10 @@ def _skipped(parts: Sequence[QueryPart], error: CamseekError) -> Skipped:
     return Skipped(absolute(names[0]) if names else b"", error.message, error.code)
 
 
-def _views(database: StoredDatabase, look: ViewLook, records: Sequence[int]) -> tuple[View | None, ...]:
-    """Each hit's picture with the heat map, or None where it cannot be seen."""
-    return tuple(None if isinstance(item, Unreadable) else item for item in database.look(look, records))
+def _views(database: StoredDatabase, look: ViewLook, records: Sequence[int]) -> tuple[View | str, ...]:
+    """Each hit's picture with the heat map, or why it cannot be seen."""
+    found = database.look(look, records)
+    return tuple(item.reason if isinstance(item, Unreadable) else item for item in found)
 
 
 def _boxes(
