@@ -6,6 +6,7 @@ whatever is no affine function, and no known form of pooling, ends the reading w
 was found.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
@@ -401,15 +402,16 @@ class _Reader:
         """
         if said.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
             return False
-        pads = np.array(said.get("pads") or (0, 0, 0, 0))
-        sides = np.array(said.get("kernel_shape") or (1, 1))
-        if pads.size != 2 * sides.size:
+        sides: list[int] = list(said.get("kernel_shape") or (1, 1))
+        pads: list[int] = list(said.get("pads") or [0] * (2 * len(sides)))
+        if len(pads) != 2 * len(sides):
             return False
-        cells = sides - pads.reshape(2, -1).sum(axis=0)
-        if (cells < 1).any():
+        both = zip(pads[: len(sides)], pads[len(sides) :], strict=True)
+        cells = [side - sum(around) for side, around in zip(sides, both, strict=True)]
+        if min(cells) < 1:
             return False
-        if pads.any() and said.get("count_include_pad", 0):
-            self._scale(np.array([float(np.prod(cells / sides))]))
+        if any(pads) and said.get("count_include_pad", 0):
+            self._scale(np.array([math.prod(cells) / math.prod(sides)]))
         return True
 
     def _mean(self, node: Any, said: dict[str, Any]) -> tuple[str, Layout] | None:
