@@ -207,7 +207,7 @@ def _notes(networks: Sequence[Network], runner: Runner) -> list[str]:
         notes.append(
             "The paper's numbers stand beside the paper's own networks alone: they are no measure of another."
         )
-    return [*notes, *runner.fitted]
+    return [*notes, *dict.fromkeys(runner.fitted.values())]
 
 
 def _kind(column: Column) -> Kind:

@@ -75,7 +75,7 @@ class Runner:
         measured: Cells measured anew.
         kept: Cells of earlier runs.
         skipped: How many pictures of a set could not be used.
-        fitted: What the whitenings of each set with N_pca = 1 were fitted on, for people.
+        fitted: What each set's whitenings with N_pca = 1, and those of R-MAC, were fitted on, for people.
         unwhitened: Sets and networks that lack one.
     """
 
@@ -88,7 +88,7 @@ class Runner:
     measured: int = 0
     kept: int = 0
     skipped: dict[str, int] = field(default_factory=dict[str, int])
-    fitted: dict[str, None] = field(default_factory=dict[str, None])
+    fitted: dict[tuple[str, str, str], str] = field(default_factory=dict[tuple[str, str, str], str])
     unwhitened: dict[str, None] = field(default_factory=dict[str, None])
 
     def open(self, network: Network) -> "OneNetwork":
@@ -151,7 +151,8 @@ class OneNetwork:
                 continue
             if note is not None and item.sample_classes == 1 and not item.predefined:
                 regions = " of R-MAC" if item.encoding.name == "rmac" and not item.one_each else ""
-                self.runner.fitted.setdefault(f"{column.title}: whitening{regions} fitted on {note}.")
+                where = column.title, self.network.title, regions
+                self.runner.fitted.setdefault(where, f"{column.title}: whitening{regions} fitted on {note}.")
             protocols[item] = Protocol(
                 settings=Settings(
                     encoding=item.encoding,
