@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camseek.arguments import several, whole_number, whole_numbers
+from camseek.arguments import Shares, read_region, several, whole_number, whole_numbers
 
 
 class TestWholeNumbers:
@@ -53,3 +53,50 @@ class TestSeveral:
     def test_one_thing_is_refused(self, value):
         with pytest.raises(TypeError, match=r"^pictures are a list, also where there is one, not "):
             several(value, "pictures")
+
+
+class TestRegions:
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (None, None),
+            ("whole", None),
+            ("10,20,30,40", (10, 20, 30, 40)),
+            (" 10, 20 ,30,40 ", (10, 20, 30, 40)),
+            ([1, 2, 3, 4], (1, 2, 3, 4)),
+            (np.array([1, 2, 3, 4]), (1, 2, 3, 4)),
+            ("10%,20%,50%,60%", Shares(0.1, 0.2, 0.5, 0.6)),
+            ("0%,12.5%,100%,75%", Shares(0, 0.125, 1, 0.75)),
+            (Shares(0, 0, 0.5, 1), Shares(0, 0, 0.5, 1)),
+        ],
+    )
+    def test_what_is_one(self, given, expected):
+        assert read_region(given) == expected
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            "",
+            "1,2,3",
+            "1,2,3,4,5",
+            "a,b,c,d",
+            "0.1,0.2,0.5,0.6",
+            "10%,20%,50,60",
+            "nan%,0%,1%,1%",
+            (1, 2, 3),
+            7,
+            "10%,20%,101%,60%",
+            "50%,0%,50%,10%",
+            "60%,0%,50%,10%",
+            "-1%,0%,50%,10%",
+            (0.5, 1, 2, 3),
+        ],
+    )
+    def test_what_is_none(self, given):
+        with pytest.raises(ValueError, match="region"):
+            read_region(given)
+
+    def test_shares_of_a_picture(self):
+        assert Shares(0.1, 0.2, 0.5, 0.6).of((640, 480)) == (64, 96, 320, 288)
+        assert Shares(0, 0, 1, 1).of((3, 5)) == (0, 0, 3, 5)
+        assert str(Shares(0.125, 0, 0.3, 1)) == "12.5%,0%,30%,100%"

@@ -81,8 +81,21 @@ class TestQueries:
         assert filled.search(grey).hits == filled.search(grey[:, :, None]).hits
 
     def test_several_pictures_of_one_thing(self, filled, image, folder):
-        found = filled.search([QueryPart(image(0)), QueryPart(folder / "1.jpg", (0, 0, 40, 40))])
+        found = filled.search([image(0), QueryPart(folder / "1.jpg", (0, 0, 40, 40))], together=True)
         assert [item.path is None for item in found.query.pictures] == [True, False]
+
+    def test_two_things_never_become_one_unasked(self, filled, image, folder):
+        with pytest.raises(ValueError, match="together=True"):
+            filled.search([image(0), folder / "1.jpg"])
+        assert filled.search([image(0)]).hits == filled.search(image(0)).hits
+
+    def test_regions_in_per_cent(self, filled, folder):
+        pixels = filled.search(folder / "0.jpg", region=(16, 12, 64, 48))
+        for region in ("16,12,64,48", "25%,25%,100%,100%", camseek.Shares(0.25, 0.25, 1, 1)):
+            found = filled.search(folder / "0.jpg", region=region)
+            assert found.query == pixels.query
+            assert found.query.pictures[0].region == (16, 12, 64, 48)
+            assert found.hits == pixels.hits
 
 
 class TestResults:
@@ -99,7 +112,7 @@ class TestResults:
             assert picture.size == first.size
 
     def test_rows_are_a_table(self, filled, folder):
-        found = filled.search(folder / "2.jpg", plan=RERANK)
+        found = filled.search(folder / "2.jpg", plan=RERANK, boxes=True)
         rows = found.rows()
         assert [row["rank"] for row in rows] == [1, 2, 3, 4]
         assert len({tuple(row) for row in rows}) == 1
@@ -306,7 +319,7 @@ class TestManyQueries:
         ]
         for options in ({}, {"plan": RERANK, "boxes": True}, {"top": 2, "plan": Plan.of(expand=2)}):
             found = list(filled.search_many(queries, **options))
-            alone = [filled.search(query, **options) for query in queries]
+            alone = [filled.search(query, together=True, **options) for query in queries]
             assert [timeless(item) for item in found] == [timeless(item) for item in alone]
 
     def test_bad_ones_end_nothing(self, filled, folder, image, encoded):
@@ -522,22 +535,22 @@ def test_what_a_notebook_needs_is_exported():
 # Cells of a notebook, each an expression: what somebody may write by mistake, the error and its message.
 MISTAKES = {
     "engine.search(picture, plan='online')": "TypeError: a plan is a camseek.Plan, not 'online'",
-    "engine.search(picture, region='1,2,3,4')": "ValueError: a region is four whole numbers x1, y1, x2, y2",
-    "engine.search(picture, region=(1, 2, 3))": "ValueError: a region is four whole numbers",
-    "engine.search(picture, region=(1.0, 2.0, 30.0, 40.0))": "ValueError: a region is four whole numbers",
-    "engine.search(picture, region=5)": "ValueError: a region is four whole numbers",
+    "engine.search(picture, region='1,2,3')": "ValueError: a region is x1,y1,x2,y2",
+    "engine.search(picture, region=(1, 2, 3))": "ValueError: a region is x1,y1,x2,y2",
+    "engine.search(picture, region=(1.0, 2.0, 30.0, 40.0))": "ValueError: a region is x1,y1,x2,y2",
+    "engine.search(picture, region=5)": "ValueError: a region is x1,y1,x2,y2",
     "engine.search(picture, reading='cell')": "ValueError: there is no region reading 'cell'",
     "engine.search(picture, top='5')": "TypeError: top is a whole number, not '5'",
     "engine.search(picture, top=None)": "TypeError: top is a whole number, not None",
     "engine.search(picture, top=2.5)": "TypeError: top is a whole number, not 2.5",
     "engine.search(picture, top=True)": "TypeError: top is a whole number, not True",
     "engine.search(picture, top=0)": "ValueError: top is 0",
-    "engine.search([QueryPart(picture)], region=(0, 0, 9, 9))": "ValueError: several pictures have a region",
+    "engine.search([QueryPart(picture)], region=(0, 0, 9, 9))": "ValueError: a list of pictures has",
     "engine.search(None)": "TypeError: a picture cannot be a NoneType: give a file's name",
     "engine.search(5)": "TypeError: a picture cannot be a int",
     "engine.search({})": "TypeError: a picture cannot be a dict",
     "engine.search([])": "ValueError: a query is at least one picture",
-    "engine.search(['a.jpg', 'b.jpg'])": "TypeError: several pictures of one thing are QueryPart, not str",
+    "engine.search(['a.jpg', 'b.jpg'])": "ValueError: 2 pictures are one query only with together=True",
     "engine.search(np.zeros((8, 8, 3)))": "TypeError: an array of float64 is no picture: it must be of uint8",
     "engine.search('none.jpg')": "UnreadableFileError: ",
     # At once, not when the first result is asked for.

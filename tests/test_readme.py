@@ -50,7 +50,7 @@ def test_the_first_block_sets_up_searches_and_says_where_the_report_lies(copy):
     assert Path(report).parent == copy
     page = Path(report).read_text("utf-8")
     assert page.startswith("<!doctype html>")
-    hits = re.findall(r"^ *(\d+) +(-?\d\.\d+) +[\d,]+ +(\S+)$", said, re.M)
+    hits = re.findall(r"^ *(\d+) +(-?\d\.\d+) +(/\S+)$", said, re.M)
     assert [int(rank) for rank, _, _ in hits] == list(range(1, len(hits) + 1))
     # The region shows a carton of soya drink.
     assert all("Alpro-Fresh-Soy-Milk" in path for _, _, path in hits[:5])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from camseek.version import VERSION
 
 if TYPE_CHECKING:
+    from camseek.arguments import Shares
     from camseek.backbones import Backbone, load_model
     from camseek.config import Encoding, Limits, Resize, Settings
     from camseek.encoding.whitening import Whitening, fit_whitening
@@ -41,6 +42,7 @@ __all__ = [
     "Resize",
     "SearchResult",
     "Settings",
+    "Shares",
     "Skipped",
     "Whitening",
     "__version__",
@@ -54,6 +56,7 @@ __all__ = [
 
 # Loaded when they are first used: the command line answers --help before NumPy would be there.
 _HOMES = {
+    "camseek.arguments": ("Shares",),
     "camseek.backbones": ("Backbone", "load_model"),
     "camseek.config": ("Encoding", "Limits", "Resize", "Settings"),
     "camseek.encoding.whitening": ("Whitening", "fit_whitening"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtyping import Float32, Int64
 
-from camseek.arguments import several
+from camseek.arguments import Region, several
 from camseek.backbones import Backbone, as_model
 from camseek.config import Encoding, Limits, RegionReading, Settings
 from camseek.encoding.whitening import Whitening
@@ -23,7 +23,7 @@ from camseek.job import Job, Progress
 from camseek.listing import NEAR_COPY, Copies, Match, copies, descriptor_blocks, every_picture
 from camseek.names import path_text
 from camseek.numerics import F32, I64
-from camseek.results import Box, IndexReport, RemoveReport, SearchResult, Skipped
+from camseek.results import IndexReport, RemoveReport, SearchResult, Skipped
 from camseek.searching import Plan, QueryPart, Request, searched, searched_many
 from camseek.searching.query import query_parts, require_reading
 from camseek.store import Collection, CollectionInfo, StoredPicture, create_collection, open_collection
@@ -363,9 +363,10 @@ class Engine:
 
     def search(
         self,
-        query: Source | Sequence[QueryPart],
+        query: Source | QueryPart | Sequence[Source | QueryPart],
         *,
-        region: Box | None = None,
+        region: Region | str | None = None,
+        together: bool = False,
         reading: RegionReading = "crop",
         top: int = 20,
         plan: Plan | None = None,
@@ -378,10 +379,12 @@ class Engine:
         """Finds the pictures that show the same thing.
 
         Args:
-            query: The query picture (a file's name, an open file, its content, a PIL image, an array), or
-                several pictures or regions of one thing.
-            region: The box of the thing in a single picture, pixels of the upright picture, half-open; None
-                for all of it.
+            query: The query picture (a file's name, an open file, its content, a PIL image, an array), or a
+                region of one; or a list of several that all show the same thing.
+            region: The box of the thing in a single picture: pixels of the upright picture, half-open, or
+                ``Shares`` of it, or either as text (``"10%,20%,50%,60%"``); None for all of it.
+            together: Several pictures or regions are one query, the sum of their descriptors. Pictures of
+                different things are queries of their own: ``search_many``.
             reading: How a region is read: ``crop`` encodes its pixels alone, ``cells`` crops the maps of the
                 whole picture (the paper's reading).
             top: How many hits at most, 1 or more.
@@ -394,6 +397,7 @@ class Engine:
             cancelled: Whoever sets it ends the search with ``CancelledError``.
 
         Raises:
+            ValueError: Several pictures without ``together``, or something that cannot be.
             PictureError: The query is no picture that can be used.
             RegionError: The region is empty, reversed or outside the picture.
             FeaturelessError: The network sees nothing in the query.
@@ -401,24 +405,27 @@ class Engine:
             CollectionError: The collection cannot be read, or changes all the time.
         """
         require_reading(reading)
-        parts = query_parts(query, region)
+        parts = query_parts(query, region, together=together)
         wanted = Request(plan or Plan(), reading, top, boxes, without_self, views)
         job = self._job.told(progress, cancelled)
         return searched(self.collection, self._describers, job, parts, wanted)
 
     def search_many(
         self,
-        queries: Iterable[Source | Sequence[QueryPart]],
+        queries: Iterable[Source | QueryPart | Sequence[Source | QueryPart]],
         *,
         reading: RegionReading = "crop",
         top: int = 20,
         plan: Plan | None = None,
         boxes: bool = False,
         without_self: bool = False,
+        views: bool = False,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> Generator[SearchResult | Skipped]:
         """Searches with many queries, each on its own; arguments and errors as ``search``.
+
+        A list among the queries is one query: several pictures or regions of the same thing.
 
         Queries are read beside each other and compared with the collection some at a time, which takes much
         less than one by one.
@@ -427,6 +434,6 @@ class Engine:
             For each query, in order, what was found; or, where its picture cannot be used, why.
         """
         require_reading(reading)
-        wanted = Request(plan or Plan(), reading, top, boxes, without_self, views=False)
+        wanted = Request(plan or Plan(), reading, top, boxes, without_self, views)
         job, waiting = self._job.told(progress, cancelled), iter(several(queries, "queries"))
         return searched_many(self.collection, self._describers, job, waiting, wanted)

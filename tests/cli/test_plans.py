@@ -130,8 +130,8 @@ class TestSearch:
     def test_several_pictures(self, indexed, camseek, collection, tmp_path):
         report = tmp_path / "r.html"
         found = camseek(
-            *("search", indexed / "0.jpg", indexed / "1.jpg", "--collection", collection),
-            *("--region", "whole", "--region", "0,0,96,160", "--report", report),
+            *("search", indexed / "0.jpg", indexed / "1.jpg", "--region", "0,0,96,160", "--together"),
+            *("--collection", collection, "--report", report),
         )
         regions = [item["region"] for item in found["query"]["pictures"]]
         assert regions == [None, [0, 0, 96, 160]]
@@ -140,7 +140,8 @@ class TestSearch:
         assert "96 × 160 pixels at (0, 0)" in page
 
     def test_several_regions_of_one(self, indexed, search):
-        found = search(indexed / "0.jpg", "--region", "0,0,96,160", "--region", "96,0,192,160")
+        regions = ("--region", "0,0,96,160", "--region", "96,0,192,160")
+        found = search(indexed / "0.jpg", *regions, "--together")
         assert len(found["query"]["pictures"]) == 2
 
 

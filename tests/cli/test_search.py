@@ -1,5 +1,7 @@
 """Searches keep their word."""
 
+import csv
+import io
 import itertools
 import os
 import shutil
@@ -106,10 +108,11 @@ class TestQueries:
         assert error["code"] == "unreadable"
         assert error["message"] == f"{indexed / 'none.jpg'}: there is no such file"
 
-    def test_a_folder(self, indexed, refused):
-        error = refused(indexed)
-        assert error["code"] == "unreadable"
-        assert error["message"] == f"{indexed}: it is a folder, not a file"
+    def test_a_folder_without_pictures(self, indexed, refused, tmp_path):
+        (tmp_path / "empty").mkdir()
+        error = refused(tmp_path / "empty")
+        assert error["code"] == "source"
+        assert error["message"] == f"{tmp_path / 'empty'} holds no pictures"
 
     @pytest.mark.timeout(20)
     def test_a_pipe(self, indexed, refused):
@@ -319,8 +322,151 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.pictures += tag == "img"
         for name, value in attrs:
-            if name in ("src", "href", "srcset") and not (value or "").startswith(("data:", "#")):
+            if tag == "a":  # opens a picture when it is clicked, and loads nothing
+                assert (value or "").startswith(("file:///", "./", "#", "open", "noreferrer"))
+            elif name in ("src", "href", "srcset") and not (value or "").startswith(("data:", "#")):
                 self.outside.append((tag, name, value))
+
+
+def asked(found):
+    return [
+        (os.path.basename(item["query"]["pictures"][0]["path"]), item["query"]["pictures"][0]["region"])
+        for item in found["queries"]
+    ]
+
+
+class TestSeveral:
+    def test_each_is_a_query_of_its_own(self, indexed, camseek, collection, search):
+        command = ("search", indexed / "0.jpg", indexed / "3.jpg", "--collection", collection, "--top", "2")
+        found = camseek(*command)
+        assert found["failed"] == 0
+        assert asked(found) == [("0.jpg", None), ("3.jpg", None)]
+        for item, name in zip(found["queries"], ("0.jpg", "3.jpg"), strict=True):
+            alone = search(indexed / name, "--top", "2")
+            assert item.keys() == alone.keys()
+            assert names(item) == names(alone)
+            assert item["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
+
+    def test_together_they_are_one(self, indexed, camseek, collection):
+        found = camseek(
+            *("search", indexed / "0.jpg", indexed / "3.jpg", "--together"), "--collection", collection
+        )
+        assert [os.path.basename(item["path"]) for item in found["query"]["pictures"]] == ["0.jpg", "3.jpg"]
+        assert sorted(names(found)[:2]) == ["0.jpg", "3.jpg"]
+
+    def test_regions_belong_to_the_picture_before_them(self, indexed, camseek, collection):
+        a, b, c = (indexed / f"{number}.jpg" for number in range(3))
+        region, per_cent = ("--region", "0,0,40,40"), ("--region=25%,25%,100%,100%",)
+        found = camseek("search", a, *region, *per_cent, b, c, *per_cent, "--collection", collection)
+        assert asked(found) == [
+            ("0.jpg", [0, 0, 40, 40]),
+            ("0.jpg", [16, 12, 64, 48]),
+            ("1.jpg", None),
+            ("2.jpg", [16, 12, 64, 48]),
+        ]
+        # Of a single picture, wherever it stands.
+        first = camseek("search", *region, a, "--collection", collection)
+        assert first["query"]["pictures"][0]["region"] == [0, 0, 40, 40]
+        assert camseek("search", a, *region, "--collection", collection)["hits"] == first["hits"]
+
+    def test_a_folder_is_its_pictures(self, indexed, text, collection):
+        (indexed / "more").mkdir()
+        shutil.copy(indexed / "5.jpg", indexed / "more" / "6.jpg")
+        (indexed / "bad.jpg").write_text("no picture")
+        told = text("search", indexed, "--collection", collection, "--top", "1", "--json", code=1)
+        found = told.json
+        assert [name for name, _ in asked(found)] == [*(f"{i}.jpg" for i in range(6)), "bad.jpg", "6.jpg"]
+        assert found["failed"] == 1
+        assert found["queries"][6]["error"] == {
+            "code": "not_a_picture",
+            "message": f"{indexed / 'bad.jpg'}: it is text",
+        }
+        one = text("search", indexed / "more", "--collection", collection, "--json")
+        assert len(one.json["queries"]) == 1
+
+    def test_for_people(self, indexed, index, text, collection):
+        shutil.copy(indexed / "0.jpg", indexed / "copy\n\x1b[31m.jpg")
+        (indexed / os.fsdecode(b"\xff.jpg")).write_bytes((indexed / "0.jpg").read_bytes())
+        index(indexed)
+        told = text(
+            *("search", indexed / "0.jpg", indexed / "none.jpg", "--collection", collection, "--top", "1"),
+            code=1,
+        )
+        assert told.out.splitlines() == [
+            f"query 1: {indexed / '0.jpg'}",
+            f"   1   1.000  {indexed / '0.jpg'}",
+            f"   =   1.000  {indexed}/copy\\u000a\\u001b[31m.jpg",
+            f"   =   1.000  {indexed}/\\xff.jpg",
+            "",
+            f"query 2: {indexed / 'none.jpg'}",
+            f"      cannot be used: {indexed / 'none.jpg'}: there is no such file",
+        ]
+        assert "1 of 2 queries could not be used" in told.err
+
+    def test_one_page_for_all(self, indexed, text, collection, tmp_path):
+        page = indexed / "found.html"
+        text(
+            *("search", indexed / "0.jpg", indexed / "none.jpg", indexed / "2.jpg", "--top", "2"),
+            *("--collection", collection, "--report", page),
+            code=1,
+        )
+        html = page.read_text(encoding="utf-8")
+        for number in (1, 2, 3):
+            assert f'href="#query-{number}"' in html
+            assert f'id="query-{number}"' in html
+        assert "It could not be used: " in html
+        assert 'href="./0.jpg"' in html
+        assert "<title>camseek: hits for 3 queries</title>" in html
+
+
+class TestTables:
+    def rows(self, text):
+        return list(csv.DictReader(io.StringIO(text)))
+
+    def test_a_file_for_a_spreadsheet(self, indexed, text, collection, tmp_path):
+        place = tmp_path / "hits.csv"
+        told = text(
+            *("search", indexed / "0.jpg", "--region", "0,0,40,40", indexed / "none.jpg", "--top", "2"),
+            *("--collection", collection, "--boxes", "--csv", place),
+            code=1,
+        )
+        assert told.out.startswith("query 1: ")
+        data = place.read_bytes()
+        assert data.startswith(b"\xef\xbb\xbfquery,region,rank,score,")
+        first, second, third = self.rows(data.decode("utf-8-sig"))
+        assert (first["query"], first["region"], first["rank"]) == (str(indexed / "0.jpg"), "0,0,40,40", "1")
+        assert (second["rank"], second["error"]) == ("2", "")
+        assert [float(row["score"]) for row in (first, second)] == sorted(
+            (float(row["score"]) for row in (first, second)), reverse=True
+        )
+        assert int(first["x1"]) < int(first["x2"]) <= int(first["width"]) == 64
+        assert (third["query"], third["rank"]) == (str(indexed / "none.jpg"), "")
+        assert third["error"] == f"{indexed / 'none.jpg'}: there is no such file"
+        # Nothing is written over unasked.
+        again = text(
+            *("search", indexed / "0.jpg", "--collection", collection, "--csv", place, "--json"), code=1
+        )
+        assert again.error["code"] == "output"
+        assert place.read_bytes() == data
+
+    def test_on_standard_output(self, indexed, index, text, collection):
+        shutil.copy(indexed / "0.jpg", indexed / os.fsdecode(b"\xff.jpg"))
+        index(indexed)
+        told = text("search", indexed / "0.jpg", "--collection", collection, "--top", "1", "--csv", "-")
+        [row] = self.rows(told.out)
+        assert row["path"] == str(indexed / "0.jpg")
+        assert row["other_paths"] == f"{indexed}/\\xff.jpg"
+        assert row["x1"] == ""
+
+    def test_no_cell_is_a_formula(self):
+        from camseek.cli.hits import csv_text
+        from camseek.cli.queries import Asked
+        from camseek.results import Skipped
+
+        bad = Skipped(b"=cmd|' /C calc'!A0", "+1", "code")
+        [row] = self.rows(csv_text(Asked((bad,), True), [bad]))
+        assert row["query"] == "'=cmd|' /C calc'!A0"
+        assert row["error"] == "'+1"
 
 
 class TestReports:

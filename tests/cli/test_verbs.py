@@ -211,6 +211,13 @@ class TestExitCodes:
             ("search", "a.jpg", "--collection", "c", "--region", "1.5,2,3,4"),
             ("search", "a.jpg", "--collection", "c", "--region", ""),
             ("search", "a.jpg", "--collection", "c", "--region", "nan,0,1,1"),
+            ("search", "a.jpg", "--collection", "c", "--region", "nan%,0%,1%,1%"),
+            ("search", "a.jpg", "--collection", "c", "--region", "10%,20%,50,60"),
+            ("search", "a.jpg", "--collection", "c", "--region", "10%,20%,101%,60%"),
+            ("search", "a.jpg", "--collection", "c", "--region", "50%,20%,10%,60%"),
+            ("search", "a.jpg", "--collection", "c", "--region"),
+            ("search", "--region", "0,0,1,1", "--collection", "c"),
+            ("search", "--region", "0,0,1,1", "a.jpg", "b.jpg", "--collection", "c"),
             ("search", "a.jpg", "--collection", "c", "--region-reading", "pixels"),
             ("search", "a.jpg", "--collection", "c", "--aggregation", "sideways"),
             ("search", "a.jpg", "--collection", "c", "--aggregation", "predefined"),
@@ -219,7 +226,6 @@ class TestExitCodes:
             ("search", "a.jpg", "--collection", "c", "--expand-with-query"),
             ("search", "a.jpg", "--collection", "c", "--expand", "-1"),
             ("search", "a.jpg", "--collection", "c", "--attend", "pier", "--class-list", "l.txt"),
-            ("search", "a.jpg", "b.jpg", "c.jpg", "--collection", "c", *("--region", "1,2,3,4") * 2),
             ("search", "a.jpg", "--collection", "c", "--shortlist", "9"),
             ("search", "a.jpg", "--collection", "c", "--attend", "pier", "--classes", "1"),
             ("classes",),
@@ -327,7 +333,7 @@ class TestForPeople:
         os.unlink(indexed / "0.jpg")
         told = text("search", indexed / "1.jpg", "--collection", collection, "--boxes")
         assert len(told.out.splitlines()) == 3
-        assert "no box: there is no such file" in told.err
+        assert f"no box in {indexed / '0.jpg'}: there is no such file" in told.err
 
     def test_remove(self, indexed, collection, text):
         told = text("remove", indexed / "1.jpg", indexed / "none.jpg", "--collection", collection)
@@ -371,7 +377,7 @@ class TestForPeople:
         folder = photos(["ok.jpg", evil])
         collection = tmp_path / "c\x1b\n"
         (folder / f"bad{evil}").write_text("no picture")
-        shown = "a\\x1b[2J\\nskipped: b\\r\\u202e.jpg"
+        shown = "a\\u001b[2J\\u000askipped: b\\u000d\\u202e.jpg"
         told = text("index", folder, "--collection", collection)
         assert f"skipped: {folder}/bad{shown}: it is text" in told.err.splitlines()
         found = text("search", folder / "ok.jpg", "--collection", collection)

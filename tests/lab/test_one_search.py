@@ -152,7 +152,9 @@ def test_a_search_and_an_evaluation_give_the_same(opened, encoded, reading):
         asked = [(name, parts) for name, parts, without in queries(folder, encoded) if without == removed]
         told = evaluated(engine, folder, [parts for _, parts in asked], PLANS, reading, removed)
         for (plan, stages), (place, (name, parts)) in itertools.product(PLANS.items(), enumerate(asked)):
-            found = engine.search(parts, plan=stages, top=COUNT, reading=reading, without_self=removed)
+            found = engine.search(
+                parts, together=True, plan=stages, top=COUNT, reading=reading, without_self=removed
+            )
             records, scores = told[plan][place]
             where = f"{plan}, {name}"
             assert [hit.record for hit in found.hits] == records, where

@@ -392,7 +392,7 @@ class TestSeveralPictures:
         wanted = unit(sum(plain.descriptor(folder / name, numbers) for name in pair))
         expected = {name: plain.descriptor(folder / name, numbers) @ wanted for name in names()}
         parts = [QueryPart(folder / name) for name in pair]
-        result = cam.search(parts, plan=Plan.of("online"))
+        result = cam.search(parts, plan=Plan.of("online"), together=True)
         check(result, expected, 1e-5)
         assert [os.path.basename(item.path) for item in result.query.pictures] == [
             os.fsencode(name) for name in pair
@@ -401,7 +401,7 @@ class TestSeveralPictures:
     def test_several_regions_of_one(self, cam, folder):
         boxes = [(0, 0, 160, 224), (160, 0, 320, 224)]
         parts = [QueryPart(folder / "0.jpg", box) for box in boxes]
-        result = cam.search(parts, views=True)
+        result = cam.search(parts, together=True, views=True)
         assert [item.region for item in result.query.pictures] == boxes
         assert [view.size for view in result.query_views] == [SIZE, SIZE]
         scores = [told(cam.search(folder / "0.jpg", region=box)) for box in boxes]
@@ -411,13 +411,13 @@ class TestSeveralPictures:
 
     def test_each_is_left_out_of_the_hits(self, cam, folder):
         parts = [QueryPart(folder / "0.jpg"), QueryPart(folder / "3.jpg")]
-        found = told(cam.search(parts, without_self=True))
+        found = told(cam.search(parts, together=True, without_self=True))
         assert found.keys() == set(names()) - {"0.jpg", "3.jpg"}
 
     def test_none_or_a_region_beside_them_is_the_callers_bug(self, cam, folder):
         with pytest.raises(ValueError, match="at least one picture"):
             cam.search([])
-        with pytest.raises(ValueError, match="a region each"):
+        with pytest.raises(ValueError, match="regions in QueryPart"):
             cam.search([QueryPart(folder / "0.jpg")], region=(0, 0, 9, 9))
 
 
@@ -503,7 +503,7 @@ class TestSearchMany:
         options = {"top": 4, "plan": plan, "without_self": without_self}
         many = list(cam.search_many(queries, **options))
         for query, found in zip(queries, many, strict=True):
-            alone = cam.search(query, **options)
+            alone = cam.search(query, together=True, **options)
             assert found.query == alone.query
             assert [hit.path for hit in found.hits] == [hit.path for hit in alone.hits]
             # Queries that are read beside each other go through the network with one thread.

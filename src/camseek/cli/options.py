@@ -20,26 +20,6 @@ COLLECTION_VARIABLE = "CAMSEEK_COLLECTION"
 """The environment's word for the collection."""
 
 
-class RegionType(click.ParamType["tuple[int, int, int, int] | None"]):
-    """``x1,y1,x2,y2`` in whole pixels, or ``whole``."""
-
-    name = "x1,y1,x2,y2"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int, int, int] | None:
-        """Reads four whole numbers."""
-        if value == "whole":
-            return None
-        if isinstance(value, tuple):
-            return value  # pyright: ignore[reportUnknownVariableType]  # a default, given as it should be
-        try:
-            x1, y1, x2, y2 = (int(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not four whole numbers such as 10,20,300,400", param, ctx)
-        return x1, y1, x2, y2
-
-
 class Count(click.IntRange):
     """A whole number in a range, which help calls N."""
 
@@ -221,14 +201,6 @@ size_option = click.option(
 )
 layer_option = click.option(
     "--layer", help="The model's layer for the feature maps (a new collection; default: the model's)."
-)
-region_option = click.option(
-    "--region",
-    "regions",
-    type=RegionType(),
-    multiple=True,
-    help="The box of the thing, in pixels of the upright picture, half-open (repeatable: several of one "
-    "picture, or one for each picture; whole for all of it).",
 )
 
 

@@ -17,7 +17,8 @@ _SECONDS = 10.0
 class _Bar:
     """A bar with rate and time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._bar: Any = None
         self._started = time.monotonic()
 
@@ -28,7 +29,7 @@ class _Bar:
             self._started = time.monotonic()
             self._bar = click.progressbar(
                 length=total,
-                label="pictures",
+                label=self._what,
                 file=sys.stderr,
                 show_pos=True,
                 show_eta=True,
@@ -51,7 +52,8 @@ class _Bar:
 class _Lines:
     """A line now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._total = self._done = 0
         self._started = self._told = time.monotonic()
 
@@ -62,7 +64,7 @@ class _Lines:
         if not self._done:
             self._started = self._told
         if total:
-            note(f"{total} pictures to read")
+            note(f"{total} {self._what} to read")
 
     def step(self) -> None:
         self._done += 1
@@ -71,18 +73,37 @@ class _Lines:
             self._told = now
             rate = self._done / (now - self._started)
             left = (self._total - self._done) / rate
-            note(f"{self._done} of {self._total} pictures, {rate:.1f} a second, {left:.0f} s left")
+            note(f"{self._done} of {self._total} {self._what}, {rate:.1f} a second, {left:.0f} s left")
 
     def close(self) -> None:
         if self._done:
             seconds = max(time.monotonic() - self._started, 1e-9)
-            note(f"{self._done} of {self._total} pictures, {self._done / seconds:.1f} a second")
+            note(f"{self._done} of {self._total} {self._what}, {self._done / seconds:.1f} a second")
+
+
+class Steps:
+    """Tells of work whose parts do not know how much there is in all; the total is known at once."""
+
+    def __init__(self, told: _Bar | _Lines, total: int) -> None:
+        self._told = told
+        told.start(total)
+
+    def start(self, total: int) -> None:
+        """A part begins."""
+
+    def step(self) -> None:
+        """One more is done."""
+        self._told.step()
 
 
 @contextmanager
-def progress() -> Generator[_Bar | _Lines]:
-    """Shows how far a run is until it leaves."""
-    shown = _Bar() if sys.stderr.isatty() else _Lines()
+def progress(what: str = "pictures") -> Generator[_Bar | _Lines]:
+    """Shows how far a run is until it leaves.
+
+    Args:
+        what: What is counted, in the plural.
+    """
+    shown = _Bar(what) if sys.stderr.isatty() else _Lines(what)
     try:
         yield shown
     finally:

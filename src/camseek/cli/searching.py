@@ -1,10 +1,12 @@
 """``search`` and ``explain``."""
 
 import os
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from camseek.cli.hits import Printer, csv_text, failed, to_json, without_views
 from camseek.cli.options import (
     Count,
     NameType,
@@ -13,23 +15,30 @@ from camseek.cli.options import (
     limits_options,
     model_option,
     open_engine,
-    region_option,
 )
-from camseek.cli.output import emit, note, printable, say, shown
+from camseek.cli.output import emit, note, printable, say
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.plans import plan_options, read_plan, shortlist_option
-from camseek.cli.progress import progress
+from camseek.cli.progress import Steps, progress
+from camseek.cli.queries import Asked, QueryCommand, named, read_queries
 
 if TYPE_CHECKING:
     from camseek.config import Limits
-    from camseek.results import Box, Explanation, SearchResult
-    from camseek.searching import QueryPart
+    from camseek.engine import Engine
+    from camseek.report import SearchPage
+    from camseek.results import Explanation, SearchResult, Skipped
 
 
-@click.command()
+@click.command(cls=QueryCommand)
 @click.argument("queries", metavar="QUERY...", nargs=-1, required=True, type=NameType())
 @collection_option()
-@region_option
+@click.option(
+    "--region",
+    metavar="X1,Y1,X2,Y2",
+    help="The box of the thing in the picture before it, in pixels of the upright picture, half-open, or in "
+    "per cent (10%,20%,50%,60%); whole for all of it. Repeatable: each region is a query.",
+)
+@click.option("--together", is_flag=True, help="All pictures and regions show the same thing: one query.")
 @click.option(
     "--region-reading",
     type=click.Choice(["crop", "cells"]),
@@ -51,7 +60,14 @@ if TYPE_CHECKING:
     "--report",
     metavar="OUT.html",
     type=NameType(),
-    help="Write a page with the query, the hits and their heat maps.",
+    help="Write a page with the queries and their hits.",
+)
+@click.option(
+    "--csv",
+    "table",
+    metavar="OUT.csv",
+    type=NameType(),
+    help="Write a table for a spreadsheet, a line for each hit; - prints it in place of the text.",
 )
 @force_option
 @model_option
@@ -60,93 +76,98 @@ if TYPE_CHECKING:
 def search(
     queries: tuple[str, ...],
     collection: str,
-    regions: "tuple[Box | None, ...]",
+    region: None,
+    together: bool,
     region_reading: str,
     top: int,
     boxes: bool,
     without_self: bool,
     report: str | None,
+    table: str | None,
     force: bool,
     model: str | None,
     limits: "Limits",
     as_json: bool,
     **plan: Any,
-) -> None:
+) -> int:
     """Find the pictures of COLLECTION that show the same thing as QUERY.
 
-    Several pictures, or several regions of one, are one query: all show the thing.
+    A query is a picture, a region of one, or each picture in a folder. Several are answered one after the
+    other; with --together they are one query, pictures of the same thing.
     """
     if report and not report.lower().endswith((".html", ".htm")):
         raise click.UsageError(f"--report {report}: name it .html")
+    if table == "-" and as_json:
+        raise click.UsageError("--json and --csv - both print on standard output; give one of them")
+    asked = read_queries(queries, together=together)
     outputs = Outputs(
-        [report] if report else [],
+        [path for path in (report, table) if path and path != "-"],
         force=force,
-        reads=(*queries, plan["class_list"]),
+        reads=(*named(queries), plan["class_list"]),
         model=model,
     )
-    planned, parts = read_plan(**plan, top=top), _parts(queries, regions)
+    planned = read_plan(**plan, top=top)
+    options: dict[str, Any] = {
+        "reading": "cells" if region_reading == "cells" else "crop",
+        "top": top,
+        "boxes": boxes,
+        "without_self": without_self,
+        "views": report is not None,
+    }
+    printer = Printer(asked, boxes=boxes, quiet=as_json or table == "-")
+    page = _page(report) if report else None
+    answers: list[SearchResult | Skipped] = []
     with (
         open_engine(collection, model=model, limits=limits) as engine,
-        progress() as shown_progress,
+        progress("queries" if asked.several else "pictures") as shown_progress,
     ):
         outputs.spare(engine.collection)
-        named = planned(engine.model)
-        result = engine.search(
-            parts,
-            plan=named,
-            progress=shown_progress,
-            reading="cells" if region_reading == "cells" else "crop",
-            top=top,
-            boxes=boxes,
-            without_self=without_self,
-            views=report is not None,
-        )
-    if not as_json:
-        _tell(result, boxes=boxes)
-    if report:
-        from camseek.report import search_page
-
-        outputs.write(report, search_page(result))
+        options["plan"] = planned(engine.model)
+        for parts, answer in zip(
+            asked.queries, _answers(engine, asked, shown_progress, options), strict=True
+        ):
+            if page is not None:
+                page.add(answer)
+            answers.append(without_views(answer))
+            printer.tell(parts, answers[-1])
+    printer.finish()
+    written = {"report": report, "csv": None if table == "-" else table}
+    if report and page is not None:
+        outputs.write(report, page.text())
+    if table == "-":
+        say(csv_text(asked, answers).removesuffix("\n"))
+    elif table:
+        # Spreadsheets take a table for UTF-8 where it begins with this mark.
+        outputs.write(table, "\ufeff" + csv_text(asked, answers))
+    places = {key: os.path.abspath(path) for key, path in written.items() if path}
     if as_json:
-        emit(result.to_json() | ({"report": os.path.abspath(report)} if report else {}))
-    elif report:
-        note(f"report: {printable(os.path.abspath(report))}")
+        emit(to_json(asked, answers) | places)
+    else:
+        for key, place in places.items():
+            note(f"{key}: {printable(place)}")
+    return int(failed(answers) > 0)
 
 
-def _parts(queries: tuple[str, ...], regions: "tuple[Box | None, ...]") -> "list[QueryPart]":
-    """Pictures and their regions: a region each, or several of one picture, or none."""
-    from camseek.searching import QueryPart
+def _page(place: str) -> "SearchPage":
+    from camseek.report import SearchPage
 
-    if len(queries) == 1:
-        return [QueryPart(queries[0], region) for region in regions or (None,)]
-    if regions and len(regions) != len(queries):
-        raise click.UsageError(
-            f"{len(regions)} regions for {len(queries)} pictures; give one for each, in their order, "
-            "or the word whole"
-        )
-    return [QueryPart(*pair) for pair in zip(queries, regions or [None] * len(queries), strict=True)]
+    return SearchPage(place)
 
 
-def _tell(result: "SearchResult", *, boxes: bool) -> None:
-    if not result.searched:
-        note("nothing to find: the collection holds no other pictures")
-    for hit in result.hits:
-        box = ",".join(map(str, hit.box)) if hit.box else "-"
-        boxed = f"{box:>20}  " if boxes else ""
-        say(f"{hit.rank:4d}  {hit.score:6.3f}  {boxed}{shown(hit.path_bytes)}")
-        if hit.box_reason:
-            note(f"      no box: {printable(hit.box_reason)}")
-        if hit.verdict:
-            say(f"      {printable(str(hit.verdict))}")
-        if hit.kept:
-            note(f"      could not be looked at again: {printable(hit.kept)}")
-    for stage in result.stages[1:]:
-        classes = f", {len(stage.classes)} classes" if stage.classes else ""
-        kept = f", {stage.details['kept']} of them could not be read" if stage.details.get("kept") else ""
-        note(f"{stage.name}: {stage.pictures} pictures{classes}{kept}")
-    seen = ", ".join(f"{item.name} {item.probability:.0%}" for item in result.query.classes[:3])
-    saw = f"; the network saw {seen}" if seen else ""
-    note(f"{result.searched} pictures searched in {result.seconds:.2f} s{saw}")
+def _answers(
+    engine: "Engine", asked: Asked, told: Any, options: dict[str, Any]
+) -> "Generator[SearchResult | Skipped]":
+    """What was found for each query, in order; of several, why one cannot be used."""
+    from camseek.results import Skipped
+
+    usable = [parts for parts in asked.queries if not isinstance(parts, Skipped)]
+    if not asked.several:
+        for parts in usable:
+            yield engine.search(parts, together=True, progress=told, **options)
+        return
+    found = engine.search_many(usable, progress=Steps(told, len(usable)), **options)
+    for parts in asked.queries:
+        yield parts if isinstance(parts, Skipped) else next(found)
 
 
 @click.command()

@@ -5,6 +5,7 @@ from functools import partial
 from io import BytesIO
 from typing import BinaryIO, Literal, Protocol, get_args, runtime_checkable
 
+from camseek.arguments import Region, read_region
 from camseek.backbones import Backbone
 from camseek.config import Limits, RegionReading, Resize
 from camseek.encoding.activations import Activations
@@ -65,7 +66,7 @@ class Extraction:
     Attributes:
         name: The file's name, or None for a picture that has none.
         content: SHA-256 of the whole file.
-        region: The region that was asked for, or None.
+        region: The region that was asked for, in pixels, or None.
         picture: What the network saw: all of the picture, or the region's pixels alone.
         activations: What it gave.
         grid: How the maps' cells lie over the picture.
@@ -107,13 +108,13 @@ class Extractor:
         return cls(model, PictureReader.of(model, size, limits))
 
     def extract(
-        self, source: Source, region: Box | None = None, rules: RegionRules | None = None
+        self, source: Source, region: Region | str | None = None, rules: RegionRules | None = None
     ) -> Extraction:
         """Reads a picture, or a region of it.
 
         Args:
             source: A file's name, an open file, its content, or pixels.
-            region: The box of the thing, pixels of the upright picture, half-open; None for all of it.
+            region: The box of the thing, pixels or shares of the upright picture; None for all of it.
             rules: How the region is read; None to encode its pixels alone.
 
         Raises:
@@ -128,7 +129,7 @@ class Extractor:
         file: BinaryIO,
         name: bytes | None,
         content: bytes,
-        region: Box | None = None,
+        region: Region | str | None = None,
         rules: RegionRules | None = None,
     ) -> Extraction:
         """The same of an open file whose SHA-256 is known.
@@ -137,23 +138,23 @@ class Extractor:
             PictureError, RegionError: As ``extract``.
         """
         rules = rules or RegionRules()
-        region = None if rules.reading == "whole" else region
+        region = None if rules.reading == "whole" else read_region(region)
         cropped = region if rules.reading == "crop" else None
         picture = self.reader.read(file, cropped)
         activations = self.model.run(picture.pixels)
         grid = self.grid(picture)
         cells, inside = None, activations
-        if region is not None and cropped is None:
-            check_region(region, picture.size)
-            cells = _unscaled(grid, region) if rules.box == "original" else grid.cells(region)
+        box = None if region is None else check_region(region, picture.size)
+        if box is not None and cropped is None:
+            cells = _unscaled(grid, box) if rules.box == "original" else grid.cells(box)
             inside = activations.inside(cells, self.model.classifier_weights, self.model.classifier_bias)
             if rules.scores == "crop":
-                own_size = _own_size(self.reader, region).read(file, region)
+                own_size = _own_size(self.reader, box).read(file, box)
                 inside = replace(inside, scores=self.model.run(own_size.pixels).scores)
         return Extraction(
             name=name,
             content=content,
-            region=region,
+            region=box,
             picture=picture,
             activations=activations,
             grid=grid,

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from camseek.arguments import Region
 from camseek.backbones import Backbone
 from camseek.config import Limits, Resize
 from camseek.images import Picture, read_picture
-from camseek.results import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PictureReader:
         one_size = model.card.input.size is not None
         return cls(resize, model.card.input.multiple, limits, model if one_size else None)
 
-    def read(self, file: BinaryIO, region: Box | None = None) -> Picture:
+    def read(self, file: BinaryIO, region: Region | None = None) -> Picture:
         """Decodes a picture, or a region of it.
 
         Raises:

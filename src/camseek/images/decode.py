@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import Image
 
+from camseek.arguments import Region, read_region
 from camseek.config import Limits, Resize
 from camseek.errors import (
     CamseekError,
@@ -32,7 +33,6 @@ from camseek.images.pieces import without_metadata
 from camseek.images.reducing import reduced
 from camseek.images.signalled import signalled_to_srgb
 from camseek.images.tiff import unsupported
-from camseek.results import Box
 
 BIG = 128e6
 """Pictures that take more bytes than this are decoded one at a time."""
@@ -47,16 +47,15 @@ def budget_of(max_pixels: int) -> float:
     return max(_MEMORY, 8.5 * max_pixels)
 
 
-def check_request(multiple: int, region: Box | None) -> None:
+def check_request(multiple: int, region: Region | None) -> None:
     """Makes sure that a caller asks for something that can be.
 
     Raises:
-        ValueError: ``multiple`` is below 1, or the region is not four whole numbers.
+        ValueError: ``multiple`` is below 1, or the region is none.
     """
     if multiple < 1:
         raise ValueError("multiple must be 1 or more")
-    if region is not None and (len(region) != 4 or any(type(side) is not int for side in region)):
-        raise ValueError(f"a region is four whole numbers, not {region!r}")
+    read_region(region)
 
 
 def decode(
@@ -65,7 +64,7 @@ def decode(
     resize: Resize,
     multiple: int = 1,
     max_pixels: int = Limits().max_pixels,
-    region: Box | None = None,
+    region: Region | None = None,
     turn: AbstractContextManager[Any] = _big_turn,
 ) -> Picture:
     """Decodes a picture, or a region of it, small and in sRGB; the same bytes give the same pixels.
@@ -98,7 +97,7 @@ def decode(
         multiple: Sides of four multiples or more are rounded down to a multiple, each for itself: the shape
             changes by a fifth at most. Shorter ones keep their length.
         max_pixels: Pictures with more pixels are refused, after reading the header.
-        region: Pixels of the upright picture, half-open; ``resize`` is then that of the region.
+        region: Pixels or shares of the upright picture; ``resize`` is then that of the region.
         turn: Entered for a picture above 128 MB.
 
     Raises:
@@ -130,7 +129,7 @@ class _Wanted:
     resize: Resize
     multiple: int
     max_pixels: int
-    region: Box | None
+    region: Region | None
 
 
 def _decoded(file: BinaryIO, format: str, wanted: _Wanted, turn: "_Turn") -> Picture:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from camseek.arguments import Region, Shares
 from camseek.errors import RegionError
 from camseek.results import Box, Size
 
@@ -30,16 +31,17 @@ class Picture:
     warnings: tuple[str, ...] = ()
 
 
-def check_region(region: Box, size: Size) -> Box:
-    """Checks a region against the size of its upright picture.
+def check_region(region: Region, size: Size) -> Box:
+    """A region of an upright picture of this size in pixels.
 
     Raises:
         RegionError: It is empty, reversed, or not wholly within the picture.
     """
-    x1, y1, x2, y2 = region
+    box = region.of(size) if isinstance(region, Shares) else region
+    x1, y1, x2, y2 = box
     width, height = size
     if x1 < x2 and y1 < y2 and x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height:
-        return region
+        return box
     if x1 == x2 or y1 == y2:
         fault = "is empty"
     elif x1 > x2 or y1 > y2:

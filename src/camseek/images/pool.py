@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 
+from camseek.arguments import Region, Shares
 from camseek.config import Limits, Resize
 from camseek.errors import (
     DecoderCrashedError,
@@ -51,7 +52,6 @@ from camseek.images.wire import (
     error_of,
     number_of,
 )
-from camseek.results import Box
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from camseek.images.worker import main; main()"
 _LOOK = 0.02  # seconds between two looks at those that work
@@ -79,7 +79,7 @@ class _Request:
     resize: Resize
     multiple: int
     limits: Limits
-    region: Box | None
+    region: Region | None
 
     def told(self, size: int) -> bytes:
         return json.dumps(
@@ -89,7 +89,7 @@ class _Request:
                 "multiple": self.multiple,
                 "max_pixels": self.limits.max_pixels,
                 "seconds": self.limits.max_seconds,
-                "region": self.region,
+                "region": str(self.region) if isinstance(self.region, Shares) else self.region,
             }
         ).encode()
 
@@ -100,7 +100,7 @@ def read_picture(
     resize: Resize,
     multiple: int = 1,
     limits: Limits | None = None,
-    region: Box | None = None,
+    region: Region | None = None,
 ) -> Picture:
     """Decodes a picture, or a region of it, in a process of its own; the pixels are those of ``decode``.
 

@@ -15,6 +15,7 @@ import threading
 from contextlib import suppress
 from typing import Any, cast
 
+from camseek.arguments import read_region
 from camseek.config import Resize
 from camseek.errors import CamseekError, FailedPictureError, PictureError, RegionError, TooLargeError
 from camseek.images.decode import budget_of, decode
@@ -98,7 +99,7 @@ def _serve(wire: Wire, job: dict[str, Any]) -> None:
             resize=Resize.parse(job["resize"]),
             multiple=job["multiple"],
             max_pixels=job["max_pixels"],
-            region=None if job["region"] is None else cast(Any, tuple(job["region"])),
+            region=read_region(job["region"]),
             turn=cast(Any, _Turn(wire)),
         )
     except (PictureError, RegionError) as error:

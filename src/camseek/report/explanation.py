@@ -38,7 +38,10 @@ def explanation_page(explanation: Explanation) -> str:
     cards = [
         _card(item, view, name) for item, view in zip(explanation.classes, explanation.views, strict=True)
     ]
-    parts = [switches(box=False), element("ol", Markup.joined(cards), class_="grid large", role="list")]
+    parts = [
+        switches(heat=True, box=False),
+        element("ol", Markup.joined(cards), class_="grid large", role="list"),
+    ]
     if explanation.views:
         parts.insert(0, _original(explanation, name))
     return document(f"What the network sees in {name}", header=header, main=Markup.joined(parts), note=_NOTE)

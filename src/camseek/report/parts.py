@@ -2,13 +2,15 @@
 
 import base64
 import io
+import os
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from urllib.parse import quote
 
 from PIL import Image
 
-from camseek.names import path_text
+from camseek.names import name_text, path_text
 from camseek.report.markup import Markup, element
 from camseek.report.overlay import COLOURS, heat_overlay
 from camseek.results import Box, ClassScore, Size, View
@@ -118,15 +120,47 @@ def base_name(path: bytes) -> str:
     return text.rstrip("/").rpartition("/")[2] or text
 
 
-def file_names(paths: Sequence[bytes]) -> Markup:
+class Links:
+    """Links to files from a page: relative where they lie beneath its folder, else by absolute names."""
+
+    def __init__(self, folder: bytes | None) -> None:
+        """Takes the page's folder, absolute, or None where nobody knows it."""
+        self._folder = folder
+
+    def to(self, path: bytes | None) -> str | None:
+        """A URL, or None for a picture without a file."""
+        if path is None or not path.startswith(b"/"):
+            return None
+        if self._folder is not None and path.startswith(self._folder.rstrip(b"/") + b"/"):
+            # What begins with ./ is never taken for a scheme or a server.
+            return "./" + quote(os.path.relpath(path, self._folder))
+        return "file://" + quote(path)
+
+    def around(self, content: Markup, path: bytes | None) -> Markup:
+        """Something that opens a file when it is clicked."""
+        url = self.to(path)
+        return content if url is None else element("a", content, href=url, class_="open", rel="noreferrer")
+
+    def named(self, path: bytes) -> Markup:
+        """A file's whole name, that opens it."""
+        name, url = element("bdi", name_text(path)), self.to(path)
+        return name if url is None else element("a", name, href=url, rel="noreferrer")
+
+
+def file_names(paths: Sequence[bytes], links: Links) -> Markup:
     """A file's name, that opens to show where it is and what its copies are called."""
-    first = path_text(paths[0])
-    full = [element("p", element("bdi", path_text(path)), class_="path") for path in paths]
-    return element("details", element("summary", element("bdi", base_name(paths[0])), title=first), *full)
+    full = [element("p", links.named(path), class_="path") for path in paths]
+    heading = element("summary", element("bdi", base_name(paths[0])), title=name_text(paths[0]))
+    return element("details", heading, *full)
 
 
-def switches(*, box: bool) -> Markup:
-    """Check boxes that show and hide what lies over the pictures, for the whole page, without scripts."""
+def switches(*, box: bool, heat: bool) -> Markup:
+    """Check boxes that show and hide what lies over the pictures, for the whole page, without scripts.
+
+    Args:
+        box: There are boxes.
+        heat: Heat maps are shown until they are switched off; otherwise hidden until they are switched on.
+    """
     stops = ",".join(f"rgb{colour}" for colour in COLOURS)
     key = element(
         "span",
@@ -137,8 +171,8 @@ def switches(*, box: bool) -> Markup:
     )
     names = [("show-heat", "Heat map"), ("show-box", "Box")]
     labels = [
-        element("label", element("input", type="checkbox", id=name, checked=True), element("span", label))
-        for name, label in names[: 2 if box else 1]
+        element("label", element("input", type="checkbox", id=name, checked=on), element("span", label))
+        for (name, label), on in list(zip(names, (heat, True), strict=True))[: 2 if box else 1]
     ]
     return element("div", *labels, key, class_="switches", role="group", aria_label="Show over the pictures")
 

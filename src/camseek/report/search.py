@@ -1,11 +1,13 @@
 """The page of a search: the query, and its hits side by side."""
 
+import os
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from camseek.names import path_text
+from camseek.names import absolute, name_text
 from camseek.report.markup import Markup, element
 from camseek.report.parts import (
+    Links,
     bar,
     base_name,
     class_list,
@@ -17,37 +19,101 @@ from camseek.report.parts import (
     placeholder,
     switches,
 )
-from camseek.results import Hit, Query, QueryPicture, SearchResult, Stage, View
+from camseek.results import Hit, Query, QueryPicture, SearchResult, Skipped, Stage, View
 
-_NOTE = (
+_BOX_NOTE = (
     "A box shows where the network looked for the query's classes, not the outline of the thing: "
-    "it is a guide to the eye, not a measurement. The score is the cosine of two descriptors: "
-    "the nearer to 1, the more alike."
+    "it is a guide to the eye, not a measurement."
+)
+_NOTE = (
+    "The score is the cosine of two descriptors: the nearer to 1, the more alike. "
+    "Pictures link to their files."
 )
 # More other names than these are told when the name is opened.
 _NAMES_TOLD = 3
 
 
-def search_page(result: SearchResult) -> str:
+class SearchPage:
+    """One HTML page that loads nothing, of one search or several; each is drawn as it comes."""
+
+    def __init__(self, place: str | bytes | os.PathLike[str] | None = None) -> None:
+        """Begins an empty page.
+
+        Args:
+            place: Where it will lie: pictures beneath its folder are linked relative to it, so that both can
+                be moved. None links by absolute names.
+        """
+        self._folder = None if place is None else os.path.dirname(absolute(place))
+        self._parts: list[tuple[str, Markup, Markup]] = []
+        self._boxes = self._views = False
+
+    def add(self, answer: SearchResult | Skipped) -> None:
+        """Draws a search made with views, or says why there was none; a hit without a view says why."""
+        number = len(self._parts) + 1
+        if isinstance(answer, Skipped):
+            name = base_name(answer.path) if answer.path else "a query"
+            body = element("p", f"It could not be used: {answer.reason}", class_="nothing")
+            self._parts.append((name, _failed(answer), body))
+            return
+        self._boxes |= any(hit.box for hit in answer.hits)
+        self._views |= any(isinstance(view, View) for view in answer.views)
+        links = Links(self._folder)
+        body = Markup.joined([_query(answer, links), _hits(answer, links, number)])
+        self._parts.append((_query_name(answer.query), facts(_facts(answer)), body))
+
+    def text(self) -> str:
+        """The page, to be written as UTF-8."""
+        over = [switches(heat=False, box=self._boxes)] if self._views else []
+        if len(self._parts) == 1:
+            [(name, told, body)] = self._parts
+            header = [element("h1", "Hits for ", element("em", element("bdi", name))), told]
+            return self._document(f"camseek: hits for {name}", header, [*over, body])
+        title = f"Hits for {len(self._parts)} queries"
+        names = [name for name, _, _ in self._parts]
+        header = [element("h1", title), _contents(names)]
+        sections = [
+            element(
+                "article",
+                element("h2", element("bdi", name)),
+                told,
+                body,
+                id=f"query-{number}",
+                class_="part",
+            )
+            for number, (name, told, body) in enumerate(self._parts, 1)
+        ]
+        return self._document(f"camseek: {title.lower()}", header, [*over, *sections])
+
+    def _document(self, title: str, header: list[Markup], main: list[Markup]) -> str:
+        note = " ".join([*([_BOX_NOTE] if self._boxes else []), _NOTE])
+        return document(title, header=Markup.joined(header), main=Markup.joined(main), note=note)
+
+
+def search_page(result: SearchResult, place: str | bytes | os.PathLike[str] | None = None) -> str:
     """Shows a search as one HTML page that loads nothing.
 
     Args:
         result: A search made with views; a hit without one keeps its place and says why.
+        place: Where the page will lie, as ``SearchPage`` takes it.
 
     Returns:
         The page, to be written as UTF-8.
     """
-    name = _query_name(result.query)
-    count = len(result.hits)
-    heading = f"{count} picture{'' if count == 1 else 's'} like " if count else "No pictures like "
-    header = Markup.joined(
-        [
-            element("h1", heading, element("em", element("bdi", name))),
-            facts(_facts(result)),
-        ]
-    )
-    main = Markup.joined([_query(result), _hits(result.hits, result.views)])
-    return document(f"{heading}{name}", header=header, main=main, note=_NOTE)
+    page = SearchPage(place)
+    page.add(result)
+    return page.text()
+
+
+def _contents(names: Sequence[str]) -> Markup:
+    rows = [
+        element("li", element("a", element("bdi", name), href=f"#query-{number}"))
+        for number, name in enumerate(names, 1)
+    ]
+    return element("nav", element("ol", *rows, class_="contents"), aria_label="Queries")
+
+
+def _failed(answer: Skipped) -> Markup:
+    return element("p", element("bdi", name_text(answer.path)), class_="path") if answer.path else Markup()
 
 
 def _query_name(query: Query) -> str:
@@ -93,54 +159,60 @@ def _stage(stage: Stage) -> str:
     return f"{count} looked at{classes}{f'; {kept} could not be read' if kept else ''}"
 
 
-def _query(result: SearchResult) -> Markup:
+def _query(result: SearchResult, links: Links) -> Markup:
     query = result.query
     pictures = [
-        _query_picture(item, view)
+        _query_picture(item, view, links)
         for item, view in zip_longest(query.pictures, result.query_views[: len(query.pictures)])
     ]
-    classes = (
-        [element("h3", "What the network sees in it"), class_list(query.classes)] if query.classes else []
-    )
+    classes = [_seen(query)] if query.classes else []
     words = element(
         "div",
-        element("h2", "Query"),
-        *(told for item in query.pictures for told in _query_words(item)),
+        element("h3", "Query"),
+        *(told for item in query.pictures for told in _query_words(item, links)),
         *classes,
         class_="words",
     )
     return element("section", element("div", *pictures), words, class_="query")
 
 
-def _query_picture(item: QueryPicture, view: View | None) -> Markup:
+def _seen(query: Query) -> Markup:
+    return element("details", element("summary", "What the network sees in it"), class_list(query.classes))
+
+
+def _query_picture(item: QueryPicture, view: View | None, links: Links) -> Markup:
     region = f", region {item.region}" if item.region else ""
     if view is None:
         return element("figure", placeholder("the query's picture was not kept"))
-    return element("figure", framed(view, alt=f"Query: {_name(item)}{region}", box=item.region, region=True))
+    alt = f"Query: {_name(item)}{region}"
+    picture = framed(view, alt=alt, box=item.region, region=True)
+    return element("figure", links.around(picture, item.path))
 
 
-def _query_words(item: QueryPicture) -> list[Markup]:
+def _query_words(item: QueryPicture, links: Links) -> list[Markup]:
     told = [dimensions(item.size)]
     if item.region:
         x1, y1, x2, y2 = item.region
         told.append(f"searched in the dashed region, {x2 - x1} × {y2 - y1} pixels at ({x1}, {y1})")
-    path = [] if item.path is None else [element("p", element("bdi", path_text(item.path)), class_="path")]
+    path = [] if item.path is None else [element("p", links.named(item.path), class_="path")]
     return [*path, element("p", "; ".join(told), class_="quiet")]
 
 
-def _hits(hits: Sequence[Hit], views: Sequence[View | str]) -> Markup:
-    if not hits:
+def _hits(result: SearchResult, links: Links, number: int) -> Markup:
+    if not result.hits:
         return element("p", "The search found nothing.", class_="nothing")
-    cards = [_hit(hit, view) for hit, view in zip_longest(hits, views[: len(hits)])]
+    cards = [
+        _hit(hit, view, links) for hit, view in zip_longest(result.hits, result.views[: len(result.hits)])
+    ]
     return element(
         "section",
-        element("h2", "Hits", class_="unseen"),
-        switches(box=True),
+        element("h3", "Hits", class_="unseen"),
         element("ol", Markup.joined(cards), class_="grid", role="list"),
+        id=f"hits-{number}",
     )
 
 
-def _hit(hit: Hit, view: View | str | None) -> Markup:
+def _hit(hit: Hit, view: View | str | None, links: Links) -> Markup:
     name = base_name(hit.path_bytes)
     if not isinstance(view, View):
         picture = placeholder(view or "no picture was kept of it")
@@ -154,9 +226,10 @@ def _hit(hit: Hit, view: View | str | None) -> Markup:
         element("span", element("span", "score ", class_="unseen"), f"{hit.score:z.3f}", class_="number"),
         class_="score",
     )
-    words = [score, file_names(hit.paths_bytes)]
+    words = [score, file_names(hit.paths_bytes, links)]
     words.extend(element("p", line, class_="quiet") for line in _asides(hit, seen=isinstance(view, View)))
-    return element("li", element("figure", picture, element("figcaption", *words)), class_="card")
+    linked = links.around(picture, hit.path_bytes)
+    return element("li", element("figure", linked, element("figcaption", *words)), class_="card")
 
 
 def _asides(hit: Hit, *, seen: bool) -> list[str]:

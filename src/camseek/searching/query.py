@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 import numpy as np
 from jaxtyping import Float32
 
-from camseek.arguments import whole_numbers
+from camseek.arguments import Region, read_region
 from camseek.config import RegionReading
 from camseek.encoding.activations import probabilities
 from camseek.encoding.aggregation import mean_probabilities, most_probable
@@ -18,7 +18,7 @@ from camseek.extraction.extractor import Extraction, Extractor, RegionRules
 from camseek.extraction.sources import Source
 from camseek.names import path_text
 from camseek.numerics import F32, is_usable, l2_normalise
-from camseek.results import Box, View
+from camseek.results import View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,18 +27,18 @@ class QueryPart:
 
     Attributes:
         picture: A file's name, an open binary file, its content, a PIL image or an array of pixels.
-        region: The box of the thing, pixels of the upright picture, half-open; None for all of it.
+        region: The box of the thing: pixels of the upright picture, half-open; ``Shares`` of it; or either as
+            text (``"10%,20%,50%,60%"``). None for all of it.
 
     Raises:
-        ValueError: The region is not four whole numbers.
+        ValueError: The region is none of these.
     """
 
     picture: Source
-    region: Box | None = None
+    region: Region | str | None = None
 
     def __post_init__(self) -> None:
-        if self.region is not None:
-            object.__setattr__(self, "region", _box(self.region))
+        object.__setattr__(self, "region", read_region(self.region))
 
 
 class Sought:
@@ -152,12 +152,16 @@ def query_views(
     return tuple(view(extractor.model, seen, wanted) for seen in whole)
 
 
-def query_parts(query: Any, region: Any = None) -> tuple[QueryPart, ...]:
+def query_parts(query: Any, region: Any = None, *, together: bool) -> tuple[QueryPart, ...]:
     """The parts of a query as people give it: a picture, or several parts of one thing.
 
+    Args:
+        query: A picture, a ``QueryPart``, or a list of them.
+        region: Of a single picture.
+        together: Whether it was said that several are one query: of two things the sum is neither.
+
     Raises:
-        ValueError: There is no part, or a region beside several.
-        TypeError: Something among several is no ``QueryPart``.
+        ValueError: There is no part, a region beside a part or several, or several that nobody said are one.
     """
     if isinstance(query, QueryPart):
         query = (query,)
@@ -167,14 +171,13 @@ def query_parts(query: Any, region: Any = None) -> tuple[QueryPart, ...]:
     if not given:
         raise ValueError("a query is at least one picture, and here is none")
     if region is not None:
-        raise ValueError("several pictures have a region each, in their QueryPart; none goes beside them")
-    for part in given:
-        if not isinstance(part, QueryPart):
-            raise TypeError(
-                f"several pictures of one thing are QueryPart, not {type(part).__name__}; for queries of "
-                "their own use search_many"
-            )
-    return tuple(given)
+        raise ValueError("a list of pictures has their regions in QueryPart; none goes beside it")
+    if len(given) > 1 and not together:
+        raise ValueError(
+            f"{len(given)} pictures are one query only with together=True, where all show the same thing; "
+            "search_many searches with each of them"
+        )
+    return tuple(part if isinstance(part, QueryPart) else QueryPart(part) for part in given)
 
 
 def require_reading(reading: str) -> None:
@@ -185,11 +188,3 @@ def require_reading(reading: str) -> None:
     """
     if reading not in get_args(RegionReading):
         raise ValueError(f"there is no region reading {reading!r}")
-
-
-def _box(region: Any) -> Box:
-    try:
-        x1, y1, x2, y2 = whole_numbers(region, "corner")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"a region is four whole numbers x1, y1, x2, y2, not {region!r}") from error
-    return x1, y1, x2, y2

@@ -280,7 +280,7 @@ def searched_many(
     """Searches of a collection, some queries at a time; they are as people give them."""
     # Images, arrays and open files are read as they come: the next one may be the same object with other
     # pixels, and threads would read one that stands in several queries at once.
-    while some := [_content_of(query_parts(query)) for query in islice(queries, _TOGETHER)]:
+    while some := [_content_of(query_parts(query, together=True)) for query in islice(queries, _TOGETHER)]:
         yield from _tried(partial(_search_some, collection, describers, job, some, request))
 
 
