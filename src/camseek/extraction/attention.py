@@ -14,6 +14,7 @@ from camseek.encoding.encoder import activation_maps
 from camseek.encoding.regions import attention_box, heat_map
 from camseek.extraction.extractor import Extraction, Extractor
 from camseek.extraction.sources import Source
+from camseek.images import prepare
 from camseek.numerics import F32, I64
 from camseek.results import Box, ClassScore, Explanation, View
 
@@ -101,6 +102,7 @@ def explain(
     """
     if top < 1:
         raise ValueError(f"top is {top}, below 1")
+    prepare()  # it starts while the model is loaded
     model = as_model(model)
     model.require_classifier("an explanation")
     seen = Extractor.of(model, Resize.of(size), limits or Limits()).extract(source)

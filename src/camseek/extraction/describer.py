@@ -14,7 +14,7 @@ from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening
 from camseek.extraction.agreement import require_model
 from camseek.extraction.extractor import Extraction, Extractor
-from camseek.images import fingerprint
+from camseek.images import fingerprint, prepare
 from camseek.numerics import F32, is_usable
 from camseek.store import Collection, PictureRecord, Profile, as_stored
 
@@ -150,6 +150,7 @@ class Describers:
         """
         with self._loading:
             if self._model is None:
+                prepare()  # it starts while the model is loaded
                 loaded = load_model(layer=self._collection.profile.settings.layer)
                 self._model = require_model(loaded, self._collection)
             return self._model
