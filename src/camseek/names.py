@@ -87,6 +87,13 @@ def shown(value: Any) -> str:
     return reprlib.repr(value)
 
 
+def there_first(paths: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Names of one content, those under which something is there before the others."""
+    if len(paths) < 2:
+        return paths
+    return tuple(sorted(paths, key=lambda path: (not is_given(path) and not os.path.lexists(path), path)))
+
+
 def path_text(path: bytes) -> str:
     """A name as text for people; bytes that are not UTF-8 show as U+FFFD."""
     return path.decode("utf-8", errors="replace")

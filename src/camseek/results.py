@@ -172,7 +172,8 @@ class Hit:
     Attributes:
         rank: From 1.
         record: The picture's number in the collection.
-        paths_bytes: Every name of this content as the disk has it, sorted; copies are one hit.
+        paths_bytes: Every name of this content as the disk has it, those that are there first, else sorted;
+            copies are one hit.
         score: What the last stage that could compare it gave; those of different stages do not compare. The
             stages here give the cosine with the query's descriptor, in [-1, 1], and -1 where one looked and
             saw nothing of the query's classes.

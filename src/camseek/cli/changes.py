@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from camseek.cli.output import emit, note, printable, say, shown
+from camseek.words import counted
 
 if TYPE_CHECKING:
     from camseek.results import IndexReport, OldRoot, Removal, RemoveReport
@@ -25,11 +26,6 @@ _HELD_REMEDY = (
     "if a disk is not mounted, mount it; if patterns leave out too much, change them (--no-patterns clears "
     "them); if they are to go, index with --allow-removal"
 )
-
-
-def counted(count: int, thing: str) -> str:
-    """``1 picture``, ``2 pictures``."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def tell_index(report: "IndexReport", *, as_json: bool) -> int:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from camseek.cli.changes import counted
 from camseek.cli.options import collection_option, json_option
 from camseek.cli.output import emit, printable, say, shown
 from camseek.errors import CorruptCollectionError
+from camseek.words import counted
 
 if TYPE_CHECKING:
     from camseek.store import Root

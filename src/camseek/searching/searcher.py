@@ -26,7 +26,7 @@ from camseek.extraction.describer import Describer, Describers
 from camseek.extraction.extractor import Extractor, FileMaps, MapSource
 from camseek.extraction.sources import content_of
 from camseek.job import Job
-from camseek.names import absolute
+from camseek.names import absolute, there_first
 from camseek.results import Box, Hit, Query, QueryPicture, SearchResult, Skipped, View
 from camseek.searching.looks import BoxLook, Unreadable, ViewLook, digest
 from camseek.searching.plan import Plan
@@ -361,7 +361,7 @@ def _hit(
     return Hit(
         rank=rank,
         record=picture.record,
-        paths_bytes=picture.paths,
+        paths_bytes=there_first(picture.paths),
         score=score,
         scored_by=detail.by or candidates.by,
         size=picture.size,
