@@ -598,5 +598,5 @@ class TestRemove:
         index(folder)
         error = failing("remove", folder / "no\nne.jpg", folder / "0", "--collection", collection)
         assert error["code"] == "source"
-        assert str(folder / "no\\nne.jpg") in error["message"]
+        assert str(folder / "no\\u000ane.jpg") in error["message"]
         assert files() == 2
