@@ -1,9 +1,16 @@
-"""Every check of this project, in the order of their patience: lint, types, layers, tests.
+"""Every check of this project: lint, types, layers, tests.
 
-Run it with the Python of an environment that has the built package and its ``dev`` extra; it ends with 1 at
-the first check that fails. Arguments go to pytest.
+::
+
+    python tools/check.py            all of it, as continuous integration has it
+    python tools/check.py --quick    without the tests that take long: under a minute
+    python tools/check.py -x -k walk other arguments go to pytest
+
+Run it with the Python of an environment that has this checkout, editable, and its ``dev`` extra; it ends with
+1 at the first check that fails.
 """
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -12,15 +19,49 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
+# Arithmetic, settings, names, words, the store and small files: no network, no command, no process.
+QUICK = (
+    "tests/encoding",
+    "tests/evaluation",
+    "tests/store/test_names.py",
+    "tests/store/test_ranking.py",
+    "tests/store/test_vectors.py",
+    "tests/images/test_formats.py",
+    "tests/images/test_walk.py",
+    "tests/test_arguments.py",
+    "tests/test_config.py",
+    "tests/test_listing.py",
+    "tests/test_patterns.py",
+    "tests/test_places.py",
+    "tests/test_words.py",
+)
+
+
+def require_own_source() -> None:
+    """Makes sure that the tests would run this checkout's source, and no other copy of the package."""
+    command = [sys.executable, "-c", "import camseek; print(camseek.__file__)"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    place = done.stdout.strip()
+    wanted = ROOT / "src" / "camseek" / "__init__.py"
+    if not place or not os.path.samefile(place, wanted):
+        sys.exit(
+            f"the tests would run {place or 'no camseek at all'}, not {wanted}; "
+            "install this checkout: pip install --editable '.[dev]'"
+        )
+
 
 def main() -> int:
     """Runs the checks."""
+    given = sys.argv[1:]
+    quick = "--quick" in given
+    tests = [argument for argument in given if argument != "--quick"]
+    require_own_source()
     checks = [
         [SCRIPTS / "ruff", "check", "."],
         [SCRIPTS / "ruff", "format", "--check", "."],
         [SCRIPTS / "pyright", "--pythonpath", sys.executable],
         [SCRIPTS / "lint-imports"],
-        [sys.executable, "-m", "pytest", *sys.argv[1:]],
+        [sys.executable, "-m", "pytest", *(QUICK if quick else ()), *tests],
     ]
     for check in checks:
         command = [str(part) for part in check]

@@ -16,7 +16,7 @@ from camseek.patterns import Patterns, Selection
 from camseek.results import Skipped
 from camseek.store import Collection, StoredPicture, Vectors
 
-NEAR_COPY = 0.97
+NEAR_COPY = 0.94
 """The cosine from which on two pictures count as copies: benchmarks/README.md has what it was chosen by."""
 
 # Pictures, or descriptors, that are read at a time.

@@ -192,7 +192,7 @@ class TestCorrupt:
         alter("DELETE FROM files WHERE picture = 1")
         alter("DELETE FROM claims WHERE path LIKE '%3.jpg'")
         message = failing("check", "--collection", collection)["message"]
-        assert "1 pictures without a file" in message
+        assert "1 picture without a file" in message
         assert "claims" in message
 
     def test_a_lock_that_is_no_lock(self, indexed, collection, failing):

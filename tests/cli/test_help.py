@@ -110,7 +110,7 @@ def test_what_was_meant_by_a_class(photos, camseek, failing, collection):
     camseek("index", folder, "--collection", collection)
     search = ("search", folder / "0.jpg", "--collection", collection, "--attend")
     assert "did you mean strawberry?" in failing(*search, "strawbery")["remedy"]
-    assert "did you mean Granny Smith apple?" in failing(*search, "grany smith")["remedy"]
+    assert "did you mean granny smith" in failing(*search, "grany smith")["remedy"].casefold()
     assert "explain" in failing(*search, "qqqqqqqqq")["remedy"]
 
 

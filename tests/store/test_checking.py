@@ -72,12 +72,12 @@ def test_a_sound_one(address):
 @pytest.mark.parametrize(
     ("sql", "values", "fault"),
     [
-        ("DELETE FROM descriptors WHERE picture = 2", (), "1 pictures that have lost their descriptor"),
-        ("DELETE FROM traces WHERE picture = 3", (), "1 pictures that have lost their descriptor"),
+        ("DELETE FROM descriptors WHERE picture = 2", (), "1 picture that has lost its descriptor"),
+        ("DELETE FROM traces WHERE picture = 3", (), "1 picture that has lost its descriptor"),
         (
             "INSERT INTO descriptors VALUES (3, ?, ?)",
             halves(0.25),
-            "1 pictures that have a descriptor and are marked as having none",
+            "1 picture that has a descriptor and is marked as having none",
         ),
         (
             "UPDATE descriptors SET vector = x'0000', crc = 0 WHERE picture = 1",
@@ -94,9 +94,9 @@ def test_a_sound_one(address):
             halves(0.25),
             "a row of descriptors points to a row of",
         ),
-        ("INSERT INTO refit VALUES (1, NULL, 0)", (), "1 unfinished descriptors of no run that is known"),
-        ("DELETE FROM files WHERE path = x'2f722f31'", (), "1 pictures without a file"),
-        ("DELETE FROM claims WHERE path = x'2f722f31'", (), "1 files that no root claims"),
+        ("INSERT INTO refit VALUES (1, NULL, 0)", (), "1 unfinished descriptor of no run that is known"),
+        ("DELETE FROM files WHERE path = x'2f722f31'", (), "1 picture without a file"),
+        ("DELETE FROM claims WHERE path = x'2f722f31'", (), "1 file that no root claims"),
         ("UPDATE claims SET root = 77", (), "a row of claims points to a row of roots"),
         ("INSERT INTO claims VALUES (x'2f78', 1)", (), "a row of claims points to a row of files"),
         ("UPDATE files SET picture = 77 WHERE path = x'2f722f31'", (), "points to a row of pictures"),
@@ -111,7 +111,7 @@ def test_a_sound_one(address):
         ("UPDATE pictures SET height = -1 WHERE id = 1", (), "the database: CHECK constraint"),
         ("UPDATE sqlite_sequence SET seq = 1", (), "record numbers would be used twice"),
         ("UPDATE files SET size = ? WHERE path = x'2f722f31'", (2**62,), f"has {2**62} bytes"),
-        ("UPDATE files SET path = 'text' WHERE path = x'2f722f31'", (), "files have no name"),
+        ("UPDATE files SET path = 'text' WHERE path = x'2f722f31'", (), "1 file has no name"),
         ("UPDATE files SET path = x'2f00' WHERE path = x'2f722f31'", (), "a file's name is no name"),
         ("UPDATE files SET path = x'61' WHERE path = x'2f722f31'", (), "a file's name is no name"),
         ("UPDATE skipped SET path = x'2f00'", (), "the name of a file that was skipped is no name"),
@@ -167,4 +167,4 @@ def test_featureless_pictures_stay_marked(address, unit):
             writer.release([b"/r/1"], None)
         assert collection.catalogue.check() == []
     damage(address, "DELETE FROM descriptors WHERE picture = 2")
-    assert check(address) == ["1 pictures that have lost their descriptor"]
+    assert check(address) == ["1 picture that has lost its descriptor"]

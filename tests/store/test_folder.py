@@ -339,7 +339,7 @@ class TestCheck:
         fill(collection, range(3))
         alter(collection, "DELETE FROM files WHERE path = ?", (b"/photos/1.jpg",))
         faults = collection.catalogue.check()
-        assert "1 pictures without a file" in faults
+        assert "1 picture without a file" in faults
 
     def test_a_broken_page(self, collection, fill):
         fill(collection, range(900))

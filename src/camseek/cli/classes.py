@@ -16,6 +16,7 @@ from camseek.cli.options import (
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
+from camseek.words import counted
 
 if TYPE_CHECKING:
     from camseek.config import Limits
@@ -102,4 +103,5 @@ def classes_command(
 def _tell(found: "ClassTally", top: int) -> None:
     for item in found.classes[:top]:
         say(f"{item.pictures:6d}  {item.id:4d}  {item.name}")
-    note(f"{found.pictures} pictures read, the {found.per_picture} most probable classes of each counted")
+    told = counted(found.per_picture, "most probable class", "most probable classes")
+    note(f"{counted(found.pictures, 'picture')} read, {told} of each counted")

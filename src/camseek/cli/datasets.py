@@ -8,6 +8,7 @@ from camseek.cli.options import DatasetType, NameType, json_option
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
 from camseek.cli.verbs import Verbs
+from camseek.words import counted
 
 if TYPE_CHECKING:
     from camseek.datasets import Checked, Dataset
@@ -105,12 +106,12 @@ def _list(as_json: bool) -> None:
 
 
 def _shown(item: "Dataset") -> list[str]:
-    counts = f"{item.pictures:,} pictures"
+    counts = counted(item.pictures, "picture")
     if item.distractors:
-        counts += f" and {item.distractors:,} distractors"
+        counts += f" and {counted(item.distractors, 'distractor')}"
     parts = [
         ("what it is", item.about),
-        ("size", f"{counts}, {item.queries:,} queries"),
+        ("size", f"{counts}, {counted(item.queries, 'query', 'queries')}"),
         ("protocol", item.protocol),
         ("terms", item.terms),
         ("checked", item.checked),
@@ -143,7 +144,7 @@ def _say_checked(found: "Checked") -> None:
         note(f"doubtful: {printable(doubt)}")
     for fault in found.faults:
         say(f"{fault.code:<12}  {printable(str(fault))}")
-    counts = f"{found.pictures:,} pictures, {found.queries:,} queries"
+    counts = f"{counted(found.pictures, 'picture')}, {counted(found.queries, 'query', 'queries')}"
     if found.distractors:
-        counts += f", {found.distractors:,} distractors"
-    say(f"{'whole' if found.sound else f'{len(found.faults)} faults'}: {counts}")
+        counts += f", {counted(found.distractors, 'distractor')}"
+    say(f"{'whole' if found.sound else counted(len(found.faults), 'fault')}: {counts}")

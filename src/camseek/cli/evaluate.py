@@ -20,6 +20,7 @@ from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
 from camseek.cli.protocols import named_encodings, protocol_options, read_protocols
 from camseek.cli.tables import aligned, interval
+from camseek.words import counted
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
@@ -122,20 +123,22 @@ def _chart(result: "Evaluation") -> str:
     bars = [Bar(item.name, item.mean_average_precision, item.interval) for item in result.encodings]
     curves = {item.name: item.average_precisions for item in result.encodings}
     count = len(result.encodings[0].queries)
-    return evaluation_chart(bars, curves, title=f"{shown(result.ground_truth)}: {count} queries")
+    return evaluation_chart(
+        bars, curves, title=f"{shown(result.ground_truth)}: {counted(count, 'query', 'queries')}"
+    )
 
 
 def _lines(result: "Evaluation") -> list[str]:
     """The result as a table for people."""
     from camseek.evaluation import CENTRE_SHARE, OVERLAP_PARTS, RECALL_MEANING, RECALL_RANKS
 
-    searched = f"{result.database} pictures"
+    searched = counted(result.database, "picture")
     if result.collection is not None:
-        searched += f" and {result.distractors} distractors of {printable(result.collection)}"
+        searched += f" and {counted(result.distractors, 'distractor')} of {printable(result.collection)}"
     elif result.distractors:
-        searched += f" and {result.distractors} distractors"
+        searched += f" and {counted(result.distractors, 'distractor')}"
     lines = [
-        f"{shown(result.ground_truth)}: {result.queries} queries, {searched}",
+        f"{shown(result.ground_truth)}: {counted(result.queries, 'query', 'queries')}, {searched}",
         f"average precision: {result.form}; recall: {RECALL_MEANING}; regions: {result.region_reading}; "
         f"size {result.settings['size']}, layer {result.settings['layer']}",
         *_done(result.settings["protocols"]),

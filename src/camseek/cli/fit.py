@@ -15,6 +15,7 @@ from camseek.cli.options import (
 )
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
+from camseek.words import counted
 
 if TYPE_CHECKING:
     from camseek.config import Limits
@@ -100,13 +101,14 @@ def fit(
 
 
 def _tell(report: "FitReport", *, as_json: bool) -> None:
+    are = "dimension is" if report.dimensions == 1 else "dimensions are"
     if report.limited == "samples":
         note(
-            f"{report.dimensions} dimensions are all that {report.dimensions + 1} samples give, and that "
+            f"{report.dimensions} {are} all that {report.dimensions + 1} samples give, and that "
             "many make all the samples equally unlike: fit on more pictures, or ask for fewer --dimensions"
         )
     elif report.limited == "channels":
-        note(f"{report.dimensions} dimensions are all that the layer's channels give")
+        note(f"{report.dimensions} {are} all that the layer's channels give")
     for item in report.skipped:
         note(f"no sample: {shown(item.path)}: {printable(item.reason)}")
     for item in report.removed:
@@ -118,9 +120,9 @@ def _tell(report: "FitReport", *, as_json: bool) -> None:
     if report.resumed:
         say("an earlier run was finished")
     if report.left_out:
-        say(f"{report.left_out} samples left out: they were zero")
+        say(f"{counted(report.left_out, 'sample')} of zeros left out")
     rate = f" in {report.seconds:.1f} s" if report.re_encoded else ""
-    say(f"{report.re_encoded} of {report.pictures} pictures encoded anew{rate}")
+    say(f"{report.re_encoded:,} of {counted(report.pictures, 'picture')} encoded anew{rate}")
     if report.featureless:
         say(
             f"{report.featureless} featureless, {report.newly_featureless} of them since now: no search "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from camseek.cli.output import note, printable, say, shown
 from camseek.cli.queries import Asked
+from camseek.cli.tables import safe_cell
 from camseek.names import name_text, path_json
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     Parts = tuple[QueryPart, ...] | Skipped
     Answer = SearchResult | Skipped
-
-# A spreadsheet takes a cell that begins with one of these for a formula, and runs it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def without_views(answer: "Answer") -> "Answer":
@@ -177,9 +175,9 @@ def csv_text(asked: Asked, answers: "Sequence[Answer]") -> str:
     writer.writerow([*_QUERY, *_HIT, "error"])
     for parts, answer in zip(asked.queries, answers, strict=True):
         found = isinstance(answer, SearchResult)
-        query = [_cell(text) for text in _query_cells(parts, answer)]
+        query = [safe_cell(text) for text in _query_cells(parts, answer)]
         rows = [_hit_cells(hit) for hit in answer.hits] if found else []
-        reason = "" if found else _cell(printable(answer.reason))
+        reason = "" if found else safe_cell(printable(answer.reason))
         for row in rows or [[""] * len(_HIT)]:
             writer.writerow([*query, *row, reason])
     return file.getvalue()
@@ -198,9 +196,9 @@ def _query_cells(parts: "Parts", answer: "Answer") -> tuple[str, str]:
 def _hit_cells(hit: "Hit") -> list[Any]:
     row = hit.to_row()
     names = [name_text(path) for path in hit.paths_bytes]
-    row |= {"path": _cell(names[0]), "other_paths": _cell("\n".join(names[1:])), "score": f"{hit.score:.6f}"}
+    row |= {
+        "path": safe_cell(names[0]),
+        "other_paths": safe_cell("\n".join(names[1:])),
+        "score": f"{hit.score:.6f}",
+    }
     return ["" if row[key] is None else row[key] for key in _HIT]
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

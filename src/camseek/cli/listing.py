@@ -92,7 +92,7 @@ def _tell_skipped(found: "list[Skipped]", *, as_json: bool) -> None:
 @click.option(
     "--threshold",
     type=Amount(min=0, min_open=True, max=1),
-    help="The cosine of two descriptors from which on pictures are near copies. [default: 0.97]",
+    help="The cosine of two descriptors from which on pictures are near copies. [default: 0.94]",
 )
 @click.option("--same", is_flag=True, help="Only files of the same content; no descriptors are compared.")
 @json_option

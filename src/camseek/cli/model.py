@@ -7,6 +7,7 @@ import click
 from camseek.cli.options import ModelType, NameType, json_option
 from camseek.cli.output import emit, note, printable, say
 from camseek.cli.verbs import Verbs
+from camseek.words import counted
 
 if TYPE_CHECKING:
     from camseek.backbones import ModelCard
@@ -155,7 +156,9 @@ def list_command(as_json: bool) -> None:
         )
         if not as_json:
             told = ", ".join(f"{key} {item['channels']}/{item['stride']}" for key, item in layers.items())
-            kind = "no classifier" if card.classes is None else f"{card.classes.count} classes"
+            kind = (
+                "no classifier" if card.classes is None else counted(card.classes.count, "class", "classes")
+            )
             say(f"{printable(name)}  {kind}  layers (channels/stride): {printable(told)}")
     if as_json:
         emit({"models": found})
@@ -290,7 +293,7 @@ def _normalisation(
 def _layer_lines(card: "ModelCard") -> list[str]:
     return [
         printable(
-            f"layer        {name}: {layer.channels} channels, stride {layer.stride}"
+            f"layer        {name}: {counted(layer.channels, 'channel')}, stride {layer.stride}"
             + (", signed" if layer.signed else "")
             + (" (default)" if name == card.default_layer else "")
             + (f", from {layer.source}" if layer.source not in (None, name) else "")

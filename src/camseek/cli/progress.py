@@ -9,9 +9,13 @@ from typing import Any
 import click
 
 from camseek.cli.output import note
+from camseek.words import counted
 
 # So often a plain line is printed.
 _SECONDS = 10.0
+
+# What may be counted, in the plural, and one of it.
+_ONE = {"pictures": "picture", "queries": "query"}
 
 
 class _Bar:
@@ -64,7 +68,7 @@ class _Lines:
         if not self._done:
             self._started = self._told
         if total:
-            note(f"{total} {self._what} to read")
+            note(f"{self._counted(total)} to read")
 
     def step(self) -> None:
         self._done += 1
@@ -73,12 +77,15 @@ class _Lines:
             self._told = now
             rate = self._done / (now - self._started)
             left = (self._total - self._done) / rate
-            note(f"{self._done} of {self._total} {self._what}, {rate:.1f} a second, {left:.0f} s left")
+            note(f"{self._done:,} of {self._counted(self._total)}, {rate:.1f} a second, {left:.0f} s left")
 
     def close(self) -> None:
         if self._done:
             seconds = max(time.monotonic() - self._started, 1e-9)
-            note(f"{self._done} of {self._total} {self._what}, {self._done / seconds:.1f} a second")
+            note(f"{self._done:,} of {self._counted(self._total)}, {self._done / seconds:.1f} a second")
+
+    def _counted(self, number: int) -> str:
+        return counted(number, _ONE[self._what], self._what)
 
 
 class Steps:

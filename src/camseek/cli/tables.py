@@ -43,11 +43,12 @@ class CsvRows:
 
     def write(self, row: Iterable[Any]) -> None:
         """Writes a row; None is an empty cell."""
-        self._writer.writerow([_safe(cell) if isinstance(cell, str) else cell for cell in row])
+        self._writer.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in row])
         self._file.write(self._line.getvalue().encode("utf-8"))
         self._line.seek(0)
         self._line.truncate()
 
 
-def _safe(text: str) -> str:
+def safe_cell(text: str) -> str:
+    """Text that no spreadsheet takes for a formula and runs."""
     return f"'{text}" if text.startswith(_FORMULA) else text

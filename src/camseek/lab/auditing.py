@@ -19,6 +19,7 @@ from camseek.lab.protocol import Protocol, own_entries, with_own_entries
 from camseek.names import path_text
 from camseek.searching import DescribeAnew, Expand, MatchRegions, Nearest, Plan
 from camseek.searching.stages import OwnEntry
+from camseek.words import counted
 
 BASE = "base"
 SQUEEZED = "squeezed"
@@ -115,13 +116,13 @@ class Audit:
         return {
             "ground truth": path_text(truth.path) + (f" ({truth.name})" if truth.name else ""),
             "queries": f"{queries}, of them {self.evaluation.left_out} without positives and in no mean",
-            "query crop": f"{regions} queries have a region, "
+            "query crop": f"{counted(regions, 'query has', 'queries have')} a region, "
             + reading.get(base.reading, "of which no notice is taken"),
             "class scores of a region": "pooled from its cells"
             if base.rules.scores == "cells"
             else "a pass over its pixels",
-            "database": f"{self.evaluation.database} pictures, {self.evaluation.distractors} distractors, "
-            f"{len(self.evaluation.skipped)} skipped",
+            "database": f"{counted(self.evaluation.database, 'picture')}, "
+            f"{counted(self.evaluation.distractors, 'distractor')}, {len(self.evaluation.skipped)} skipped",
             "queries in the database": f"{own} ({named} by name, {own - named} by content alone), "
             + ("taken out" if removes_own(base, truth) else "kept"),
             "own entry": "the {}; in an expansion the {}".format(*own_entries(base.plan)),

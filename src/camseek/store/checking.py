@@ -18,6 +18,7 @@ from camseek.store.places import is_relative
 from camseek.store.reader import Reader
 from camseek.store.records import ADDED_BY_HAND, FILE_TRACE
 from camseek.store.traces import FEATURELESS, TRACES_SINCE, FolderTraces
+from camseek.words import counted
 
 # So many faults are told of each kind: one fault may be that of every picture.
 _MOST = 20
@@ -25,16 +26,24 @@ _ROWS = 4096
 _CODE = re.compile("[a-z_]{1,40}")
 # Faults that no foreign key can name: what is counted.
 _COUNTED = {
-    "pictures without a file": "FROM pictures WHERE id NOT IN (SELECT picture FROM files)",
-    "files that no root claims": "FROM files WHERE path NOT IN (SELECT path FROM claims)",
+    ("picture without a file", "pictures without a file"): (
+        "FROM pictures WHERE id NOT IN (SELECT picture FROM files)"
+    ),
+    ("file that no root claims", "files that no root claims"): (
+        "FROM files WHERE path NOT IN (SELECT path FROM claims)"
+    ),
 }
 # From the format on whose pictures are marked that have no descriptor; each asks for marks.
 _MARKED_SINCE = 4
 _MARKED = {
-    "pictures that have lost their descriptor": "FROM pictures WHERE id NOT IN "
-    "(SELECT picture FROM descriptors) AND id NOT IN (SELECT picture FROM traces WHERE kind = ?)",
-    "pictures that have a descriptor and are marked as having none": "FROM traces "
-    "WHERE kind = ? AND picture IN (SELECT picture FROM descriptors)",
+    ("picture that has lost its descriptor", "pictures that have lost their descriptor"): (
+        "FROM pictures WHERE id NOT IN (SELECT picture FROM descriptors) "
+        "AND id NOT IN (SELECT picture FROM traces WHERE kind = ?)"
+    ),
+    (
+        "picture that has a descriptor and is marked as having none",
+        "pictures that have a descriptor and are marked as having none",
+    ): "FROM traces WHERE kind = ? AND picture IN (SELECT picture FROM descriptors)",
 }
 
 
@@ -75,10 +84,10 @@ def _of_itself(reader: Reader) -> Iterator[str]:
     for table, _, parent, _ in reader.query("PRAGMA foreign_key_check"):
         yield f"a row of {table} points to a row of {parent} that is not there"
     marked = _MARKED if reader.format_version >= _MARKED_SINCE else {}
-    for kind, sql in (_COUNTED | marked).items():
-        values = (FEATURELESS,) if kind in marked else ()
+    for kinds, sql in (_COUNTED | marked).items():
+        values = (FEATURELESS,) if kinds in marked else ()
         if number := reader.query(f"SELECT count(1) {sql}", values)[0][0]:
-            yield f"{number} {kind}"
+            yield counted(number, *kinds)
     last, known = (
         reader.query("SELECT coalesce(max(id), 0) FROM pictures")[0][0],
         dict(reader.query("SELECT name, seq FROM sqlite_sequence")).get("pictures", 0),
@@ -107,7 +116,7 @@ def _of_descriptors(reader: Reader) -> Iterator[str]:
     if refit is not None:
         yield from _faulty(reader, "refit", "unfinished descriptor", refit.dimensions)
     elif number := reader.query("SELECT count(1) FROM refit")[0][0]:
-        yield f"{number} unfinished descriptors of no run that is known"
+        yield f"{counted(number, 'unfinished descriptor')} of no run that is known"
 
 
 def _faulty(reader: Reader, table: str, name: str, dimensions: int) -> Iterator[str]:
@@ -133,7 +142,7 @@ def _of_files(reader: Reader) -> Iterator[str]:
         if not 0 <= size < 1 << 60:
             yield f"the file {path!r:.60} has {size} bytes"
     if number := reader.query("SELECT count(1) FROM files WHERE typeof(path) <> 'blob' OR path = x''")[0][0]:
-        yield f"{number} files have no name"
+        yield counted(number, "file has no name", "files have no name")
 
 
 def _of_roots(reader: Reader) -> Iterator[str]:

@@ -12,6 +12,7 @@ from camseek.names import path_json, path_text, paths_json
 from camseek.numerics import F32, F64, I64
 from camseek.patterns import Patterns
 from camseek.results import Size, Skipped
+from camseek.words import counted
 
 ADDED_BY_HAND = 0
 """The root of files that ``add`` brought: no folder reconciles them."""
@@ -54,10 +55,11 @@ class WhiteningNote:
         classes = ""
         if self.sample_classes is not None:
             listed = " of the class list" if self.predefined else ""
-            classes = f", {self.sample_classes} class{'es' * (self.sample_classes > 1)}{listed} each"
+            classes = f", {counted(self.sample_classes, 'class', 'classes')}{listed} each"
         return (
-            f"{self.channels} to {self.dimensions} dimensions, fitted {self.fitted} on {self.samples} "
-            f"samples of {self.pictures} pictures ({of}{classes}), checksum {self.checksum[:12]}"
+            f"{self.channels} to {counted(self.dimensions, 'dimension')}, fitted {self.fitted} on "
+            f"{counted(self.samples, 'sample')} of {counted(self.pictures, 'picture')} ({of}{classes}), "
+            f"checksum {self.checksum[:12]}"
         )
 
     def to_json(self) -> dict[str, Any]:

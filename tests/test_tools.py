@@ -1,0 +1,77 @@
+"""The developers' tools."""
+
+import importlib.util
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """``tools/check.py``, which finds this checkout's source."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    spec = importlib.util.spec_from_file_location("check", ROOT / "tools" / "check.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_another_copy_is_not_tested(check, monkeypatch, tmp_path):
+    check.require_own_source()
+    other = tmp_path / "camseek"
+    other.mkdir()
+    (other / "__init__.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"the tests would run .*camseek.*pip install --editable"):
+        check.require_own_source()
+
+
+def test_no_copy_is_not_tested_either(check, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    with pytest.raises(SystemExit, match="no camseek at all"):
+        check.require_own_source()
+
+
+def test_the_quick_tests_are_there(check):
+    assert [place for place in check.QUICK if not (ROOT / place).exists()] == []
+
+
+@pytest.mark.parametrize("arguments", [["--quick", "-x"], ["-x"]])
+def test_what_is_run(check, monkeypatch, arguments):
+    ran = []
+
+    def run(command, **options):
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(check, "require_own_source", lambda: None)
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["check.py", *arguments])
+    assert check.main() == 0
+    assert [Path(command[0]).name for command in ran[:4]] == ["ruff", "ruff", "pyright", "lint-imports"]
+    quick = list(check.QUICK) if "--quick" in arguments else []
+    assert [part for part in ran[4][1:] if not part.startswith(("-n", "--dist"))] == [
+        "-m",
+        "pytest",
+        *quick,
+        "-x",
+    ]
+
+
+def test_the_hooks_run_what_is_pinned():
+    """Nothing is fetched, and nothing is run that the dev extra does not bring."""
+    text = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    assert "repo: local" in text
+    assert text.count("repo:") == 1
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        extra = " ".join(tomllib.load(file)["project"]["optional-dependencies"]["dev"])
+    entries = [line.split("entry:")[1].split()[0] for line in text.splitlines() if "entry:" in line]
+    packages = {"ruff": "ruff==", "pyright": "pyright[nodejs]==", "lint-imports": "import-linter=="}
+    assert set(entries) == set(packages)
+    assert all(package in extra for package in packages.values())
+    assert text.count("language: system") == len(entries)
