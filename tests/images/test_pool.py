@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -102,6 +103,13 @@ def test_errors_are_the_same(make, samples):
             read(content)
         assert type(here.value) is type(there.value)
         assert (here.value.message, here.value.remedy) == (there.value.message, there.value.remedy)
+    # Boxes and chunks that say they hold gigabytes.
+    for format, at in (("JPEG2000", 40), ("PNG", 8)):
+        content = samples[format][:at] + b"\xb1\xf0\xff\xa5" + samples[format][at + 4 :]
+        with pytest.raises(DamagedPictureError) as there:
+            read(content)
+        with pytest.raises(DamagedPictureError, match=re.escape(there.value.message)):
+            decode(io.BytesIO(content), resize=SMALL)
     with pytest.raises(RegionError, match="reaches outside the picture, which is 96 x 64 pixels"):
         read(samples["PNG"], region=(0, 0, 97, 10))
     with pytest.raises(TooLargeError, match=r"more than the limit of 0\.001"):

@@ -25,6 +25,7 @@ BLOCK_BYTES = 1 << 20
 """Files are read in blocks of this size."""
 
 _KEPT_BLOCKS = 8
+_BUFFER = 1 << 16
 _FRAME = struct.Struct("<cQ")
 _NUMBER = struct.Struct("<Q")
 _LONGEST_TEXT = 1 << 20
@@ -113,7 +114,7 @@ class RemoteFile(io.RawIOBase):
     def __init__(self, wire: Wire, size: int, first: bytes | bytearray) -> None:
         """Takes the file's size and its first block."""
         self._wire = wire
-        self._size = size
+        self.size = size
         self._at = 0
         self._blocks: OrderedDict[int, bytes | bytearray] = OrderedDict({0: first})
 
@@ -135,7 +136,7 @@ class RemoteFile(io.RawIOBase):
         Raises:
             ValueError: That lies before the beginning.
         """
-        at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
+        at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence] + offset
         if at < 0:
             raise ValueError(f"negative seek position {at}")
         self._at = at
@@ -148,7 +149,7 @@ class RemoteFile(io.RawIOBase):
             OSError: Reading failed on the other side.
         """
         view = memoryview(buffer).cast("B")
-        if self._at >= self._size or not len(view):
+        if self._at >= self.size or not len(view):
             return 0
         number, offset = divmod(self._at, BLOCK_BYTES)
         found = memoryview(self._block(number))[offset : offset + len(view)]
@@ -167,6 +168,20 @@ class RemoteFile(io.RawIOBase):
             if len(self._blocks) > _KEPT_BLOCKS:
                 self._blocks.pop(next(key for key in self._blocks if key))
         return self._blocks[number]
+
+
+class BoundedReader(io.BufferedReader):
+    """Reads a remote file, and makes no room for more bytes than it has: headers ask for gigabytes."""
+
+    def __init__(self, raw: RemoteFile) -> None:
+        """Takes the file."""
+        super().__init__(raw, _BUFFER)
+        self._size = raw.size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to so many bytes; all that are left where it is negative or None."""
+        left = max(self._size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def told_error(error: PictureError | RegionError) -> dict[str, str]:

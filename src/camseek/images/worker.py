@@ -27,13 +27,13 @@ from camseek.images.wire import (
     JOB,
     PICTURE,
     TURN,
+    BoundedReader,
     BrokenWireError,
     RemoteFile,
     Wire,
     told_error,
 )
 
-_BUFFER = 1 << 16
 # Above what a picture may take: stacks of threads that decoders start, and what the heap keeps.
 _SLACK = 512 << 20
 
@@ -90,7 +90,7 @@ def _keep_to_oneself() -> None:
 def _serve(wire: Wire, job: dict[str, Any]) -> None:
     """Decodes one picture, and says what came of it."""
     _, first = wire.receive()
-    file = io.BufferedReader(RemoteFile(wire, job["size"], first), _BUFFER)
+    file = BoundedReader(RemoteFile(wire, job["size"], first))
     limited = _limit_memory(budget_of(job["max_pixels"]) + _SLACK)
     _limit_time(job["seconds"])
     try:
