@@ -85,7 +85,7 @@ def test_no_verb_prints_a_command_of_the_terminal(photos, text, collection):
     folder = photos(names)
     (folder / "\x1b]0;owned\x07.jpg").write_text("no picture")
     told = [text("index", folder, "--collection", collection)]
-    told += [text("search", folder / names[0], "--collection", collection, "--no-boxes")]
+    told += [text("search", folder / names[0], "--collection", collection)]
     told += [text("info", "--collection", collection), text("remove", folder, "--collection", collection)]
     told += [text("info", "--collection", f"{collection}\x1b[2J", code=1)]
     for one in told:
