@@ -112,8 +112,16 @@ def engine(address, model):
 
 
 @pytest.fixture(scope="session")
-def encoded():
-    """The bytes of a picture file: soft patches of colour, others for each seed."""
+def featureless():
+    """A picture file in which the network sees nothing, under any encoding: grey, of the least size."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (128, 128, 128)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def encoded(featureless):
+    """The bytes of a picture file: soft patches of colour, others for each seed; ``featureless`` too."""
 
     def make(seed, size=(64, 48), format="JPEG"):
         patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -121,6 +129,7 @@ def encoded():
         Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC).save(file, format)
         return file.getvalue()
 
+    make.featureless = featureless
     return make
 
 

@@ -328,7 +328,7 @@ class TestManyQueries:
             b"no picture",
             folder / "none.jpg",
             [QueryPart(image(1), (0, 0, 65, 10))],
-            encoded(1, (1, 1), "PNG"),
+            encoded.featureless,
             image(2),
         ]
         found = list(filled.search_many(queries))

@@ -41,7 +41,7 @@ def image():
 
 
 @pytest.fixture(scope="session")
-def encoded():
+def encoded(featureless):
     """The bytes of a picture file."""
 
     def make(seed, size=(64, 48), format="JPEG", **options):
@@ -49,6 +49,7 @@ def encoded():
         _image(seed, size).save(file, format, **options)
         return file.getvalue()
 
+    make.featureless = featureless
     return make
 
 

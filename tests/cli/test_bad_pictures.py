@@ -13,11 +13,11 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width, height, *chunks):
+def png(width, height):
     """A PNG file; a large one is black, and cut short after some rows."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     rows = (b"\0" + b"\x80\x20\x10" * width) * min(height, 50)
-    parts = [chunk(b"IHDR", header), *chunks, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -26,17 +26,21 @@ def huge_text():
     return zlib.compress(b"x" * 150_000_000)
 
 
+def with_text(content):
+    """A PNG file with text that unpacks to 150 MB."""
+    return content[:33] + chunk(b"zTXt", b"Comment\0\0" + huge_text()) + content[33:]
+
+
 @pytest.fixture
 def bad(encoded):
     """The bytes of each bad picture."""
-    text = chunk(b"zTXt", b"Comment\0\0" + huge_text())
     return {
         "cut.jpg": encoded(1, quality=95)[:-400],
         "cut-early.jpg": encoded(2)[:300],
         "text.jpg": b"hello there",
         "empty.jpg": b"",
         "bomb.png": png(60_000, 60_000),
-        "text.png": png(64, 48, text),
+        "one-pixel.png": encoded(3, (1, 1), "PNG"),
         "zeros.png": bytes(1000),
         "magic-alone.png": b"\x89PNG\r\n\x1a\n",
     }
@@ -46,14 +50,15 @@ def bad(encoded):
 def odd(encoded):
     """The bytes of each odd picture that can be used."""
     return {
-        "one-pixel.png": encoded(3, (1, 1), "PNG"),
-        "tall.png": encoded(4, (1, 5000), "PNG"),
-        "wide.png": encoded(5, (5000, 1), "PNG"),
+        "grey.png": encoded.featureless,
+        "tall.png": encoded(4, (16, 5000), "PNG"),
+        "wide.png": encoded(5, (5000, 16), "PNG"),
         "wrong-ending.png": encoded(6),
         "no-ending": encoded(7),
         "ends-as-text.txt": encoded(8, format="PNG"),
         "broken-exif.jpg": encoded(9, exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\xff" * 40),
         "broken-profile.jpg": encoded(10, icc_profile=b"no profile" * 20),
+        "bomb-of-text.png": with_text(encoded(11, format="PNG")),
     }
 
 
@@ -63,7 +68,7 @@ CODES = {
     "text.jpg": "not_a_picture",
     "empty.jpg": "not_a_picture",
     "bomb.png": "too_large",
-    "text.png": "damaged",
+    "one-pixel.png": "too_small",
     "zeros.png": "not_a_picture",
     "magic-alone.png": "damaged",
 }
@@ -82,7 +87,7 @@ def test_a_folder_of_them(folder, odd, camseek, collection):
     skipped = {os.path.basename(item["path"]): item for item in told["skipped"]}
     assert {name: item["code"] for name, item in skipped.items()} == CODES
     assert told["added"] == len(odd) + 1
-    assert told["featureless"] == 1  # the one of one pixel
+    assert told["featureless"] == 1  # the grey one
     reasons = {name: item["reason"] for name, item in skipped.items()}
     assert reasons["text.jpg"] == "it is text"
     assert reasons["empty.jpg"] == "it is empty"
@@ -90,19 +95,19 @@ def test_a_folder_of_them(folder, odd, camseek, collection):
     assert reasons["bomb.png"] == "it has 60000 x 60000 = 3600.0 megapixels, more than the limit of 200"
     for name in ("cut.jpg", "cut-early.jpg"):
         assert reasons[name].startswith("the JPEG file is damaged or cut short")
-    assert reasons["text.png"].startswith("the PNG file is damaged or cut short")
+    assert reasons["one-pixel.png"] == "it has 1 x 1 pixels, and each side needs 16"
     warned = {os.path.basename(item["path"]): item["reason"] for item in told["warnings"]}
-    assert set(warned) == {"broken-exif.jpg", "broken-profile.jpg"}
+    assert set(warned) == {"broken-exif.jpg", "broken-profile.jpg", "bomb-of-text.png"}
     assert "EXIF" in warned["broken-exif.jpg"]
     assert "profile" in warned["broken-profile.jpg"]
 
     found = camseek("search", folder / "tall.png", "--collection", collection, "--top", "99", "--boxes")
     hits = {os.path.basename(hit["path"]): hit for hit in found["hits"]}
-    assert set(hits) == {*odd, "good.jpg"} - {"one-pixel.png"}
+    assert set(hits) == {*odd, "good.jpg"} - {"grey.png"}
     assert found["hits"][0]["path"] == str(folder / "tall.png")
-    assert hits["tall.png"]["size"] == [1, 5000]
-    assert hits["tall.png"]["box"][0::2] == [0, 1]
-    assert hits["wide.png"]["size"] == [5000, 1]
+    assert hits["tall.png"]["size"] == [16, 5000]
+    assert hits["tall.png"]["box"][0::2] == [0, 16]
+    assert hits["wide.png"]["size"] == [5000, 16]
     assert camseek("check", "--collection", collection)["sound"]
 
 

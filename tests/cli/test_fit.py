@@ -124,7 +124,7 @@ def test_files_that_are_gone(indexed, failing, text, collection):
 
 
 def test_a_featureless_picture(indexed, index, encoded, text, collection):
-    (indexed / "dot.png").write_bytes(encoded(1, (1, 1), "PNG"))
+    (indexed / "dot.png").write_bytes(encoded.featureless)
     index(indexed)
     assert "1 featureless, 0 of them since now" in text("fit", collection).out
 

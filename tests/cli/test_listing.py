@@ -26,7 +26,7 @@ def held(photos, collection, camseek, encoded):
     """Four pictures, one under two names, one featureless, and a file that is none."""
     folder = photos(["a.jpg", "b.jpg", "2019/c.jpg"])
     shutil.copy(folder / "a.jpg", folder / "2019" / "a again.jpg")
-    (folder / "tiny.png").write_bytes(encoded(9, (1, 1), "PNG"))
+    (folder / "tiny.png").write_bytes(encoded.featureless)
     (folder / "bad.jpg").write_text("no picture")
     camseek("index", folder, "--collection", collection)
     return folder

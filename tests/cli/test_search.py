@@ -212,7 +212,7 @@ class TestRanking:
 class TestFeatureless:
     def test_they_are_counted_and_never_returned(self, photos, encoded, index, search, camseek, collection):
         folder = photos(2)
-        (folder / "one.png").write_bytes(encoded(3, (1, 1), "PNG"))
+        (folder / "one.png").write_bytes(encoded.featureless)
         assert index(folder) == {"added": 3, "encoded": 3, "featureless": 1}
         told = camseek("info", "--collection", collection)
         assert (told["pictures"], told["featureless"]) == (3, 1)
@@ -223,15 +223,15 @@ class TestFeatureless:
         assert index(folder) == {"unchanged": 3}
 
     def test_a_query_says_so(self, indexed, encoded, refused, tmp_path):
-        (tmp_path / "one.png").write_bytes(encoded(3, (1, 1), "PNG"))
+        (tmp_path / "one.png").write_bytes(encoded.featureless)
         error = refused(tmp_path / "one.png")
         assert error["code"] == "featureless"
         assert "sees nothing" in error["message"]
 
     @pytest.mark.parametrize("reading", ["crop", "cells"])
     def test_a_region_says_so(self, indexed, encoded, refused, tmp_path, reading):
-        (tmp_path / "tiny.png").write_bytes(encoded(3, (2, 2), "PNG"))
-        options = ("--region", "1,0,2,2", "--region-reading", reading)
+        (tmp_path / "tiny.png").write_bytes(encoded.featureless)
+        options = ("--region", "0,0,16,16", "--region-reading", reading)
         assert refused(tmp_path / "tiny.png", *options)["code"] == "featureless"
 
     @pytest.mark.parametrize("colour", ["black", "white", "grey"])

@@ -306,7 +306,7 @@ class TestForPeople:
     def test_index(self, photos, encoded, collection, text):
         folder = photos(2)
         (folder / "bad.jpg").write_text("no picture")
-        (folder / "1x1.png").write_bytes(encoded(9, (1, 1), "PNG"))
+        (folder / "1x1.png").write_bytes(encoded.featureless)
         told = text("index", folder, "--collection", collection)
         counts, featureless, rate = told.out.splitlines()
         assert counts == "3 added, 0 changed, 0 unchanged, 0 moved, 0 removed, 1 skipped"

@@ -67,7 +67,7 @@ class TestRecords:
         assert describer.record(io.BytesIO(data), known={content}) == (content, None, ())
 
     def test_one_on_which_nothing_is_seen_has_no_descriptor(self, describer, encoded):
-        assert describer.record(io.BytesIO(encoded(0, (1, 1), "PNG")))[1].descriptor is None
+        assert describer.record(io.BytesIO(encoded.featureless))[1].descriptor is None
 
     def test_pictures_that_cannot_be_used(self, describer, encoded):
         with pytest.raises(NotAPictureError):

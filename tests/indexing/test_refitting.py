@@ -193,7 +193,7 @@ class TestRepeating:
         # Descriptors of 7 numbers: with as many as there are samples, rounding decides the last directions.
         options = {"dimensions": 7, "max_samples": 12}
         engine = made(text, predefined=shown if listed else ())
-        (folder / "dot.png").write_bytes(encoded(1, (1, 1), "PNG"))
+        (folder / "dot.png").write_bytes(encoded.featureless)
         engine.index(folder)
         first = engine.fit(**options)
         wanted = by_content(engine.collection)
@@ -492,7 +492,7 @@ class TestTakingItOut:
 class TestFeatureless:
     @pytest.mark.parametrize("text", ["cam:classes=3", "gem"])
     def test_it_stays_so(self, made, folder, encoded, text):
-        (folder / "dot.png").write_bytes(encoded(1, (1, 1), "PNG"))
+        (folder / "dot.png").write_bytes(encoded.featureless)
         engine = made(text)
         assert engine.info().featureless == 1
         (folder / "dot.png").unlink()  # it is not read again either

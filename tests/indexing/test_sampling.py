@@ -104,7 +104,7 @@ def test_a_whitening_is_not_applied(encoder, activations, model):
 
 def test_many_pictures(encoder, model, extractor, paths, tmp_path, encoded):
     (tmp_path / "none.jpg").write_bytes(b"no picture")
-    (tmp_path / "dot.png").write_bytes(encoded(1, (1, 1), "PNG"))
+    (tmp_path / "dot.png").write_bytes(encoded.featureless)
     bad = [str(tmp_path / name).encode() for name in ("none.jpg", "dot.png", "missing.jpg")]
     told = Counting()
     vectors, skipped = collect_samples(

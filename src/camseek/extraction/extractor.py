@@ -12,7 +12,7 @@ from camseek.encoding.activations import Activations
 from camseek.encoding.regions import CellGrid, Cells
 from camseek.errors import PictureError, SettingsError, UnreadableFileError
 from camseek.extraction.faults import one_picture, tried
-from camseek.extraction.reading import PictureReader
+from camseek.extraction.reading import PictureReader, check_region_size
 from camseek.extraction.sources import Source, opened
 from camseek.images import Picture, check_region, fingerprint, open_file, size_of
 from camseek.images.files import MOST_BYTES
@@ -146,6 +146,8 @@ class Extractor:
         cells, inside = None, activations
         box = None if region is None else check_region(region, picture.size)
         if box is not None and cropped is None:
+            across, down = (one / other for one, other in zip(grid.resized, grid.original, strict=True))
+            check_region_size(box, across, down)
             cells = _unscaled(grid, box) if rules.box == "original" else grid.cells(box)
             inside = activations.inside(cells, self.model.classifier_weights, self.model.classifier_bias)
             if rules.scores == "crop":
