@@ -8,6 +8,7 @@ from camseek.backbones import Backbone
 from camseek.config import LEAST_SIDE, Limits, Resize
 from camseek.errors import RegionError, TooSmallError
 from camseek.images import Picture, check_region, read_picture
+from camseek.results import Box
 
 
 @dataclass(frozen=True, slots=True)
