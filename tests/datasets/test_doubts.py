@@ -40,11 +40,11 @@ NONE: frozenset[bytes] = frozenset()
         ),
         (
             truth(query("a", NONE, junk=SOME)),
-            ["no query has positives: nothing can be measured", "1 of 1 queries ('a') has nothing but junk"],
+            ["no query has positives: nothing can be measured", "1 of 1 query ('a') has nothing but junk"],
         ),
         (
             truth(query("a", own=b"a.jpg")),
-            ["1 of 1 queries ('a') has no positive but its own picture, which is always first"],
+            ["1 of 1 query ('a') has no positive but its own picture, which is always first"],
         ),
         (
             truth(query("a"), setups=("easy", "medium", "hard")),

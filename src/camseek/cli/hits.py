@@ -10,6 +10,7 @@ from camseek.cli.output import note, printable, say, shown
 from camseek.cli.queries import Asked
 from camseek.cli.tables import safe_cell
 from camseek.names import name_text, path_json
+from camseek.words import counted
 
 if TYPE_CHECKING:
     from camseek.results import Hit, SearchResult, Skipped
@@ -73,7 +74,7 @@ class Printer:
     def finish(self) -> None:
         """Says how many of several queries could not be used."""
         if self._asked.several and self._failed:
-            note(f"{self._failed} of {self._count} queries could not be used")
+            note(f"{self._failed:,} of {counted(self._count, 'query', 'queries')} could not be used")
 
 
 def _name(parts: "Parts", answer: "Answer") -> str:
@@ -125,13 +126,12 @@ def _remark(result: "SearchResult", *, several: bool) -> None:
     if several:
         return
     for stage in result.stages[1:]:
-        classes = f", {len(stage.classes)} classes" if stage.classes else ""
+        classes = f", {counted(len(stage.classes), 'class', 'classes')}" if stage.classes else ""
         kept = f", {stage.details['kept']} of them could not be read" if stage.details.get("kept") else ""
-        note(f"{stage.name}: {stage.pictures} pictures{classes}{kept}")
+        note(f"{stage.name}: {counted(stage.pictures, 'picture')}{classes}{kept}")
     seen = ", ".join(f"{item.name} {item.probability:.0%}" for item in result.query.classes[:3])
     saw = f"; the network saw {seen}" if seen else ""
-    pictures = "picture" if result.searched == 1 else "pictures"
-    note(f"{result.searched} {pictures} searched in {result.seconds:.2f} s{saw}")
+    note(f"{counted(result.searched, 'picture')} searched in {result.seconds:.2f} s{saw}")
 
 
 # -- JSON ---------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def info(collection: str, skipped: bool, as_json: bool) -> None:
     say(f"collection   {printable(told.address)} (format {told.format_version}, made {told.created})")
     say(f"model        {printable(told.profile.model)}, checksum {told.profile.model_checksum[:12]}")
     say(f"encoding     {settings.encoding}, layer {printable(settings.layer)}, size {settings.size}")
-    say(f"pictures     {told.pictures} ({told.featureless} featureless), {told.files} files")
+    say(f"pictures     {told.pictures:,} ({told.featureless:,} featureless), {counted(told.files, 'file')}")
     if settings.predefined:
         say(f"classes      {len(settings.predefined)} predefined")
     if note := told.profile.whitening_note:
@@ -85,4 +85,4 @@ def check(collection: str, as_json: bool) -> None:
     if as_json:
         emit({"collection": address, "sound": True, "pictures": pictures})
         return
-    say(f"sound: {pictures} pictures")
+    say(f"sound: {counted(pictures, 'picture')}")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from camseek.datasets.truth import GroundTruth, TruthQuery
 from camseek.names import shown
+from camseek.words import counted
 
 # So many queries are named.
 _TOLD = 3
@@ -49,4 +50,4 @@ def _these(queries: Sequence[TruthQuery], truth: GroundTruth) -> str:
     names = ", ".join(shown(query.id) for query in queries[:_TOLD])
     more = ", ..." if len(queries) > _TOLD else ""
     has = "has" if len(queries) == 1 else "have"
-    return f"{len(queries)} of {len(truth.queries)} queries ({names}{more}) {has}"
+    return f"{len(queries)} of {counted(len(truth.queries), 'query', 'queries')} ({names}{more}) {has}"

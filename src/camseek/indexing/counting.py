@@ -12,6 +12,7 @@ from camseek.indexing.finding import find_pictures
 from camseek.job import Job
 from camseek.names import absolute, path_text
 from camseek.store import Collection, StoredPicture
+from camseek.words import counted
 
 Item = TypeVar("Item")
 
@@ -39,7 +40,8 @@ def count_classes(
     if not found.pictures:
         why = f": {path_text(found.skipped[0].path)}: {found.skipped[0].reason}" if found.skipped else ""
         raise SourceError(
-            f"none of {count} pictures could be read{why}", remedy="check the names of the pictures"
+            f"none of {counted(count, 'picture')} could be read{why}",
+            remedy="check the names of the pictures",
         )
     return found
 

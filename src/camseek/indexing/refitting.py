@@ -20,6 +20,7 @@ from camseek.job import Job
 from camseek.names import absolute, path_json, path_text
 from camseek.results import Skipped
 from camseek.store import Collection, Refit, Refitter, WhiteningNote
+from camseek.words import counted
 
 Item = TypeVar("Item")
 
@@ -294,13 +295,13 @@ def _unread(drawn: Samples) -> str:
     if not drawn.skipped:
         return ""
     first = drawn.skipped[0]
-    return f"; {len(drawn.skipped)} pictures gave none: {path_text(first.path)}: {first.reason}"
+    return f"; {counted(len(drawn.skipped), 'picture')} gave none: {path_text(first.path)}: {first.reason}"
 
 
 def _cannot_encode(lost: Sequence[Skipped]) -> SourceError:
     named = "; ".join(f"{path_text(item.path)}: {item.reason}" for item in lost[:_TOLD_NAMES])
     return SourceError(
-        f"{len(lost)} pictures cannot be encoded anew, and the collection is as it was: {named}"
+        f"{counted(len(lost), 'picture')} cannot be encoded anew, and the collection is as it was: {named}"
         + ("; ..." if len(lost) > _TOLD_NAMES else ""),
         remedy="bring it in line with its folders first (camseek index), or let these pictures go with "
         "--allow-removal; what was encoded is kept for the next run",

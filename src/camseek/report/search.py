@@ -20,6 +20,7 @@ from camseek.report.parts import (
     switches,
 )
 from camseek.results import Hit, Query, QueryPicture, SearchResult, Skipped, Stage, View
+from camseek.words import counted
 
 _BOX_NOTE = (
     "A box shows where the network looked for the query's classes, not the outline of the thing: "
@@ -68,7 +69,7 @@ class SearchPage:
             [(name, told, body)] = self._parts
             header = [element("h1", "Hits for ", element("em", element("bdi", name))), told]
             return self._document(f"camseek: hits for {name}", header, [*over, body])
-        title = f"Hits for {len(self._parts)} queries"
+        title = f"Hits for {counted(len(self._parts), 'query', 'queries')}"
         names = [name for name, _, _ in self._parts]
         header = [element("h1", title), _contents(names)]
         sections = [
@@ -132,7 +133,7 @@ def _facts(result: SearchResult) -> list[tuple[str, str]]:
     settings = result.settings
     told = [
         ("Collection", result.collection),
-        ("Searched", f"{result.searched:,} picture{'' if result.searched == 1 else 's'}"),
+        ("Searched", counted(result.searched, "picture")),
         ("Time", f"{result.seconds:.2f} s"),
     ]
     if "encoding" in settings:
@@ -149,13 +150,11 @@ def _facts(result: SearchResult) -> list[tuple[str, str]]:
 
 def _stage(stage: Stage) -> str:
     """What a stage did, in words."""
-    count = f"{stage.pictures:,} picture{'' if stage.pictures == 1 else 's'}"
+    count = counted(stage.pictures, "picture")
     if stage.name == "expansion":
         return f"{count} summed{' with the query' if stage.details.get('with_query') else ''}"
     kept = stage.details.get("kept")
-    classes = (
-        f", {len(stage.classes)} class{'' if len(stage.classes) == 1 else 'es'}" if stage.classes else ""
-    )
+    classes = f", {counted(len(stage.classes), 'class', 'classes')}" if stage.classes else ""
     return f"{count} looked at{classes}{f'; {kept} could not be read' if kept else ''}"
 
 
