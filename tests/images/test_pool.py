@@ -309,6 +309,41 @@ def test_a_crash_after_other_pictures_is_tried_again_in_a_new_process(monkeypatc
     assert len(first | workers(fresh)) == 2
 
 
+def test_a_verdict_that_comes_when_the_picture_is_done_costs_the_next_one_nothing(samples, fresh):
+    with fresh.lent() as worker:
+        worker.decode(io.BytesIO(samples["PNG"]), pool_module._Request(SMALL, 1, Limits(), None))
+        # The watcher read that it works, and only now how much it holds.
+        worker._works, worker._held, worker._allowed_memory = True, 0, -1
+        worker.look(0.0)
+        assert worker._verdict == "memory"
+        assert worker.clean
+    assert not workers(fresh)
+    assert read(samples["PNG"]).format == "PNG"
+
+
+@pytest.mark.parametrize("waited_for", [True, False])
+def test_idle_ones_that_the_system_ends_cost_no_picture(samples, monkeypatch, fresh, waited_for):
+    read(samples["PNG"])
+    (worker,) = fresh._workers
+    worker._process.kill()
+    if waited_for:
+        worker._process.wait()
+    else:  # it goes in the moment between looking and asking
+        monkeypatch.setattr(worker, "alive", lambda: True)
+    assert read(samples["JPEG"]).format == "JPEG"
+    assert worker._process.pid not in workers(fresh)
+    assert len(workers(fresh)) == 1
+
+
+def test_one_that_the_system_ends_before_its_first_picture_costs_none(samples, monkeypatch, fresh):
+    prepare()
+    (worker,) = fresh._workers
+    worker._process.kill()
+    monkeypatch.setattr(worker, "alive", lambda: True)
+    assert read(samples["JPEG"]).format == "JPEG"
+    assert worker._process.pid not in workers(fresh)
+
+
 def test_no_process_can_be_started(monkeypatch, samples, tmp_path, fresh):
     executable = sys.executable
     monkeypatch.setattr(sys, "executable", "")
@@ -343,6 +378,9 @@ def test_with_no_process_left_to_start_those_that_are_there_do(monkeypatch, samp
     for thread in threads:
         thread.join()
     assert len(workers(fresh)) == 1
+    began = time.monotonic()
+    with fresh.lent(new=True):  # an idle one does, at once
+        assert time.monotonic() - began < pool_module._IDLE_SECONDS / 2
     monkeypatch.setattr(pool_module, "_start", real)
 
 

@@ -130,10 +130,11 @@ def read_picture(
     with _pool().lent() as worker:
         try:
             return worker.decode(file, request)
-        except DecoderCrashedError:
-            if worker.pictures == 1:
+        except (PictureError, DecoderError):
+            if not worker.doubtful:
                 raise
-    # A picture before this one may have left the process in disorder: what counts is what a new one does.
+    # A picture before this one may have left the process in disorder, or the system ended it before it began
+    # on this one: what counts is what a new one does.
     with _pool().lent(new=True) as worker:
         return worker.decode(file, request)
 
@@ -149,14 +150,16 @@ class _Worker:
     Attributes:
         pictures: How many it was given.
         clean: Whether it waits for the next one.
+        doubtful: Whether its end may have had nothing to do with the picture that it was given.
         idle_since: When it was last given back.
     """
 
     def __init__(self) -> None:
         self.pictures = 0
         self.clean = True
+        self.doubtful = False
         self.idle_since = time.monotonic()
-        self._greeted = False
+        self._greeted = self._answered = False
         self._verdict: _Verdict | None = None
         # Written by whoever waits for it, read by the watcher.
         self._works = False
@@ -171,7 +174,7 @@ class _Worker:
 
     def decode(self, file: BinaryIO, request: _Request) -> Picture:
         """Has it decode a picture; errors as ``read_picture``."""
-        self.clean = False
+        self.clean = self._answered = False
         self.pictures += 1
         self._greet()
         try:
@@ -191,7 +194,10 @@ class _Worker:
             self._wire.send(JOB, first)
             return self._attend(file, budget)
         except BrokenWireError as error:
-            raise self._fault(request.limits, budget, error) from error
+            fault = self._fault(request.limits, budget, error)
+            crashed = isinstance(fault, DecoderCrashedError)
+            self.doubtful = self.pictures > 1 if crashed else not (fault.settled or self._answered)
+            raise fault from error
 
     def _greet(self) -> None:
         if self._greeted:
@@ -201,9 +207,13 @@ class _Worker:
         except BrokenWireError:
             kind = b""
         if kind != HELLO:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
             self._process.kill()
+            code = self._process.wait()
+            self.doubtful = self._verdict is None and -code in _ENDED_FROM_OUTSIDE
             raise DecoderError(
-                f"the process that decodes pictures ended before it began, with code {self._process.wait()}",
+                f"the process that decodes pictures ended before it began ({_signal(code)})",
                 remedy=f"check that {_interpreter()} can import camseek, and that there is memory for it",
             )
         self._greeted = True
@@ -214,6 +224,7 @@ class _Worker:
         try:
             while True:
                 kind, content = self._hear()
+                self._answered = True
                 if kind == READ:
                     self._answer(file, number_of(content))
                 elif kind == TURN and not turn:
@@ -282,9 +293,13 @@ class _Worker:
         except (OSError, ValueError, IndexError):
             return 0
 
-    def grown(self) -> bool:
-        """Whether it holds much more than when it began."""
-        return self.memory() - self._first_held > _KEPT
+    def alive(self) -> bool:
+        """Whether it is there, as far as is known: the system ends idle ones where memory runs out."""
+        return self._verdict is None and self._process.poll() is None
+
+    def fit(self) -> bool:
+        """Whether it can take another picture, and does not hold much more than when it began."""
+        return self.clean and self.alive() and self.memory() - self._first_held <= _KEPT
 
     def look(self, seconds: float) -> None:
         """Ends it where it takes more than it may; ``seconds`` have passed since the last look."""
@@ -379,8 +394,8 @@ class _Pool:
     def _take(self, *, new: bool) -> _Worker:
         with self._changed:
             while True:
-                if self._idle and not new:
-                    worker = self._idle.pop()
+                worker = None if new else self._idle_one()
+                if worker is not None:
                     break
                 try:
                     worker = self._add()
@@ -390,12 +405,23 @@ class _Pool:
                     if not self._workers:
                         raise
                     new = False
-                    self._changed.wait(_IDLE_SECONDS)
+                    if not self._idle:
+                        self._changed.wait(_IDLE_SECONDS)
             if self._watcher is None:
                 self._watcher = threading.Thread(target=self._watch, name="decoders-of-camseek", daemon=True)
                 self._watcher.start()
             self._changed.notify_all()
             return worker
+
+    def _idle_one(self) -> _Worker | None:
+        """The one that was idle for the shortest time, of those that are still there."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive():
+                return worker
+            self._workers.discard(worker)
+            worker.end()
+        return None
 
     def _add(self) -> _Worker:
         worker = _Worker()
@@ -403,16 +429,15 @@ class _Pool:
         return worker
 
     def _give_back(self, worker: _Worker) -> None:
-        if not worker.clean or worker.grown():
-            with self._changed:
-                self._workers.discard(worker)
-                self._changed.notify_all()
-            worker.end()
-            return
+        # The watcher decides while it holds this: it may have ended the worker when its picture was done.
         with self._changed:
-            worker.idle_since = time.monotonic()
-            self._idle.append(worker)
             self._changed.notify_all()
+            if worker.fit():
+                worker.idle_since = time.monotonic()
+                self._idle.append(worker)
+                return
+            self._workers.discard(worker)
+        worker.end()
 
     def _watch(self) -> None:
         """Looks after those that work, and ends those that nobody needs; runs in a thread of its own."""
