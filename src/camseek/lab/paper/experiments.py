@@ -236,9 +236,9 @@ _TABLE_2A = TableSpec(
         "The paper quotes the others from their papers, whose sizes and dimensions differ. Ours are encoded "
         "alike. BoW and Razavian are quoted only. uCroW is raw + PCA.",
         "All but R-MAC are whitened alike, on one vector a picture. R-MAC is whitened as its authors do, on "
-        "the vectors of all regions: some twenty times the samples, and more dimensions where the samples "
-        "limit those of the others. The row below it has as many samples (regions drawn at random) and "
-        "dimensions as the others: that one is to be compared with them.",
+        "the vectors of all regions: many times the samples, and more dimensions where the samples limit "
+        "those of the others. The row below it has as many samples (regions drawn at random) and dimensions "
+        "as the others: that one is to be compared with them.",
     ),
 )
 _TABLE_2B = TableSpec(
