@@ -114,3 +114,16 @@ def test_as_people_and_programs_see_them():
     assert patterns
     assert not Patterns()
     assert str(Patterns()) == "none"
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 5 + "b", "a/" + "?*" * 5, "**/a/" * 5, "a" * 5000])
+def test_patterns_that_take_for_ever(pattern):
+    """A collection's maker may have stored them: time would grow with a high power of a name's length."""
+    with pytest.raises(SettingsError, match="stars"):
+        Patterns(exclude=(pattern,))
+    assert taken(["a" * 200], exclude=["*a*a*a*b"]) == ["a" * 200]
+
+
+def test_more_patterns_than_anybody_writes():
+    with pytest.raises(SettingsError, match="more than 1000"):
+        Patterns(include=("a",) * 600, exclude=("b",) * 600)

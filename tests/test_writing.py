@@ -17,6 +17,20 @@ def test_a_new_file(tmp_path, replace):
     assert listed(tmp_path) == ["new"]
 
 
+def test_permissions_stay_whatever_new_files_get(tmp_path):
+    place = tmp_path / "shared"
+    place.write_bytes(b"old")
+    place.chmod(0o664)
+    before = os.umask(0o077)
+    try:
+        write_whole(place, b"text", replace=True)
+        write_whole(tmp_path / "own", b"text", replace=False)
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (place, tmp_path / "own")]
+    assert modes == [0o664, 0o600]
+
+
 def test_what_is_there_stays(tmp_path):
     (tmp_path / "old").write_bytes(b"old")
     with pytest.raises(FileExistsError):

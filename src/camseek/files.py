@@ -25,6 +25,12 @@ _KINDS = {
 }
 
 
+DATABASE = "collection.sqlite"
+"""A folder with a file of this name is a camseek collection."""
+# How the names of all files begin that a collection may have: the database, its logs, the writer's lock.
+_OWN = (DATABASE, "writer.")
+
+
 class IrregularFileError(OSError):
     """It is a folder, a named pipe, a socket or a device."""
 
@@ -86,3 +92,14 @@ def read_regular(path: str | bytes | os.PathLike[str], most: int, *, follow: boo
 def _check_regular(mode: int) -> None:
     if not stat.S_ISREG(mode):
         raise IrregularFileError(f"it is {kind_of_file(mode)}, not a file")
+
+
+def is_own_name(name: str) -> bool:
+    """Whether a file of this name in a collection's folder is one of the collection."""
+    return name.startswith(_OWN)
+
+
+def is_collection_file(path: bytes) -> bool:
+    """Whether a name is one that a file of a collection has, or may have, in a collection's folder."""
+    folder, name = map(os.fsdecode, os.path.split(path))
+    return is_own_name(name) and os.path.lexists(os.path.join(folder, DATABASE))

@@ -12,6 +12,10 @@ from camseek.names import composed
 LEFT_OUT = "@eaDir"
 """Thumbnails that Synology's disks keep beside the pictures."""
 
+# Of one root; characters of one; stars between two slashes, and ** in all.
+_MOST, _LONGEST, _MOST_STARS = 1000, 4096, 4
+_STARS = re.compile(r"\*+")
+
 _REMEDY = "patterns are those of .gitignore: *.tif, /raw, old/, sub/**/*.png"
 
 
@@ -37,7 +41,11 @@ class Patterns:
     exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for pattern in (*self.include, *self.exclude):
+        patterns = (*self.include, *self.exclude)
+        if len(patterns) > _MOST:
+            raise SettingsError(f"{len(patterns)} patterns are more than {_MOST}", remedy="give fewer")
+        for pattern in patterns:
+            _require_simple(pattern)
             _compiled((pattern,))
 
     @classmethod
@@ -124,6 +132,22 @@ class Selection:
         if not name.startswith(".") and name != LEFT_OUT:
             return False
         return self._spelt is None or not self._spelt.match_file(composed(name))
+
+
+def _require_simple(pattern: str) -> None:
+    """Refuses what takes a name's length to a high power to match: a collection's maker may have given it.
+
+    Raises:
+        SettingsError: It is long, or has many stars.
+    """
+    parts = pattern.split("/")
+    stars = max(*(len(_STARS.findall(part)) for part in parts), parts.count("**"))
+    if len(pattern) > _LONGEST or stars > _MOST_STARS:
+        raise SettingsError(
+            f"the pattern {pattern[:80]!r} is longer than {_LONGEST} characters, or has more than "
+            f"{_MOST_STARS} stars between two slashes or folders **",
+            remedy="give simpler patterns, several instead of one",
+        )
 
 
 def _compiled(patterns: tuple[str, ...]) -> Any:

@@ -33,9 +33,10 @@ def whole_file(path: str | bytes | os.PathLike[str], *, replace: bool) -> Genera
     if not replace and os.path.lexists(place):
         raise FileExistsError(errno.EEXIST, "it is there already", path)
     part = os.path.join(folder, b"." + name[:100] + b"." + secrets.token_hex(8).encode() + b".part")
-    file = os.fdopen(os.open(part, _NEW, _mode(place)), "wb")
+    file = os.fdopen(os.open(part, _NEW, 0o666), "wb")
     try:
         with file:
+            _take_over_mode(place, file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -59,12 +60,12 @@ def write_whole(path: str | bytes | os.PathLike[str], data: bytes, *, replace: b
         file.write(data)
 
 
-def _mode(place: bytes) -> int:
-    try:
+def _take_over_mode(place: bytes, descriptor: int) -> None:
+    """Gives a file the permissions of the one that it replaces, whatever new ones would get."""
+    with contextlib.suppress(OSError):
         before = os.lstat(place)
-    except OSError:
-        return 0o666
-    return stat.S_IMODE(before.st_mode) & 0o777 if stat.S_ISREG(before.st_mode) else 0o666
+        if stat.S_ISREG(before.st_mode) and hasattr(os, "fchmod"):
+            os.fchmod(descriptor, stat.S_IMODE(before.st_mode) & 0o777)
 
 
 def _put(part: bytes, place: bytes) -> None:

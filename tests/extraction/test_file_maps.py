@@ -64,6 +64,15 @@ def test_another_length_is_not_read(maps, photo, hashed):
     assert hashed == []
 
 
+@pytest.mark.parametrize("length", [0, 7])
+def test_one_of_another_length_is_not_even_opened(maps, tmp_path, monkeypatch, length):
+    """Some files do something when they are read: the kernel's log says that it is empty."""
+    path = tmp_path / "log"
+    path.write_bytes(b"")
+    monkeypatch.setattr(extractor_module, "open_file", lambda path: pytest.fail("it was opened"))
+    assert maps.maps(stored(path, length=length)) == "its file has changed since it was indexed"
+
+
 def test_a_file_outside_is_not_opened(maps, photo, monkeypatch):
     picture = StoredPicture(1, bytes(32), (64, 48), (os.fsencode(photo),))
     monkeypatch.setattr(extractor_module, "open_file", lambda path: pytest.fail("it was opened"))

@@ -113,6 +113,17 @@ class TestMassRemoval:
         report = engine.index(folder)
         assert (report.held, report.removed) == (held, 0 if held else gone)
 
+    def test_a_root_within_loses_much(self, engine, pile):
+        folder = pile(numbered(300) + numbered(25, "sub/"))
+        engine.index(folder / "sub")
+        engine.index(folder)
+        shutil.rmtree(folder / "sub")
+        (folder / "sub").mkdir()
+        report = engine.index(folder)
+        # 25 of 325 would be less than a tenth: they are all that the other root has.
+        assert (report.held, report.removed, len(known(engine))) == (True, 0, 325)
+        assert engine.index(folder, allow_removal=True).removed == 25
+
     def test_patterns_that_leave_out_much_are_not_kept_until_it_is_allowed(self, engine, pile):
         folder = pile(numbered(50) + numbered(40, "raw/"))
         engine.index(folder)

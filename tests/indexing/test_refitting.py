@@ -15,13 +15,14 @@ from camseek import Encoding, Engine, Plan, Settings
 from camseek.config import Limits, Resize
 from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening, fit_whitening
-from camseek.errors import CollectionBusyError, SettingsError, SourceError
+from camseek.errors import CollectionBusyError, SettingsError, SourceError, UnreadableFileError
 from camseek.extraction.classes import tally
-from camseek.extraction.extractor import Extractor
+from camseek.extraction.extractor import Extractor, FileMaps
 from camseek.extraction.reading import PictureReader
 from camseek.images import open_file
 from camseek.indexing import recoding, refitting
 from camseek.job import Job
+from camseek.results import Skipped
 from camseek.store import open_collection
 
 PICTURES = 14
@@ -448,6 +449,25 @@ class TestFilesThatAreLost:
         assert (report.pictures, report.newly_featureless) == (PICTURES - 2, 0)
         assert engine.collection.catalogue.check() == []
         assert engine.index(folder).added == 1
+
+    def test_what_may_be_read_tomorrow_never_leaves(self, made, folder, monkeypatch):
+        engine = made()
+        (folder / "0.jpg").unlink()
+        real, fails = FileMaps.see, os.fsencode(folder / "1.jpg")
+
+        def see(maps, item):
+            if fails in item.paths:
+                return Skipped(fails, "there is not enough memory for it now", UnreadableFileError.code)
+            return real(maps, item)
+
+        monkeypatch.setattr(FileMaps, "see", see)
+        with pytest.raises(SourceError, match=r"1 pictures cannot be encoded anew.*memory") as error:
+            engine.fit(dimensions=4, allow_removal=True)
+        assert "this may pass" in error.value.remedy
+        assert len(engine) == PICTURES
+        monkeypatch.undo()
+        report = engine.fit(dimensions=4, allow_removal=True)
+        assert [os.path.basename(item.path) for item in report.removed] == [b"0.jpg"]
 
     def test_a_copy_serves_as_well(self, made, folder):
         shutil.copy(folder / "3.jpg", folder / "copy.jpg")

@@ -168,3 +168,20 @@ def test_featureless_pictures_stay_marked(address, unit):
         assert collection.catalogue.check() == []
     damage(address, "DELETE FROM descriptors WHERE picture = 2")
     assert check(address) == ["1 picture that has lost its descriptor"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "told"),
+    [
+        ("exclude", b"*a*a*a*a*a*b", "stars"),
+        ("neither", b"*.jpg", "CHECK constraint"),
+        ("include", "text", "row"),
+    ],
+)
+def test_patterns_that_no_run_has_stored(address, kind, pattern, told):
+    with closing(sqlite3.connect(os.path.join(address, "collection.sqlite"))) as database, database:
+        database.execute("PRAGMA ignore_check_constraints = 1")
+        [(root,)] = database.execute("SELECT id FROM roots WHERE path = ?", (b"/r",)).fetchall()
+        database.execute("INSERT INTO patterns VALUES (?, ?, 0, ?)", (root, kind, pattern))
+    [fault] = check(address)
+    assert told in fault

@@ -2,10 +2,12 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from camseek.errors import CollectionBusyError, StorageError
+from camseek.errors import CollectionBusyError, StorageError, UnreadableFileError
+from camseek.images import open_file, walk
 from camseek.store import open_collection
 from camseek.store.lock import WriterLock
 
@@ -73,3 +75,20 @@ def test_a_lock_held_for_an_instant_is_waited_for(tmp_path):
     timer.start()
     WriterLock(folder, "second").release()
     timer.join()
+
+
+def test_what_a_collection_holds_of_its_own_is_never_opened(collection):
+    """Closing such a file would let go of the lock, which belongs to the whole process."""
+    address = Path(collection.address)
+    (address / "notes.txt").write_bytes(b"text")
+    script = (
+        "import sys; from camseek.store import open_collection\n"
+        "with open_collection(sys.argv[1]).write('second'): pass"
+    )
+    with collection.write("first"):
+        assert walk(os.fsencode(address)).ignored == 1
+        for name in ("writer.lock", "collection.sqlite", "collection.sqlite-wal"):
+            with pytest.raises(UnreadableFileError, match="file of a camseek collection"):
+                open_file(os.fsencode(address / name))
+        done = subprocess.run([sys.executable, "-c", script, address], check=False, capture_output=True)
+        assert b"CollectionBusyError" in done.stderr

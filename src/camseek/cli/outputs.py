@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from camseek.errors import OutputError
-from camseek.files import open_regular
+from camseek.files import is_collection_file, open_regular
 from camseek.names import absolute, path_text
 from camseek.writing import whole_file
 
@@ -72,8 +72,6 @@ class Outputs:
     def _look(
         self, path: str, place: bytes, reads: Sequence[str | None], model: str | None
     ) -> tuple[int, int] | None:
-        from camseek.store import is_collection_file
-
         if is_collection_file(place):
             raise OutputError(f"{path} belongs to a collection", remedy=_ELSEWHERE)
         try:

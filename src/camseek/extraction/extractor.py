@@ -1,5 +1,7 @@
 """One picture seen once: its file, and a region of it, read and passed through the network."""
 
+import os
+import stat
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -19,6 +21,10 @@ from camseek.images.files import MOST_BYTES
 from camseek.names import is_given
 from camseek.results import Box, Skipped
 from camseek.store import FILE_TRACE, StoredPicture, Traces
+
+CHANGED = "changed"
+"""The code of a stored picture whose file holds something else now."""
+_CHANGED = "its file has changed since it was indexed"
 
 Reading = RegionReading | Literal["whole"]
 """How a query's region is read; ``whole`` takes no notice of it."""
@@ -209,10 +215,13 @@ class FileMaps:
         reason, code = "it has no file", UnreadableFileError.code
         for path in picture.paths:
             try:
+                if not _may_hold(picture, path):
+                    reason, code = _CHANGED, CHANGED
+                    continue
                 with one_picture(), self._open(picture, path) as file:
                     if _holds(file, picture, path):
                         return self.extractor.extract_file(file, path, picture.content)
-                    reason, code = "its file has changed since it was indexed", UnreadableFileError.code
+                    reason, code = _CHANGED, CHANGED
             except PictureError as error:
                 reason, code = error.message, error.code
         return Skipped(picture.paths[0] if picture.paths else b"", reason, code)
@@ -227,6 +236,22 @@ class FileMaps:
                 remedy="index the folder, or add the file",
             )
         return open_file(path)
+
+
+def _may_hold(picture: StoredPicture, path: bytes) -> bool:
+    """Whether to open a file, by what the system says of it: one of another length is another.
+
+    No picture is empty, as some files are whose reading does something. Of one that is not there, or
+    is no file, opening it tells that.
+    """
+    said = picture.lengths.get(path)
+    if said is None or is_given(path):
+        return True
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return True
+    return not stat.S_ISREG(found.st_mode) or 0 < said == found.st_size
 
 
 def _holds(file: BinaryIO, picture: StoredPicture, path: bytes) -> bool:

@@ -28,16 +28,21 @@ def one_picture() -> Generator[None]:
     except CamseekError:
         raise
     except MemoryError as error:
-        raise UnreadableFileError(
-            "there is not enough memory for it now",
-            remedy="free some memory, or use a smaller --max-megapixels",
-        ) from error
+        raise out_of_memory() from error
     except Exception as error:
         text = " ".join(str(error).split())[:200]
         raise FailedPictureError(
             f"it failed on its way: {type(error).__name__}{': ' if text else ''}{text}",
             remedy="try again; if it stays so, leave it out and report it",
         ) from error
+
+
+def out_of_memory() -> UnreadableFileError:
+    """The error of a picture for which memory ran out."""
+    return UnreadableFileError(
+        "there is not enough memory for it now",
+        remedy="free some memory, or use a smaller --max-megapixels",
+    )
 
 
 def tried(path: bytes, work: Callable[[], Result]) -> Result | Skipped:

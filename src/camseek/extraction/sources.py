@@ -88,6 +88,8 @@ def opened(source: Source) -> Generator[tuple[bytes | None, BinaryIO]]:
 def content_of(source: Source) -> bytes:
     """The file's content that is decoded for a picture: its own, or the TIFF made of an image or array.
 
+    A collection can keep it: it has 999 MB at most.
+
     Equal images and arrays give equal contents, whatever the version of Pillow.
 
     Raises:
@@ -96,11 +98,17 @@ def content_of(source: Source) -> bytes:
     """
     with opened(source) as (_, file):
         try:
-            return file.read()
+            content = file.read(_MOST_KEPT + 1)
         except OSError as error:
             from camseek.images.files import unreadable
 
             raise unreadable(error) from error
+    if len(content) > _MOST_KEPT:
+        raise TooLargeError(
+            f"it has more than {_MOST_KEPT:,} bytes, more than a collection can keep",
+            remedy="make it smaller, or bring in its file by name",
+        )
+    return content
 
 
 def _rewound(source: object) -> BinaryIO:
@@ -284,6 +292,8 @@ _LAYOUTS = {
     "F": _Layout(1, 1, bits=32, format=3),
 }
 _HEADER = 8
+# SQLite keeps 1,000,000,000 bytes a row at most, with what belongs to it.
+_MOST_KEPT = 999_000_000
 
 
 def _tiff(mode: str, size: "Size", data: bytes, orientation: int = 1, icc: bytes = b"") -> bytes:

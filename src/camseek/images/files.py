@@ -7,7 +7,7 @@ import os
 from typing import Any, BinaryIO, cast
 
 from camseek.errors import NotPermittedError, TooLargeError, UnreadableFileError
-from camseek.files import open_regular, reason_of
+from camseek.files import is_collection_file, open_regular, reason_of
 
 _REMEDIES = {
     errno.ENOENT: "check its name",
@@ -36,6 +36,9 @@ def open_file(path: bytes) -> BinaryIO:
         NotPermittedError: Its permissions forbid it.
     """
     try:
+        # Closing one would let go of the locks that this process holds on it.
+        if is_collection_file(path):
+            raise UnreadableFileError("it is a file of a camseek collection", remedy="give a picture's file")
         return open_regular(path)
     except OSError as error:
         raise unreadable(error) from error

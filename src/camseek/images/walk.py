@@ -6,14 +6,13 @@ import stat
 from dataclasses import dataclass, field
 
 from camseek.errors import NotAPictureError, SourceError
-from camseek.files import kind_of_file, open_regular, reason_of
+from camseek.files import DATABASE, is_own_name, kind_of_file, open_regular, reason_of
 from camseek.images.files import unreadable
 from camseek.images.formats import HEAD_BYTES, claims_picture, sniff
 from camseek.names import path_text
 from camseek.patterns import Patterns, Selection
 
-COLLECTION_FILE = b"collection.sqlite"
-"""A folder with a file of this name is a camseek collection, no place for pictures."""
+_DATABASE = os.fsencode(DATABASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,8 @@ def walk(root: bytes, patterns: Patterns | None = None) -> Walk:
 
     A file is a picture by its name's ending, unopened, or else by its first 32 bytes. Symbolic links to
     folders are not followed (the root itself may be one), links to files are. Left out are folders that
-    hold a camseek collection (not the root), and what ``Selection`` leaves out.
+    hold a camseek collection (where the root does, the collection's own files alone), and what ``Selection``
+    leaves out.
 
     Args:
         root: Absolute path of a folder.
@@ -91,10 +91,14 @@ class _Walker:
             except OSError as error:
                 self._unreadable(folder, error)
                 continue
-            if relative and any(entry.name == COLLECTION_FILE for entry in listed):
+            collection = any(entry.name == _DATABASE for entry in listed)
+            if relative and collection:
                 continue
             for entry in listed:
                 name = os.fsdecode(entry.name)
+                # Not even opened: a process that closes one lets go of every lock that it holds on it.
+                if collection and is_own_name(name):
+                    continue
                 path = f"{relative}/{name}" if relative else name
                 try:
                     is_folder = entry.is_dir(follow_symlinks=False)

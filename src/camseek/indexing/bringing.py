@@ -13,6 +13,7 @@ from typing import Any, cast
 from camseek.arguments import several
 from camseek.errors import PictureError
 from camseek.extraction.describer import Describer
+from camseek.extraction.faults import out_of_memory
 from camseek.extraction.sources import Source, content_of
 from camseek.images import FoundFile
 from camseek.indexing.finding import find_files, find_pictures
@@ -282,6 +283,8 @@ def _given(item: "tuple[bytes | None, Source] | Given") -> Given:
         data = content_of(source)
     except PictureError as error:
         return Given(name or b"", b"", b"", error)
+    except MemoryError:
+        return Given(name or b"", b"", b"", out_of_memory())
     content = hashlib.sha256(data)
     return Given(name or _given_name(content.hexdigest()[:16]), data, content.digest())
 

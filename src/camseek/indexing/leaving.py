@@ -211,9 +211,9 @@ def removal_of(place: bytes, leaving: Mapping[bytes, str], of: int) -> Removal |
     )
 
 
-def too_many(removal: Removal) -> bool:
-    """Whether so much leaves that it must be asked for."""
-    return removal.files > _MANY and removal.files * _PART > removal.of
+def too_many(files: int, of: int) -> bool:
+    """Whether so many of a root's files leave that it must be asked for."""
+    return files > _MANY and files * _PART > of
 
 
 def _top(folder: bytes, place: bytes, known: dict[bytes, bytes]) -> bytes:

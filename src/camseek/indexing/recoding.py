@@ -1,5 +1,6 @@
 """Every picture of a collection encoded anew, for a whitening that takes another's place."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -9,6 +10,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from camseek.encoding.whitening import Whitening, apply_whitening
+from camseek.errors import FailedPictureError, NotPermittedError, UnreadableFileError
 from camseek.extraction.describer import Describer, describe_to_store
 from camseek.extraction.extractor import FileMaps
 from camseek.extraction.faults import tried
@@ -21,6 +23,8 @@ from camseek.store import Collection, Refit, StoredPicture, Writer
 # How often the work is made permanent, as in an index run.
 _COMMIT_PICTURES = 16
 _COMMIT_SECONDS = 1.0
+# Codes of errors that say nothing of a file that is there: it may be read tomorrow.
+_PASSING = {kind.code for kind in (UnreadableFileError, NotPermittedError, FailedPictureError)}
 # Pictures whose rows are read at a time.
 _CHUNK = 512
 
@@ -32,12 +36,14 @@ class Recoded:
     Attributes:
         encoded: How many were encoded anew.
         lost: Records whose pictures could not be, and why.
+        waiting: Pictures that could not be now, though their files are there as they were.
         newly_featureless: Pictures that had a descriptor and have none now.
         removed: Files of the lost ones that left the collection.
     """
 
     encoded: int = 0
     lost: list[tuple[int, Skipped]] = field(default_factory=list[tuple[int, Skipped]])
+    waiting: list[Skipped] = field(default_factory=list[Skipped])
     newly_featureless: int = 0
     removed: list[Skipped] = field(default_factory=list[Skipped])
 
@@ -195,7 +201,10 @@ class Recoder:
                     self._writer.refitter.put(item.record, None)
                     self._job.progress.step()
                 else:
-                    done.lost.append((item.record, vector))
+                    if vector.code in _PASSING and any(map(os.path.lexists, item.paths)):
+                        done.waiting.append(vector)
+                    else:
+                        done.lost.append((item.record, vector))
                     self._job.progress.step()
                 waiting += 1
                 if waiting >= _COMMIT_PICTURES or time.monotonic() - committed >= _COMMIT_SECONDS:

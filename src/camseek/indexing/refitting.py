@@ -209,7 +209,9 @@ def _run(
             recoder.start(len(refitter.pending()))
         done = recoder.encode_all(refit)
         if done.lost and not allow_removal:
-            raise _cannot_encode([item for _, item in done.lost])
+            raise _cannot_encode([item for _, item in done.lost] + done.waiting)
+        if done.waiting:
+            raise _cannot_encode(done.waiting, passing=True)
         done.replace_all(collection, writer)
     return _report(
         collection, done, plan=plan, drawn=drawn, resumed=resumed, seconds=time.perf_counter() - started
@@ -298,12 +300,14 @@ def _unread(drawn: Samples) -> str:
     return f"; {counted(len(drawn.skipped), 'picture')} gave none: {path_text(first.path)}: {first.reason}"
 
 
-def _cannot_encode(lost: Sequence[Skipped]) -> SourceError:
+def _cannot_encode(lost: Sequence[Skipped], *, passing: bool = False) -> SourceError:
     named = "; ".join(f"{path_text(item.path)}: {item.reason}" for item in lost[:_TOLD_NAMES])
     return SourceError(
         f"{counted(len(lost), 'picture')} cannot be encoded anew, and the collection is as it was: {named}"
         + ("; ..." if len(lost) > _TOLD_NAMES else ""),
-        remedy="bring it in line with its folders first (camseek index), or let these pictures go with "
+        remedy="this may pass: fit again; what was encoded is kept for the next run"
+        if passing
+        else "bring it in line with its folders first (camseek index), or let these pictures go with "
         "--allow-removal; what was encoded is kept for the next run",
     )
 

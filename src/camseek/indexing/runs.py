@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
@@ -199,7 +200,15 @@ class IndexRun:
             return removal
         claimed = self._writer.claimed(self._root)
         some_left = any(file.path in claimed and file.path not in damaged for file in walk.files)
-        return replace(removal, held=too_many(removal) or not some_left)
+        much = too_many(removal.files, removal.of) or self._empties_another(leaving)
+        return replace(removal, held=much or not some_left)
+
+    def _empties_another(self, leaving: Mapping[bytes, str]) -> bool:
+        """Whether a root within the walked one loses much, which may be little of the larger one."""
+        losses = Counter(
+            root for path in leaving if (item := self._gone.get(path)) is not None for root in item.roots
+        )
+        return any(too_many(files, len(self._writer.claimed(root))) for root, files in losses.items())
 
     def _let_go(self, old: Sequence[Vanished], *, held: bool) -> None:
         """Lets go of what has gone; of what leaves the collection only where that is not held back."""

@@ -8,7 +8,7 @@ from camseek.store.database import as_stored, require_free
 from camseek.store.folder import FolderCollection
 from camseek.store.interface import Catalogue, Collection, Ledger, Refitter, Scribe, Traces, Vectors, Writer
 from camseek.store.memory import MemoryVectors
-from camseek.store.own import collection_files, is_collection_file
+from camseek.store.own import collection_files
 from camseek.store.records import (
     ADDED_BY_HAND,
     FILE_TRACE,
@@ -52,7 +52,6 @@ __all__ = [
     "as_stored",
     "collection_files",
     "create_collection",
-    "is_collection_file",
     "open_collection",
     "require_free",
 ]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from camseek.files import DATABASE
 from camseek.numerics import I64
 from camseek.results import Skipped
 from camseek.store.checking import faults
 from camseek.store.ledger import FolderLedger
-from camseek.store.own import DATABASE
 from camseek.store.places import Places
 from camseek.store.reader import Reader
 from camseek.store.records import ADDED_BY_HAND, CollectionInfo, StoredPicture

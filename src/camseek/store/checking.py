@@ -13,6 +13,7 @@ import numpy as np
 from camseek.errors import CamseekError
 from camseek.names import is_given
 from camseek.store.database import STORED
+from camseek.store.ledger import FolderLedger
 from camseek.store.meta import profile_of, refit_of
 from camseek.store.places import is_relative
 from camseek.store.reader import Reader
@@ -59,6 +60,7 @@ def faults(reader: Reader, traces: FolderTraces) -> list[str]:
         _of_descriptors,
         _of_files,
         _of_roots,
+        _of_patterns,
         _of_skipped,
         lambda _: traces.faults(),
         _of_given,
@@ -152,6 +154,12 @@ def _of_roots(reader: Reader) -> Iterator[str]:
     for number, path in rows:
         if number != ADDED_BY_HAND and not (os.path.isabs(path) or is_relative(path)):
             yield f"the root {number} is no folder's name: {path!r:.60}"
+
+
+def _of_patterns(reader: Reader) -> Iterator[str]:
+    """Patterns as a run would use them; what they say is an error of its own."""
+    FolderLedger(reader.query, reader.address, os.fsencode(reader.folder), reader.format_version).roots()
+    yield from ()
 
 
 def _of_skipped(reader: Reader) -> Iterator[str]:

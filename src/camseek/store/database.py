@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from camseek.errors import CollectionBusyError, CollectionError, CorruptCollectionError, StorageError
+from camseek.files import DATABASE, is_own_name
 from camseek.numerics import F32, l2_normalise
 from camseek.store.migrations import OLDEST
-from camseek.store.own import DATABASE, collection_files, is_own_name, require_plain
+from camseek.store.own import collection_files, require_plain
 from camseek.store.records import ADDED_BY_HAND
 from camseek.store.schema import foreign_parts, known_table, schema_statements
 

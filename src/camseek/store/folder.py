@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from camseek.errors import StorageError
+from camseek.files import DATABASE
 from camseek.names import absolute
 from camseek.store.catalogue import FolderCatalogue
 from camseek.store.database import create_database, open_database, require_free, translated
 from camseek.store.lock import WriterLock
 from camseek.store.meta import profile_rows
 from camseek.store.migrations import migrate
-from camseek.store.own import DATABASE
 from camseek.store.reader import Reader, changed
 from camseek.store.records import Profile
 from camseek.store.traces import FolderTraces

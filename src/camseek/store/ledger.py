@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from camseek.errors import SettingsError
@@ -61,7 +61,7 @@ class FolderLedger:
                 files=counts.get(number, 0),
                 relative=relative,
                 patterns=patterns.get(number, Patterns()),
-                within=max((other for other in paths if _lies_in(path, other)), key=len, default=None),
+                within=_nearest_above(path, paths),
             )
             for path, (number, relative) in sorted(paths.items())
         }
@@ -72,8 +72,10 @@ class FolderLedger:
         sql = "SELECT root, kind, pattern FROM patterns ORDER BY root, kind, place"
         found: dict[int, dict[str, list[str]]] = {}
         for root, kind, pattern in self._ask(sql, (), (int, str, bytes)):
+            if kind not in ("include", "exclude"):
+                raise corrupt(self._address, ValueError(f"a pattern is of the kind {kind!r:.20}"))
             kinds = found.setdefault(root, {"include": [], "exclude": []})
-            kinds.setdefault(kind, []).append(os.fsdecode(pattern))
+            kinds[kind].append(os.fsdecode(pattern))
         try:
             return {
                 root: Patterns(tuple(kinds["include"]), tuple(kinds["exclude"]))
@@ -186,5 +188,10 @@ def under(name: bytes) -> tuple[bytes, bytes, bytes]:
     return name, stem + b"/", stem + b"0"
 
 
-def _lies_in(path: bytes, folder: bytes) -> bool:
-    return path != folder and path.startswith(folder.rstrip(b"/") + b"/")
+def _nearest_above(path: bytes, folders: Container[bytes]) -> bytes | None:
+    """The folder that a path lies in, the deepest of these; None where it lies in none."""
+    while (above := os.path.dirname(path)) != path:
+        if above in folders:
+            return above
+        path = above
+    return None

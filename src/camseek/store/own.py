@@ -9,27 +9,13 @@ import os
 import stat
 
 from camseek.errors import CorruptCollectionError, StorageError
-from camseek.files import kind_of_file
+from camseek.files import DATABASE, is_own_name, kind_of_file
 from camseek.names import path_text
 
-DATABASE = "collection.sqlite"
-# How the names of all files begin that a collection may have: the database, its logs, the writer's lock.
-_OWN = (DATABASE, "writer.")
 LOCK, HOLDER = b"writer.lock", b"writer.json"
 # A log with which SQLite undoes what a killed process began. No collection has one, as its database is in
 # write-ahead mode. It can name another file, anywhere, which SQLite then deletes.
 _JOURNAL = DATABASE.encode() + b"-journal"
-
-
-def is_own_name(name: str) -> bool:
-    """Whether a file of this name in a collection's folder is one of the collection."""
-    return name.startswith(_OWN)
-
-
-def is_collection_file(path: bytes) -> bool:
-    """Whether a name is one that a file of a collection has, or may have, in a collection's folder."""
-    folder, name = map(os.fsdecode, os.path.split(path))
-    return is_own_name(name) and os.path.lexists(os.path.join(folder, DATABASE))
 
 
 def collection_files(folder: str | bytes | os.PathLike[str]) -> list[bytes]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from camseek.errors import CollectionChangedError, CollectionError, NoCollectionError, StorageError
+from camseek.files import DATABASE
 from camseek.store.database import (
     DISK_ERRORS,
     corrupt,
@@ -22,7 +23,7 @@ from camseek.store.database import (
     typed,
 )
 from camseek.store.meta import MOST_BYTES, MOST_ROWS, profile_of
-from camseek.store.own import DATABASE, require_plain
+from camseek.store.own import require_plain
 from camseek.store.records import Profile
 
 
