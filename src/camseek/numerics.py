@@ -64,8 +64,11 @@ def resize_bilinear(maps: Float32[F32, "*shape H1 W1"], size: tuple[int, int]) -
     rows, columns = maps.shape[-2:]
     if (rows, columns) == size:
         return maps
-    by_row: F32 = _interpolation(rows, size[0]) @ maps
-    return by_row @ _interpolation(columns, size[1]).T
+    # Some kernels of BLAS compute in lanes of a register that hold no number, and flag those; of finite maps,
+    # weighted by what lies in [0, 1], nothing is invalid.
+    with np.errstate(invalid="ignore"):
+        by_row: F32 = _interpolation(rows, size[0]) @ maps
+        return by_row @ _interpolation(columns, size[1]).T
 
 
 def _interpolation(source: int, target: int) -> Float32[F32, "target source"]:

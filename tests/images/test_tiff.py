@@ -227,7 +227,6 @@ def test_numbers_that_are_none_make_no_noise(picture):
 @pytest.mark.parametrize(
     ("said", "options"),
     [
-        ("raw sensor data", {"photometric": 32803, "bits": 16}),
         ("LogLuv", {"photometric": 32845, "bits": 16}),
         ("transparency masks", {"photometric": 4, "bits": 1}),
         ("colour space 77", {"photometric": 77, "bits": 8}),
@@ -261,6 +260,13 @@ def test_what_is_not_read_is_said_to_be_so(monkeypatch, said, options, order):
     assert error.value.message.startswith("it is of a kind that is not read here: TIFF, ")
     assert said in error.value.message
     assert "PNG" in error.value.remedy
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_what_a_sensor_saw_is_a_raw_file(order):
+    content = tiffs.write(np.zeros((8, 8, 3)), order=order, photometric=32803, bits=16)
+    with pytest.raises(UnsupportedPictureError, match=r"a camera's raw file \(raw\), and it has no preview"):
+        read(content)
 
 
 @pytest.mark.parametrize("codec", [1, 5, 8])

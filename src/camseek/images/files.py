@@ -120,5 +120,5 @@ def size_of(file: BinaryIO) -> int | None:
     """How many bytes the system says that an open file has; None where it is none of the system's."""
     try:
         return os.fstat(file.fileno()).st_size
-    except (OSError, AttributeError, ValueError):
+    except (OSError, AttributeError, ValueError, TypeError):
         return None

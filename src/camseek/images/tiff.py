@@ -39,7 +39,7 @@ _CODEC_NAMES = {
 }  # fmt: skip
 _COLOURS = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK", 6: "YCbCr", 8: "LAB", 9: "LAB"}
 _COLOUR_NAMES = {
-    4: "transparency masks", 10: "ITU L*a*b*", 32803: "raw sensor data", 32844: "LogL", 32845: "LogLuv",
+    4: "transparency masks", 10: "ITU L*a*b*", 32844: "LogL", 32845: "LogLuv",
     34892: "linear raw data", 51177: "depth maps", 52527: "semantic masks",
 }  # fmt: skip
 _BASE = {"L": 1, "P": 1, "RGB": 3, "CMYK": 4, "YCbCr": 3, "LAB": 3}
