@@ -462,7 +462,8 @@ class TestWhileOthersWrite:
         query, gone = tmp_path / "photos" / "0.jpg", tmp_path / "photos" / "1.jpg"
         done = meanwhile(lambda: engine.remove([gone]))
         result = engine.search(query, plan=Plan.of("online"))
-        assert done == [(1, [])]
+        [report] = done
+        assert (report.files, report.unknown) == ((os.fsencode(gone),), ())
         assert result.hits == engine.search(query, plan=Plan.of("online")).hits
         assert len(result.hits) == COUNT - 1
 
