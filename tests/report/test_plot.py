@@ -49,7 +49,7 @@ PANELS = {
 class TestPanels:
     def test_each_has_its_name_and_all_have_one_scale(self):
         found = drawn(panel_chart(PANELS, **LABELS))
-        assert {"Figure 4: OfA", "OnA", "N_pca 1, Paris6k"} <= set(texts(found))
+        assert {"Figure 4", "OfA", "OnA", "N_pca 1, Paris6k"} <= set(texts(found))
         first, second, third = map(points, found["polyline"])
         # 0.7 lies as high in both panels.
         assert first[1][1] == pytest.approx(third[0][1], abs=0.2)
@@ -73,7 +73,7 @@ class TestLines:
         found = drawn(line_chart(SERIES, **LABELS))
         assert [line.find(SVG + "title").text for line in found["polyline"]] == list(SERIES)
         assert len(found["circle"]) == 5
-        assert {"Figure 4: OfA", "N_C", "mAP", *SERIES} <= set(texts(found))
+        assert {"Figure 4", "OfA", "N_C", "mAP", *SERIES} <= set(texts(found))
 
     def test_points_lie_on_scale(self):
         first, second = map(points, (drawn(line_chart(SERIES, **LABELS))["polyline"]))

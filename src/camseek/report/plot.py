@@ -110,11 +110,9 @@ def panel_chart(
         raise ValueError("a chart needs at least one panel")
     heights = [y for curves in panels.values() for curve in curves for _, y in curve.points]
     span = (min(heights), max(heights)) if heights else None
-    drawings = [
-        _lines(curves, name if place else f"{title}: {name}", x_label, y_label, x_ticks, span)
-        for place, (name, curves) in enumerate(panels.items())
-    ]
-    return _document(drawings)
+    heading = _Drawing([_title(title)], _MARGIN + _LINE)
+    drawings = [_lines(curves, name, x_label, y_label, x_ticks, span) for name, curves in panels.items()]
+    return _document([heading, *drawings])
 
 
 def evaluation_chart(bars: Sequence[Bar], curves: Mapping[str, Sequence[float]], *, title: str) -> str:

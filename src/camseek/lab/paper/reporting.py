@@ -269,13 +269,6 @@ def _class_figure(opened: OneNetwork, column: Column) -> Figure:
     )
 
 
-_MEANINGS: dict[FigureName, str] = {
-    "4": "mAP over N_C, for each N_pca",
-    "5a": "",
-    "5b": "mAP over N_C, for each N_pca",
-}
-
-
 def _line_figure(
     name: FigureName, network: Network, columns: Sequence[Column], found: Found
 ) -> Figure | None:
@@ -294,7 +287,7 @@ def _line_figure(
     titles = [column.title for column in columns]
     return Figure(
         name=name,
-        title=f"Figure {name}: {_MEANINGS[name]}; {', '.join(titles)}, {network.title}",
+        title=f"Figure {name}: {', '.join(titles)}, {network.title}",
         file=_file_name(name, network.title, *titles),
         panels=panels,
     )
