@@ -330,7 +330,7 @@ class Removal:
             skipped files such as ``damaged`` or ``not_a_picture``.
         folders: How many for each folder, most first: the highest that is missing, or the file's own.
         more_folders: Folders beyond those.
-        names: Some of them.
+        names: They, sorted.
         held: They stay, as so many must be asked for.
     """
 

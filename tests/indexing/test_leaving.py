@@ -86,7 +86,7 @@ class TestMassRemoval:
         assert (removal.files, removal.of, removal.reasons) == (30, 110, {"missing": 30})
         # The folder that is away, and not each one in it.
         assert removal.folders == {os.fsencode(folder / "disk"): 30}
-        assert len(removal.names) == 10
+        assert len(removal.names) == 30
         assert str(folder / "3.jpg") not in known(engine)
         assert len(known(engine)) == 111
         # Back again, nothing has happened.

@@ -1,5 +1,6 @@
 """Where models lie: the embedded one, and those that were imported."""
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -11,6 +12,8 @@ from camseek.places import models_folder
 
 EMBEDDED_NAME = "efficientnet-lite0"
 EMBEDDED = Path(__file__).parent / "data" / "efficientnet_lite0"
+# Of a name that is told, characters.
+_LONGEST = 200
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -59,18 +62,19 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         ModelError: There is no such model.
     """
     place, name = Path(model), os.fspath(model)
-    if (place / CARD_FILE).is_file():
-        return place
+    with contextlib.suppress(OSError):  # a name that is longer than any file's
+        if (place / CARD_FILE).is_file():
+            return place
     if name == EMBEDDED_NAME:
         return EMBEDDED
     known = imported_models() if _NAME.fullmatch(name) else {}
     if name in known:
         return known[name]
-    if place.is_dir() or not _NAME.fullmatch(name):
+    if os.path.isdir(place) or (len(name) < _LONGEST and not _NAME.fullmatch(name)):
         return place  # reading its card says what is wrong with it
     imported = ", ".join(known) or "none"
     raise ModelError(
-        f"there is no model {name}: no folder of that name, and imported are: {imported}"
+        f"there is no model {name[:_LONGEST]}: no folder of that name, and imported are: {imported}"
         f"{meant(name, [*known, EMBEDDED_NAME])}",
         remedy="give a folder that holds card.json, or a name that camseek model list prints",
     )

@@ -29,8 +29,16 @@ from camseek.version import VERSION
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
+# What these had done when they were interrupted stands, and is not done again.
+_GO_ON = {"index", "add", "remove", "fit", "paper"}
+
+
 class _Interrupted(Exception):  # noqa: N818  # no error of anybody's
-    """An interrupt, in a form that click passes on without a line of its own."""
+    """An interrupt of a verb, in a form that click passes on without a line of its own."""
+
+    def __init__(self, verb: str | None = None) -> None:
+        super().__init__(verb)
+        self.verb = verb
 
 
 class _Program(Verbs):
@@ -38,7 +46,7 @@ class _Program(Verbs):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise _Interrupted from error
+            raise _Interrupted(ctx.invoked_subcommand) from error
 
 
 _HELP = """Visual instance search: find every picture that shows the same thing.
@@ -101,11 +109,12 @@ def run(arguments: Sequence[str]) -> int:
         return _fail("usage", error.format_message(), hint, as_json=as_json, exit_code=WRONG_USAGE)
     except CamseekError as error:
         return _fail(error.code, error.message, error.remedy, as_json=as_json)
-    except (_Interrupted, click.Abort, KeyboardInterrupt):
+    except (_Interrupted, click.Abort, KeyboardInterrupt) as error:
+        goes_on = isinstance(error, _Interrupted) and error.verb in _GO_ON
         return _fail(
             "interrupted",
             "interrupted",
-            "what was done is kept; run it again to go on",
+            "what was done is kept; run it again to go on" if goes_on else "nothing was written",
             as_json=as_json,
             exit_code=INTERRUPTED,
         )

@@ -24,7 +24,7 @@ _REASONS = {
 }
 _HELD_REMEDY = (
     "if a disk is not mounted, mount it; if patterns leave out too much, change them (--no-patterns clears "
-    "them); if they are to go, index with --allow-removal"
+    "them); if they are to go, give the same command with --allow-removal"
 )
 
 

@@ -1,6 +1,7 @@
 """Options that several verbs share."""
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -30,6 +31,13 @@ class Amount(click.FloatRange):
     """A number in a range, which help calls N."""
 
     name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Refuses what is no number: it would lie in every range."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
 
 
 class NameType(click.ParamType[str]):

@@ -14,7 +14,7 @@ MISSING, EXCLUDED, NO_PICTURE = "missing", "excluded", "not_a_picture"
 
 # More than so many files, and more than so large a part of a root's, leave only where that is asked for.
 _MANY, _PART = 20, 10
-# So many folders and names are told.
+# So many folders are told.
 _TOLD = 10
 
 # File systems without a time of change show that of the content, in steps of 10 ms or more (FAT and exFAT).
@@ -207,7 +207,7 @@ def removal_of(place: bytes, leaving: Mapping[bytes, str], of: int) -> Removal |
         reasons=dict(Counter(leaving.values()).most_common()),
         folders=dict(folders.most_common(_TOLD)),
         more_folders=max(0, len(folders) - _TOLD),
-        names=tuple(sorted(leaving)[:_TOLD]),
+        names=tuple(sorted(leaving)),
     )
 
 
