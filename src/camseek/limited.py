@@ -1,41 +1,59 @@
 """A call in a process of its own, with limits: what crashes, never ends or takes all memory ends there alone.
 
 Guards in Python do not hold what runs in native code: readers of models and networks themselves. The called
-function takes and gives plain values (JSON), so that nothing that the other process became can do harm here.
+function takes and gives plain values (JSON), and its answer is checked, so that nothing that the other
+process became can do harm here.
 """
 
 import importlib
 import json
 import os
-import signal
 import subprocess
-import sys
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, cast
 
-from camseek import errors
+from camseek import jsontext
+from camseek.children import (
+    FREE_MEMORY,
+    StartError,
+    end_of,
+    ended_from_outside,
+    error_of,
+    keep_to_oneself,
+    limit_memory,
+    limit_time,
+    named,
+    start,
+    take_pipes,
+    told_error,
+)
 from camseek.errors import CamseekError
 
-_START = "import sys; sys.path[:] = sys.argv[1:]; from camseek.limited import main; main()"
+_START = "from camseek.limited import main; main()"
 # A process that waits for something else than the processor is given up after so many times the limit.
 _PATIENCE = 10.0
-_LONGEST_ANSWER = 16_000_000
+# Bytes and values.
+_LONGEST_ANSWER, _MOST_VALUES = 16_000_000, 1_000_000
 
-Reason = Literal["crashed", "time", "memory", "start"]
+Reason = Literal["crashed", "time", "memory", "start", "outside"]
 
 
 class LimitError(Exception):
     """The call did not come back.
 
     Attributes:
-        reason: Why: it crashed, took too long or too much memory, or could not be started.
+        reason: Why: it crashed, took too long or too much memory, could not be started, or somebody else
+            ended it. The last two say nothing of what it was called with.
+        remedy: What to do about one of the last two; else nothing.
     """
 
-    def __init__(self, reason: Reason, what: str) -> None:
+    def __init__(self, reason: Reason, what: str, remedy: str = "") -> None:
         super().__init__(what)
         self.reason: Reason = reason
+        self.remedy = remedy
 
 
 def call(function: str, arguments: Mapping[str, Any], *, seconds: float, memory: int) -> Any:
@@ -48,102 +66,111 @@ def call(function: str, arguments: Mapping[str, Any], *, seconds: float, memory:
         memory: Bytes that it may take beyond what Python takes (Linux alone can hold it to them).
 
     Returns:
-        What it returns, as JSON has it.
+        What it returns, as JSON has it; at most 16 MB of that.
 
     Raises:
         CamseekError: It raised that.
         LimitError: It did not come back.
     """
     job = {"function": function, "arguments": dict(arguments), "seconds": seconds, "memory": memory}
-    process = _started()
     try:
-        answer, _ = process.communicate(json.dumps(job).encode(), timeout=seconds * _PATIENCE)
+        process = start(_START)
+    except StartError as error:
+        raise LimitError("start", str(error), error.remedy) from error
+    answer = _answer(process, json.dumps(job).encode() + b"\n", seconds)
+    told = _told(answer)
+    if told.get("memory") is True:
+        raise LimitError("memory", f"it took more than {memory / 1e9:.1f} GB of memory")
+    if "result" in told:
+        return told["result"]
+    error = error_of(told.get("error"), CamseekError)
+    raise error or _nonsense()
+
+
+def _answer(process: "subprocess.Popen[bytes]", job: bytes, seconds: float) -> bytes:
+    """What a process answers to a job; it has gone afterwards.
+
+    Raises:
+        LimitError: It does not answer, or not in time, or at too much length.
+    """
+    deadline = time.monotonic() + seconds * _PATIENCE
+    pipes = cast(tuple[BinaryIO, BinaryIO], (process.stdin, process.stdout))
+    heard = bytearray()
+    talk = threading.Thread(target=_talk, args=(*pipes, job, heard), daemon=True)
+    try:
+        talk.start()
+        talk.join(deadline - time.monotonic())
+        if len(heard) > _LONGEST_ANSWER:
+            raise LimitError("crashed", f"it answered with more than {_LONGEST_ANSWER / 1e6:.0f} MB")
+        code = process.wait(max(deadline - time.monotonic(), 0))
     except subprocess.TimeoutExpired as error:
         raise LimitError("time", f"it took more than {seconds * _PATIENCE:.0f} seconds") from error
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    if not answer:
-        raise _end_of(process.returncode, seconds)
-    told: dict[str, Any] = json.loads(answer[:_LONGEST_ANSWER])
-    if "memory" in told:
-        raise LimitError("memory", f"it took more than {memory / 1e9:.1f} GB of memory")
-    if "error" in told:
-        kind = getattr(errors, told["error"])
-        raise kind(told["message"], remedy=told["remedy"])
-    return told["result"]
+        process.kill()
+        process.wait()
+        talk.join(1.0)  # one that left the pipe to others is not waited for
+        if not talk.is_alive():
+            for pipe in pipes:
+                with suppress(OSError):
+                    pipe.close()
+    if code == 0:
+        return bytes(heard)
+    match end_of(code):
+        case "time":
+            raise LimitError("time", f"it took more than {seconds:.0f} seconds of processor time")
+        case "outside":
+            raise LimitError("outside", f"the process {ended_from_outside(code)}", FREE_MEMORY)
+        case "crashed":
+            raise LimitError("crashed", f"it ended its process ({named(code)})")
 
 
-def _started() -> "subprocess.Popen[bytes]":
-    # Not the working folder, which may be a stranger's: it would be imported from.
-    own = str(Path(__file__).resolve().parents[1])
-    paths = [os.path.abspath(path) for path in sys.path if path]
-    if own not in paths:
-        paths.append(own)
-    interpreter = os.environ.get("CAMSEEK_PYTHON") or sys.executable
-    # A frozen program would start itself over and over.
-    if not interpreter or (getattr(sys, "frozen", False) and "CAMSEEK_PYTHON" not in os.environ):
-        raise LimitError("start", "this program is no Python to start one with; CAMSEEK_PYTHON can name one")
+def _talk(outgoing: BinaryIO, incoming: BinaryIO, job: bytes, heard: bytearray) -> None:
+    """Says what is to be done, and hears what comes back, to the end or a little beyond what it may be."""
+    rest = memoryview(job)
+    with suppress(OSError):
+        while len(rest):
+            rest = rest[outgoing.write(rest) :]
+        while len(heard) <= _LONGEST_ANSWER and (part := incoming.read(1 << 16)):
+            heard += part
+
+
+def _told(answer: bytes) -> dict[str, Any]:
+    """What an answer says.
+
+    Raises:
+        LimitError: It makes no sense.
+    """
     try:
-        return subprocess.Popen(  # noqa: S603  # our own interpreter
-            [interpreter, "-P", "-c", _START, *paths],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-    except OSError as error:
-        raise LimitError("start", f"no process can be started: {error.strerror or error}") from error
+        told = jsontext.loads(answer, _MOST_VALUES)
+    except ValueError as error:
+        raise _nonsense() from error
+    if not isinstance(told, dict):
+        raise _nonsense()
+    return cast(dict[str, Any], told)
 
 
-def _end_of(code: int, seconds: float) -> LimitError:
-    """Why a process ended without a word."""
-    if -code in (getattr(signal, "SIGPROF", 0), getattr(signal, "SIGXCPU", 0)):
-        return LimitError("time", f"it took more than {seconds:.0f} seconds of processor time")
-    if code < 0:
-        with suppress(ValueError):
-            return LimitError("crashed", f"it ended its process ({signal.Signals(-code).name})")
-    return LimitError("crashed", f"it ended its process (code {code})")
+def _nonsense() -> LimitError:
+    return LimitError("crashed", "it answered nonsense")
 
 
 def main() -> None:
     """Does the call that standard input names, and says on standard output what came of it."""
-    answer = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (1, 2):  # what a library prints goes nowhere
-        os.dup2(nowhere, stream)
-    job = json.loads(sys.stdin.buffer.read())
+    incoming, outgoing = take_pipes()
+    keep_to_oneself()
+    # It stays open: when the caller closes it, this process ends.
+    with os.fdopen(incoming, "rb", closefd=False) as file:
+        job = json.loads(file.readline())
     module, _, name = job["function"].partition(":")
     function = getattr(importlib.import_module(module), name)
-    _limit(job["seconds"], job["memory"])
+    limit_memory(job["memory"])
+    limit_time(job["seconds"])
     told: dict[str, Any]
     try:
         told = {"result": function(**job["arguments"])}
     except CamseekError as error:
-        kind = next(item for item in type(error).__mro__ if hasattr(errors, item.__name__))
-        told = {"error": kind.__name__, "message": error.message, "remedy": error.remedy}
-        if isinstance(error.__cause__, MemoryError):
-            told = {"memory": True}
+        told = {"memory": True} if isinstance(error.__cause__, MemoryError) else {"error": told_error(error)}
     except MemoryError:
         told = {"memory": True}
-    with os.fdopen(answer, "wb") as file:
+    with os.fdopen(outgoing, "wb") as file:
         file.write(json.dumps(told).encode())
     os._exit(0)  # threads of libraries that still run are of no interest
-
-
-def _limit(seconds: float, memory: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who ends this one
-    if sys.platform == "win32":
-        return
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    # No native code can put this off.
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    with suppress(OSError, ValueError, StopIteration), open("/proc/self/status", "rb") as file:
-        held = next(int(line.split()[1]) << 10 for line in file if line.startswith(b"VmData:"))
-        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        wanted = held + memory
-        resource.setrlimit(
-            resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
-        )

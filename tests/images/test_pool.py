@@ -70,7 +70,7 @@ def hostile(monkeypatch, body):
             wire.receive(); wire.receive(2 << 20)
             serve()
     """)
-    monkeypatch.setattr(pool_module, "_START", f"import sys; sys.path[:] = sys.argv[1:]\n{code}")
+    monkeypatch.setattr(pool_module, "_START", code)
 
 
 # The same as here
@@ -226,7 +226,7 @@ def test_memory_that_our_limit_refuses_is_the_pictures_fault(monkeypatch, sample
         "worker.decode = decode\n"
         "worker.main()"
     )
-    start = f"import sys; sys.path[:] = sys.argv[1:]\nfrom camseek.images import worker\n{body}"
+    start = f"from camseek.images import worker\n{body}"
     monkeypatch.setattr(pool_module, "_START", start)
     with pytest.raises(TooLargeError, match=r"more than 1\.7 GB"):
         read(samples["PNG"])
@@ -235,7 +235,7 @@ def test_memory_that_our_limit_refuses_is_the_pictures_fault(monkeypatch, sample
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system counts no processor time")
 def test_processor_time(monkeypatch, samples, fresh):
     start = (
-        "import sys; sys.path[:] = sys.argv[1:]\nfrom camseek.images import worker\n"
+        "from camseek.images import worker\n"
         "def decode(*_, **__):\n    while True: pass\n"
         "worker.decode = decode\nworker.main()"
     )
@@ -294,7 +294,7 @@ def test_a_process_that_somebody_ends(monkeypatch, samples, number, fresh):
 def test_a_crash_after_other_pictures_is_tried_again_in_a_new_process(monkeypatch, samples, fresh):
     """What one picture left in disorder must not cost the next one."""
     start = (
-        "import os, sys; sys.path[:] = sys.argv[1:]\nfrom camseek.images import worker\n"
+        "import os\nfrom camseek.images import worker\n"
         "whole, calls = worker.decode, []\n"
         "def decode(*given, **options):\n"
         "    calls.append(1)\n"
@@ -420,7 +420,7 @@ def test_big_ones_take_turns(monkeypatch, samples, fresh):
 
     monkeypatch.setattr(pool_module, "_big_turn", Turn())
     start = (
-        "import sys; sys.path[:] = sys.argv[1:]\nfrom camseek.images import decode, worker\n"
+        "import sys\nfrom camseek.images import decode, worker\n"
         "sys.modules['camseek.images.decode'].BIG = 0.0\nworker.main()"
     )
     monkeypatch.setattr(pool_module, "_START", start)
@@ -505,7 +505,7 @@ def test_they_end_with_the_process(png):
 def test_they_end_in_the_middle_of_a_picture(png):
     """Whoever asked was killed meanwhile."""
     body = """
-    pool._START = ("import sys, time; sys.path[:] = sys.argv[1:]\\nfrom camseek.images import worker\\n"
+    pool._START = ("import time\\nfrom camseek.images import worker\\n"
                    "def decode(*_, **__): time.sleep(1000)\\nworker.decode = decode\\nworker.main()")
     threading.Thread(target=read, daemon=True).start()
     while not (pool._one_pool and pool._one_pool._workers):

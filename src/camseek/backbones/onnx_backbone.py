@@ -323,8 +323,8 @@ def check_whole(network: Path) -> None:
 def over_limit(network: Path, error: LimitError) -> ModelError:
     """The error where a process with limits did not come back."""
     match error.reason:
-        case "start":
-            return ModelError(f"cannot try {network}: {error}", remedy="allow more processes")
+        case "start" | "outside":
+            return ModelError(f"cannot try {network}: {error}", remedy=error.remedy)
         case "crashed":
             return DamagedModelError(
                 f"{network} is damaged, or made to do harm: {error}", remedy="get the network again"

@@ -17,12 +17,21 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 
 from camseek.arguments import Region, Shares
+from camseek.children import (
+    FREE_MEMORY,
+    StartError,
+    end_of,
+    ended_from_outside,
+    error_of,
+    interpreter,
+    named,
+    start,
+)
 from camseek.config import Limits, Resize
 from camseek.errors import (
     DecoderCrashedError,
@@ -49,11 +58,10 @@ from camseek.images.wire import (
     TURN,
     BrokenWireError,
     Wire,
-    error_of,
     number_of,
 )
 
-_START = "import sys; sys.path[:] = sys.argv[1:]; from camseek.images.worker import main; main()"
+_START = "from camseek.images.worker import main; main()"
 _LOOK = 0.02  # seconds between two looks at those that work
 _START_SECONDS = 120.0
 # Where processor time is counted, a process that uses none is given up after so many times the limit.
@@ -211,10 +219,10 @@ class _Worker:
                 self._process.wait(1.0)
             self._process.kill()
             code = self._process.wait()
-            self.doubtful = self._verdict is None and -code in _ENDED_FROM_OUTSIDE
+            self.doubtful = self._verdict is None and end_of(code) == "outside"
             raise DecoderError(
-                f"the process that decodes pictures ended before it began ({_signal(code)})",
-                remedy=f"check that {_interpreter()} can import camseek, and that there is memory for it",
+                f"the process that decodes pictures ended before it began ({named(code)})",
+                remedy=f"check that {interpreter()} can import camseek, and that there is memory for it",
             )
         self._greeted = True
 
@@ -318,6 +326,7 @@ class _Worker:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(1.0)  # one that only talks nonsense is still there
         code = self._process.returncode
+        end = "crashed" if code is None else end_of(code)
         if self._verdict == "memory":
             turned = self._allowed_memory > _UNTURNED
             most = f"{budget / 1e9:.1f} GB" if turned else f"{_UNTURNED / 1e6:.0f} MB"
@@ -326,19 +335,17 @@ class _Worker:
                 f"decoding it takes more than {most} of memory{more}",
                 remedy="save it as JPEG or PNG with another program, or leave it out",
             )
-        if self._verdict == "time" or code == -getattr(signal, "SIGPROF", 0):
+        if self._verdict == "time" or end == "time":
             return TooSlowError(
                 f"decoding it takes more than {limits.max_seconds:g} seconds",
                 remedy="save it as JPEG or PNG with another program, leave it out, or raise the limit with "
                 f"--max-seconds {2 * limits.max_seconds:g}",
             )
-        if code is not None and -code in _ENDED_FROM_OUTSIDE:
+        if code is not None and end == "outside":
             return UnreadableFileError(
-                f"the process that decoded it was ended from outside ({_signal(code)}), as the system does "
-                "where memory runs out",
-                remedy="free some memory and try again",
+                f"the process that decoded it {ended_from_outside(code)}", remedy=FREE_MEMORY
             )
-        how = f"it talked nonsense ({broken})" if code is None else f"({_signal(code)})"
+        how = f"it talked nonsense ({broken})" if code is None else f"({named(code)})"
         return DecoderCrashedError(
             f"the decoder crashed on it {how}",
             remedy="save it anew with the program that it came from, or leave it out",
@@ -471,9 +478,6 @@ class _Pool:
 
 _TIMES_ITSELF = hasattr(signal, "setitimer")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
-_ENDED_FROM_OUTSIDE = {
-    int(found) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGQUIT") if (found := getattr(signal, name, 0))
-}
 _big_turn = threading.Lock()
 _one_pool: _Pool | None = None
 _making = threading.Lock()
@@ -501,66 +505,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _interpreter() -> str:
-    """The Python that decodes: this one, unless the environment names another.
-
-    Raises:
-        DecoderError: This process is none.
-    """
-    named = os.environ.get("CAMSEEK_PYTHON")
-    # A frozen program would start itself over and over.
-    if not named and (getattr(sys, "frozen", False) or not sys.executable):
-        raise DecoderError(
-            "pictures are decoded in a process of their own, and this program is no Python to start one with",
-            remedy="name a Python that has camseek in the environment variable CAMSEEK_PYTHON",
-        )
-    return named or sys.executable
-
-
 def _start() -> "subprocess.Popen[bytes]":
     """Starts a process that decodes.
 
     Raises:
         DecoderError: It cannot be started.
     """
-    # Not the working folder, which may be a stranger's: it would be imported from.
-    own = str(Path(__file__).resolve().parents[2])
-    paths = [os.path.abspath(path) for path in sys.path if path]
-    if own not in paths:
-        paths.append(own)
-    # NumPy's threads would only take memory: nothing here multiplies matrices.
-    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    interpreter = _interpreter()
     try:
-        process = subprocess.Popen(  # noqa: S603  # our own interpreter
-            [interpreter, "-P", "-c", _START, *paths],
-            executable=_reachable(interpreter),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=os.environ | threads,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-    except OSError as error:
+        process = start(_START)
+    except StartError as error:
         raise DecoderError(
-            f"no process to decode pictures in can be started with {interpreter}: "
-            f"{os.strerror(error.errno) if error.errno else error}",
-            remedy="end some other programs, or allow more processes",
+            f"pictures are decoded in a process of their own, and {error}", remedy=error.remedy
         ) from error
     _widen(process)
     return process
-
-
-def _reachable(interpreter: str) -> str:
-    """What to start as the interpreter: a process that gave up its rights may not reach its own any more."""
-    try:
-        os.stat(interpreter)
-    except PermissionError:
-        return "/proc/self/exe" if sys.platform == "linux" and interpreter == sys.executable else interpreter
-    except OSError:
-        pass  # starting it says what is wrong
-    return interpreter
 
 
 def _widen(process: "subprocess.Popen[bytes]") -> None:
@@ -583,15 +541,9 @@ def _block(file: BinaryIO, start: int) -> bytes:
 def _told_error(content: bytearray) -> PictureError | RegionError:
     try:
         told = json.loads(content.decode())
-        if isinstance(told, dict):
-            return error_of(cast(dict[str, Any], told))
     except (ValueError, RecursionError) as error:
         raise BrokenWireError(f"no error: {error}") from error
-    raise BrokenWireError("no error")
-
-
-def _signal(code: int) -> str:
-    if code < 0:
-        with suppress(ValueError):
-            return f"signal {-code}, {signal.Signals(-code).name}"
-    return f"code {code}"
+    error = error_of(told, PictureError) or error_of(told, RegionError)
+    if error is None:
+        raise BrokenWireError("no error that is known")
+    return error

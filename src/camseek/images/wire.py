@@ -9,8 +9,6 @@ import struct
 from collections import OrderedDict
 from typing import Any
 
-from camseek.errors import PictureError, RegionError
-
 HELLO = b"H"  # worker: it is ready
 JOB = b"J"  # caller: what to decode (JSON), then the file's first block
 READ = b"R"  # worker: a block of the file, please (its number)
@@ -182,25 +180,3 @@ class BoundedReader(io.BufferedReader):
         """Up to so many bytes; all that are left where it is negative or None."""
         left = max(self._size - self.tell(), 0)
         return super().read(left if size is None or size < 0 else min(size, left))
-
-
-def told_error(error: PictureError | RegionError) -> dict[str, str]:
-    """An error as plain values."""
-    return {"kind": type(error).__name__, "message": error.message, "remedy": error.remedy}
-
-
-def error_of(told: dict[str, Any]) -> PictureError | RegionError:
-    """The error that ``told_error`` told of.
-
-    Raises:
-        BrokenWireError: There is no such error.
-    """
-    kinds = {kind.__name__: kind for kind in (RegionError, *_kinds(PictureError))}
-    kind, message, remedy = told.get("kind"), told.get("message"), told.get("remedy")
-    if not isinstance(kind, str) or kind not in kinds:
-        raise BrokenWireError(f"an error of kind {kind!r}")
-    return kinds[kind](str(message), remedy=str(remedy))
-
-
-def _kinds(base: type[PictureError]) -> list[type[PictureError]]:
-    return [base, *(kind for below in base.__subclasses__() for kind in _kinds(below))]
