@@ -38,6 +38,7 @@ SUBJECTS = (
     "candidates",
     "together",
     "copies",
+    "chance",
 )
 
 

@@ -166,6 +166,25 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """From where on hits look no better than those of a thing that the collection does not hold.
+
+    Attributes:
+        score: A hit stands out from this score on.
+        others: What the collection's pictures reach that are most like the query without showing it.
+        pictures: Of how many pictures this was seen.
+    """
+
+    score: float
+    others: float
+    pictures: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"score": round(self.score, 6), "others": round(self.others, 6), "pictures": self.pictures}
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One result of a search.
 
@@ -185,6 +204,8 @@ class Hit:
         kept: Why it could not be looked at again, so that it kept its place among those that were, or None.
         evidence: What each stage said, in order.
         verdict: Whether it shows the same thing; None where no stage decided.
+        stands_out: Whether its score is one that pictures of other things seldom reach; None where that
+            cannot be told.
     """
 
     rank: int
@@ -198,6 +219,7 @@ class Hit:
     kept: str | None = None
     evidence: tuple[Evidence, ...] = ()
     verdict: Verdict | None = None
+    stands_out: bool | None = None
 
     @property
     def path(self) -> str:
@@ -227,6 +249,7 @@ class Hit:
             "size": list(self.size),
             "evidence": [item.to_json() for item in self.evidence],
             "verdict": self.verdict.to_json() if self.verdict else None,
+            "stands_out": self.stands_out,
         }
         if any("path_bytes" in name for name in names):
             record["paths_bytes"] = [name.get("path_bytes") for name in names]
@@ -253,6 +276,7 @@ class Hit:
             "y2": y2,
             "copies": len(self.paths_bytes) - 1,
             "same": self.verdict.same if self.verdict else None,
+            "stands_out": self.stands_out,
         }
 
 
@@ -268,6 +292,8 @@ class SearchResult:
         searched: Number of pictures compared.
         hits: Best first; but for those that keep their place, by score, then record.
         stages: What was done, in order.
+        chance: From where on hits look no better than chance; None where that cannot be told (fewer than 20
+            pictures, or stages after the first, whose scores it was not measured for).
         query_views: For each picture of the query it and its heat map, where views were asked for.
         views: For each hit its picture and heat map, or why it cannot be seen; none where none were asked
             for.
@@ -280,6 +306,7 @@ class SearchResult:
     searched: int
     hits: tuple[Hit, ...]
     stages: tuple[Stage, ...] = ()
+    chance: Chance | None = None
     query_views: tuple[View, ...] = ()
     views: tuple[View | str, ...] = ()
 
@@ -302,6 +329,7 @@ class SearchResult:
             "seconds": round(self.seconds, 4),
             "searched": self.searched,
             "stages": [stage.to_json() for stage in self.stages],
+            "chance": self.chance.to_json() if self.chance else None,
             "hits": [hit.to_json() for hit in self.hits],
         }
 

@@ -248,7 +248,7 @@ def test_what_the_page_says():
         "a guide to the eye, not a measurement",
     ):
         assert words in text
-    assert "<title>camseek: hits for apple.jpg</title>" in PAGES["search"]
+    assert "<title>camseek: hits for apple.jpg at 0,120,160,480</title>" in PAGES["search"]
     assert "The search found nothing." in Page(PAGES["nothing found"]).text
 
 

@@ -262,3 +262,26 @@ class TestKeptVectors:
                 assert [record for some in found for record in some] == records
                 for block in blocks:
                     assert block.vectors.astype(int).tolist() == [[r, -r] for r in block.records.tolist()]
+
+
+class TestSpread:
+    @pytest.mark.parametrize("kind", [np.float16, np.float32])
+    @pytest.mark.parametrize("queries", [1, 20])
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_it_is_known_how_many_have_which_score(self, kind, queries, threads):
+        generator = np.random.default_rng(0)
+        vectors = generator.standard_normal((20_000, 8)).astype(np.float32)
+        vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(kind)
+        records = np.arange(1, len(vectors) + 1)
+        asked = vectors[:queries].astype(np.float32)
+        without = [5, 17, 30_000]
+        found = ranking.nearest_in(
+            [ranking.Block(records, vectors)], asked, 3, without=without, threads=threads
+        )
+        left = np.setdiff1d(records, without) - 1
+        for query, item in zip(asked, found, strict=True):
+            exact = np.sort(vectors[left].astype(np.float64) @ query)[::-1]
+            assert item.spread.sum() == item.compared == len(left)
+            for place in (1, 2, 300, len(left)):
+                assert item.score_at(place) == pytest.approx(exact[place - 1].clip(-1, 0.999), abs=0.0011)
+            assert item.score_at(0) is item.score_at(len(left) + 1) is None

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Parts = tuple[QueryPart, ...] | Skipped
     Answer = SearchResult | Skipped
 
+_FROM_HERE = "--- from here on no better than chance ---"
+_NOTHING = "--- nothing stands out: it may not be in this collection ---"
+
 
 def without_views(answer: "Answer") -> "Answer":
     """The answer without pictures: those of many queries would fill the memory."""
@@ -104,7 +107,10 @@ def _given_region(parts: "Parts") -> str:
 def _lines(result: "SearchResult", *, boxes: bool) -> list[str]:
     """A line for each name of each hit; those of a copy have = in place of the rank."""
     lines: list[str] = []
-    for hit in result.hits:
+    for place, hit in enumerate(result.hits):
+        # Hits come by score: from the first one that does not stand out on, none does.
+        if hit.stands_out is False and (place == 0 or result.hits[place - 1].stands_out):
+            lines.append(_NOTHING if place == 0 else _FROM_HERE)
         box = ",".join(map(str, hit.box)) if hit.box else "-"
         middle = f"{hit.score:6.3f}  " + (f"{box:>23}  " if boxes else "")
         lines.append(f"{hit.rank:4d}  {middle}{shown(hit.paths_bytes[0])}")
@@ -159,7 +165,7 @@ def _told(parts: "Parts", answer: "Answer") -> dict[str, Any]:
 
 _QUERY = ("query", "region")
 _PLACE = ("x1", "y1", "x2", "y2")
-_HIT = ("rank", "score", "scored_by", "path", "other_paths", "width", "height", *_PLACE, "same")
+_HIT = ("rank", "score", "scored_by", "path", "other_paths", "width", "height", *_PLACE, "same", "stands_out")
 
 
 def csv_text(asked: Asked, answers: "Sequence[Answer]") -> str:

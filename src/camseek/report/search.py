@@ -30,6 +30,10 @@ _NOTE = (
     "The score is the cosine of two descriptors: the nearer to 1, the more alike. "
     "Pictures link to their files."
 )
+_FROM_HERE = "From here on no better than chance: pictures of other things reach such scores, too."
+_NOTHING = (
+    "Nothing stands out: pictures of other things reach such scores, too. It may not be in this collection."
+)
 # More other names than these are told when the name is opened.
 _NAMES_TOLD = 3
 
@@ -119,7 +123,8 @@ def _failed(answer: Skipped) -> Markup:
 
 def _query_name(query: Query) -> str:
     first, *others = query.pictures
-    name = _name(first)
+    region = f" at {','.join(map(str, first.region))}" if first.region else ""
+    name = _name(first) + region
     # A picture and a region of it have one name.
     more = len({item.path for item in others} - {first.path})
     return f"{name} and {more} more" if more else name
@@ -200,9 +205,11 @@ def _query_words(item: QueryPicture, links: Links) -> list[Markup]:
 def _hits(result: SearchResult, links: Links, number: int) -> Markup:
     if not result.hits:
         return element("p", "The search found nothing.", class_="nothing")
-    cards = [
-        _hit(hit, view, links) for hit, view in zip_longest(result.hits, result.views[: len(result.hits)])
-    ]
+    cards: list[Markup] = []
+    for hit, view in zip_longest(result.hits, result.views[: len(result.hits)]):
+        if hit.stands_out is False and (hit.rank == 1 or result.hits[hit.rank - 2].stands_out):
+            cards.append(element("li", _NOTHING if hit.rank == 1 else _FROM_HERE, class_="chance"))
+        cards.append(_hit(hit, view, links))
     return element(
         "section",
         element("h3", "Hits", class_="unseen"),

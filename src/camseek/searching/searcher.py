@@ -27,7 +27,7 @@ from camseek.extraction.extractor import Extractor, FileMaps, MapSource
 from camseek.extraction.sources import content_of
 from camseek.job import Job
 from camseek.names import absolute, there_first
-from camseek.results import Box, Hit, Query, QueryPicture, SearchResult, Skipped, View
+from camseek.results import Box, Chance, Hit, Query, QueryPicture, SearchResult, Skipped, View
 from camseek.searching.looks import BoxLook, Unreadable, ViewLook, digest
 from camseek.searching.plan import Plan
 from camseek.searching.query import QueryPart, Sought, query_parts, query_views, read_query
@@ -207,6 +207,8 @@ class Searcher:
         without = asked.own if request.without_self else frozenset[int]()
         search = Searching(database, plan.reach(request.top), without, asked.own)
         outcome = run(plan, asked.steps, search)
+        # It was measured for the first stage's scores alone.
+        known = outcome.candidates.chance if len(outcome.stages) == 1 else None
         pictures = self._pictures(outcome.candidates.first(request.top))
         records = [picture.record for _, picture in pictures]
         # Views first: what is seen for its view is boxed by the way.
@@ -228,8 +230,9 @@ class Searcher:
             },
             seconds=asked.seconds + time.perf_counter() - started,
             searched=outcome.stages[0].pictures,
-            hits=tuple(map(partial(_hit, outcome), count(1), pictures, boxes)),
+            hits=tuple(map(partial(_hit, outcome, known), count(1), pictures, boxes)),
             stages=outcome.stages,
+            chance=known,
             query_views=query_views(self.describer.extractor, parts, sought, wanted) if request.views else (),
             views=views,
         )
@@ -351,6 +354,7 @@ def _boxes(
 
 def _hit(
     outcome: Found,
+    known: Chance | None,
     rank: int,
     found: tuple[int, StoredPicture],
     box: "tuple[Box | None, str | None]",
@@ -370,4 +374,5 @@ def _hit(
         kept=detail.kept,
         evidence=detail.evidence,
         verdict=detail.verdict,
+        stands_out=None if known is None else score >= known.score,
     )

@@ -1,7 +1,8 @@
 """A collection as one search sees it."""
 
 from collections.abc import Collection as Set
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from camseek.extraction.faults import one_picture
 from camseek.job import Job
 from camseek.numerics import F32, I64
 from camseek.searching.looks import Look, LookSet, Unreadable, digest
-from camseek.store import Collection, Ranking, StoredPicture
+from camseek.store import Collection, Ranking, StoredPicture, step_of
 
 # A ranking of all pictures has no more than this.
 _ALL = 2**62
@@ -59,18 +60,24 @@ class StoredDatabase:
         known = self.ranked.get(digest(descriptor)) if self.ranked and count is not None else None
         if known is not None:
             left = ~np.isin(known.records, list(without))
-            out = sum(map(self._has_descriptor, without))
-            return Ranking(known.records[left][:count], known.scores[left][:count], known.compared - out)
+            spread, out = known.spread, 0
+            for gone in self._descriptors_of(without):
+                out += 1
+                if spread is not None:
+                    spread = spread.copy()
+                    spread[step_of(np.vecdot(gone, descriptor)[None])] -= 1
+            scores = known.scores[left][:count]
+            return Ranking(known.records[left][:count], scores, known.compared - out, spread)
         wanted = _ALL if count is None else count
         return self.collection.vectors.nearest(
             descriptor[None], wanted, without=without, generation=self.generation
         )[0]
 
-    def _has_descriptor(self, record: int) -> bool:
-        try:
-            return len(self.collection.vectors.of(np.array([record]), generation=self.generation)) == 1
-        except KeyError:
-            return False
+    def _descriptors_of(self, records: Set[int]) -> Iterator[Float32[F32, " D"]]:
+        """The descriptors of those records that have one."""
+        for record in records:
+            with suppress(KeyError):
+                yield self.collection.vectors.of(np.array([record]), generation=self.generation)[0]
 
     def descriptors(self, records: Int64[I64, " N"]) -> Float32[F32, "N D"]:
         """The stored descriptors of records.

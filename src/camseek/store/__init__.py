@@ -23,6 +23,7 @@ from camseek.store.records import (
     SkippedEntry,
     StoredPicture,
     WhiteningNote,
+    step_of,
 )
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "create_collection",
     "open_collection",
     "require_free",
+    "step_of",
 ]
 
 

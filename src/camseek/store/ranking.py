@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64
 from numpy.typing import NDArray
 
 from camseek.numerics import BOOL, F32, F64, I64
-from camseek.store.records import Ranking
+from camseek.store.records import STEPS, Ranking, step_of
 
 Floats = NDArray[Any]
 F16 = NDArray[np.float16]
@@ -28,6 +28,8 @@ _BATCH_PART = 4096 * 1280
 _WORTH_A_THREAD = 8
 # float16 in place of float32's bits is too small by this power of two: the exponents' biases are 15 and 127.
 _BIAS = np.float32(2.0**112)
+# So many scores of each query wait until they are counted: one by one would take longer than comparing.
+_WAITING = 1 << 16
 _HALF_BITS = np.uint32(0x8FFFE000).view(np.int32)
 
 
@@ -174,6 +176,8 @@ class _Contest:
         self._best = [_Best(k) for _ in queries]
         self._floors: Float64[F64, " Q"] = np.full(len(queries), -np.inf)
         self._compared = 0
+        self._spread: Int64[I64, "Q steps"] = np.zeros((len(queries), 2 * STEPS), np.int64)
+        self._waiting: list[Float32[F32, "n Q"]] = []
         self._scratch: NDArray[np.int32] = np.empty((0, queries.shape[1]), np.int32)
 
     def enter_all(self, parts: Iterable[Block]) -> None:
@@ -184,6 +188,7 @@ class _Contest:
     def join(self, other: "_Contest") -> None:
         """Takes over what another one found among other descriptors."""
         self._compared += other._compared
+        self._spread += other._counted()
         for mine, theirs in zip(self._best, other._best, strict=True):
             mine.add(*theirs.sorted())
 
@@ -195,6 +200,7 @@ class _Contest:
         half = part.vectors.dtype == np.float16
         vectors = self._widen(part.vectors) if half else part.vectors
         rough = _products(vectors, self._scaled if half else self._queries)
+        self._count(rough if part.usable is None else rough[part.usable])
         promising = rough >= (self._floors - _MARGIN).astype(np.float32)
         if part.usable is not None:
             promising &= part.usable[:, None]
@@ -212,9 +218,30 @@ class _Contest:
             self._scratch = np.empty(vectors.shape, np.int32)
         return _shifted(vectors, self._scratch[: len(vectors)])
 
+    def _count(self, rough: Float32[F32, "n Q"]) -> None:
+        """Remembers how many have which score."""
+        self._waiting.append(rough)
+        if sum(map(len, self._waiting)) >= _WAITING:
+            self._counted()
+
+    def _counted(self) -> Int64[I64, "Q steps"]:
+        """How many have which score, for each query."""
+        if self._waiting:
+            steps = step_of(np.concatenate(self._waiting).T)
+            for spread, some in zip(self._spread, steps, strict=True):
+                spread += np.bincount(some, minlength=2 * STEPS)
+            self._waiting = []
+        return self._spread
+
     def results(self) -> list[Ranking]:
         """The best of each query."""
-        return [Ranking(*best.sorted(), self._compared) for best in self._best]
+        if self._k == 0:
+            return [Ranking(*best.sorted(), self._compared) for best in self._best]
+        spreads = self._counted()
+        return [
+            Ranking(*best.sorted(), self._compared, spread)
+            for best, spread in zip(self._best, spreads, strict=True)
+        ]
 
 
 def _products(vectors: Float[Floats, "n D"], queries: Float32[F32, "Q D"]) -> Float32[F32, "n Q"]:

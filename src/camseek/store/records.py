@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from camseek.config import Settings
@@ -13,6 +14,16 @@ from camseek.numerics import F32, F64, I64
 from camseek.patterns import Patterns
 from camseek.results import Size, Skipped
 from camseek.words import counted
+
+STEPS = 1000
+"""Of how many steps of a cosine from 0 to 1 it is counted how many have it."""
+
+
+def step_of(scores: Float32[F32, "..."]) -> Int64[I64, "..."]:
+    """The steps of cosines, as ``Ranking.spread`` counts them."""
+    steps = np.floor((scores + 1) * STEPS).astype(np.int64)
+    return steps.clip(0, 2 * STEPS - 1)
+
 
 ADDED_BY_HAND = 0
 """The root of files that ``add`` brought: no folder reconciles them."""
@@ -229,11 +240,21 @@ class Ranking:
         records: (k,), int64.
         scores: (k,), float64: their cosines in [-1, 1], descending; equal ones are ordered by record.
         compared: How many descriptors the query was compared with.
+        spread: (2000,), int64: how many of these had which cosine, in steps of 0.001 from -1 on; None where
+            nobody counted.
     """
 
     records: Int64[I64, " k"]
     scores: Float64[F64, " k"]
     compared: int
+    spread: Int64[I64, " steps"] | None = None
+
+    def score_at(self, place: int) -> float | None:
+        """The score at a place from the best on, from 1, to the step below it; None where nobody counted."""
+        if self.spread is None or not 1 <= place <= self.compared:
+            return None
+        step = np.searchsorted(self.spread[::-1].cumsum(), place)
+        return float(len(self.spread) - 1 - step) / STEPS - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from camseek.arguments import whole_numbers
 from camseek.backbones import Backbone
 from camseek.encoding.encoder import Encoder
 from camseek.numerics import F32, F64, I64
-from camseek.results import Box, Evidence, Stage, Verdict, plain
+from camseek.results import Box, Chance, Evidence, Stage, Verdict, plain
 from camseek.searching.database import Database
 from camseek.searching.looks import DescribeLook, Look, cosine
 from camseek.searching.query import Sought
@@ -68,12 +68,14 @@ class Candidates:
         scores: (N,), float64: of the last stage that could compare each.
         by: The stage that ranked them, but for those whose detail names another.
         details: What later stages said, by record.
+        chance: From where on those of the first stage look no better than chance, where that is known.
     """
 
     records: Int64[I64, " N"]
     scores: Float64[F64, " N"]
     by: str
     details: Mapping[int, Detail] = field(default_factory=dict[int, Detail])
+    chance: Chance | None = None
 
     def __len__(self) -> int:
         return len(self.records)

@@ -5,6 +5,7 @@ from typing import ClassVar, get_args
 
 from camseek.errors import SettingsError
 from camseek.results import Stage
+from camseek.searching.chance import chance
 from camseek.searching.stages.base import Candidates, FirstStage, OwnEntry, Searching, Step
 
 
@@ -31,7 +32,8 @@ class Nearest(FirstStage):
         terms = step.terms
         own = dict.fromkeys(search.own, terms.descriptor) if self.own_entry == "query" else {}
         found = search.nearest(terms.descriptor, own)
-        return Candidates(found.records, found.scores, self.name), Stage(self.name, found.compared)
+        ranked = Candidates(found.records, found.scores, self.name, chance=chance(found))
+        return ranked, Stage(self.name, found.compared)
 
 
 def require_entry(entry: str) -> None:
