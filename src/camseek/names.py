@@ -109,11 +109,16 @@ def name_text(path: bytes) -> str:
     return "".join(map(_written, path.decode("utf-8", errors="surrogateescape")))
 
 
+def prints(char: str) -> bool:
+    """Whether a character can be printed as it is: spaces of every width can, what ends a line cannot."""
+    return char.isprintable() or unicodedata.category(char) == "Zs"
+
+
 def _written(char: str) -> str:
     code = ord(char)
     if char == "\\" and os.sep != char:
         return "\\\\"
-    if char.isprintable():
+    if prints(char):
         return char
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"

@@ -67,6 +67,7 @@ def test_the_working_folder_has_gone(shell, photos, tmp_path):
     [
         (b"a b", "a b"),
         ("ü".encode(), "ü"),
+        ("a\u3000b\u202fc".encode(), "a\u3000b\u202fc"),
         (b"\xff", r"\xff"),
         (rb"\xff", r"\\xff"),
         (b"\x1b[31m", r"\u001b[31m"),

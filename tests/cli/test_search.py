@@ -354,6 +354,15 @@ class TestSeveral:
         assert [os.path.basename(item["path"]) for item in found["query"]["pictures"]] == ["0.jpg", "3.jpg"]
         assert sorted(names(found)[:2]) == ["0.jpg", "3.jpg"]
 
+    def test_one_that_is_missing_ends_those_together(self, indexed, failing, collection, tmp_path):
+        folder = tmp_path / "queries"
+        folder.mkdir()
+        shutil.copy(indexed / "0.jpg", folder)
+        (folder / "1.jpg").write_bytes(b"")
+        error = failing("search", folder, "--together", "--collection", collection)
+        assert error["code"] == "source"
+        assert "1.jpg: it is empty" in error["message"]
+
     def test_regions_belong_to_the_picture_before_them(self, indexed, camseek, collection):
         a, b, c = (indexed / f"{number}.jpg" for number in range(3))
         region, per_cent = ("--region", "0,0,40,40"), ("--region=25%,25%,100%,100%",)

@@ -15,6 +15,7 @@ from camseek import Encoding, Engine, Plan, QueryPart, Settings
 from camseek.backbones import Backbone
 from camseek.encoding.regions import CellGrid, largest_component
 from camseek.errors import CancelledError, CollectionChangedError, SettingsError
+from camseek.extraction.extractor import Extractor
 from camseek.images import decode, open_file
 from camseek.job import Quiet
 from camseek.searching.stored import StoredDatabase
@@ -525,6 +526,19 @@ class TestSearchMany:
         assert found[1].path == os.fsencode(tmp_path / "bad.jpg")
         assert found[1].code == "not_a_picture"
         assert os.path.basename(found[3].hits[0].path) == "1.jpg"
+
+    def test_whatever_one_raises_ends_nothing(self, cam, folder, monkeypatch):
+        real, fails = Extractor.extract_file, (folder / "1.jpg").read_bytes()
+
+        def extract_file(self, file, *arguments):
+            if file.read() == fails:
+                raise MemoryError
+            return real(self, file, *arguments)
+
+        monkeypatch.setattr(Extractor, "extract_file", extract_file)
+        found = list(cam.search_many([folder / "0.jpg", folder / "1.jpg", folder / "2.jpg"]))
+        assert [type(item).__name__ for item in found] == ["SearchResult", "Skipped", "SearchResult"]
+        assert "memory" in found[1].reason
 
     def test_none(self, cam):
         assert list(cam.search_many([])) == []

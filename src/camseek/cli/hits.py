@@ -196,7 +196,8 @@ def _query_cells(parts: "Parts", answer: "Answer") -> tuple[str, str]:
         return name_text(answer.path), _given_region(parts)
     items = answer.query.pictures
     regions = [",".join(map(str, item.region)) if item.region else "" for item in items]
-    return "\n".join(name_text(item.path or b"") for item in items), "\n".join(regions).strip()
+    names = "\n".join(name_text(item.path or b"") for item in items)
+    return names, "\n".join(regions) if any(regions) else ""
 
 
 def _hit_cells(hit: "Hit") -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from camseek.errors import OutputError
-from camseek.names import name_text
+from camseek.names import name_text, prints
 
 
 class ReaderGoneError(Exception):
@@ -55,9 +55,7 @@ def shown(path: bytes) -> str:
 
 def printable(text: str) -> str:
     """Text on one line that a terminal cannot mistake for commands."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+    return "".join(char if prints(char) else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def note(text: str) -> None:

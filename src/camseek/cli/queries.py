@@ -66,6 +66,8 @@ def read_queries(given: Sequence[str], *, together: bool) -> Asked:
         click.UsageError: No picture, a region that is none, or one before several pictures.
         SourceError: The only folder cannot be read, or holds no picture; or one of those together.
     """
+    from camseek.errors import SourceError
+    from camseek.names import path_text
     from camseek.results import Skipped
     from camseek.searching import QueryPart
 
@@ -79,6 +81,11 @@ def read_queries(given: Sequence[str], *, together: bool) -> Asked:
             else:
                 found.extend(QueryPart(picture, region) for region in regions or [None])
     if together:
+        for item in found:
+            if isinstance(item, Skipped):
+                raise SourceError(
+                    f"{path_text(item.path)}: {item.reason}", remedy="take it away, or leave out --together"
+                )
         return Asked((tuple(part for part in found if isinstance(part, QueryPart)),), several=False)
     queries = tuple((part,) if isinstance(part, QueryPart) else part for part in found)
     return Asked(queries, several=len(queries) > 1 or any(os.path.isdir(name) for name, _ in pairs))

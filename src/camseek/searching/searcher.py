@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count, islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from camseek.errors import (
 from camseek.extraction.attention import class_scores
 from camseek.extraction.describer import Describer, Describers
 from camseek.extraction.extractor import Extractor, FileMaps, MapSource
+from camseek.extraction.faults import one_picture
 from camseek.extraction.sources import content_of
 from camseek.job import Job
 from camseek.names import absolute, there_first
@@ -154,7 +155,10 @@ class Searcher:
         self.job.progress.start(len(asked))
         for item in asked:
             self.job.check()
-            found.append(item if isinstance(item, Skipped) else quiet._finish(item, request, ranked))
+            try:
+                found.append(item if isinstance(item, Skipped) else quiet._finish(item, request, ranked))
+            except PictureError as error:  # its file has gone since, and a view shows it
+                found.append(_skipped(cast("_Asked", item).parts, error))
             self.job.progress.step()
         return found
 
@@ -164,7 +168,8 @@ class Searcher:
         if isinstance(parts, Skipped):
             return parts
         try:
-            return self._asked(describer, parts, request)
+            with one_picture():
+                return self._asked(describer, parts, request)
         except (PictureError, RegionError, FeaturelessError) as error:
             return _skipped(parts, error)
 
@@ -283,7 +288,9 @@ def searched_many(
     """Searches of a collection, some queries at a time; they are as people give them."""
     # Images, arrays and open files are read as they come: the next one may be the same object with other
     # pixels, and threads would read one that stands in several queries at once.
-    while some := [_content_of(query_parts(query, together=True)) for query in islice(queries, _TOGETHER)]:
+    # The pixels of every hit of a result would fill the memory where many are made together.
+    most = 1 if request.views else _TOGETHER
+    while some := [_content_of(query_parts(query, together=True)) for query in islice(queries, most)]:
         yield from _tried(partial(_search_some, collection, describers, job, some, request))
 
 
