@@ -371,8 +371,8 @@ DEFAULT_SIZE = Resize("longer", 640, 640)
 
 LEAST_SIDE = 16
 """Pixels that each side of a picture, and of a region, must have: of the original, and of a region of a whole
-picture's maps also as the network sees it (half a cell). Queries scaled down further find what chance finds
-(docs/pictures.md, measured by benchmarks/least_sizes.py)."""
+picture's maps also as the network sees it (half a cell). Queries scaled down further find little more than
+chance does (docs/pictures.md, measured by benchmarks/least_sizes.py)."""
 
 
 # What each setting is in JSON.
