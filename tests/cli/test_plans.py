@@ -157,7 +157,7 @@ class TestClasses:
             str(first["id"]),
             first["name"],
         ]
-        assert "5 pictures read, the 2 most probable classes of each counted" in told.err
+        assert "5 pictures read, 2 most probable classes of each counted" in told.err
 
     def test_a_list_goes_into_index_and_search(self, indexed, folder, camseek, collection, tmp_path, search):
         file = tmp_path / "theme.txt"
