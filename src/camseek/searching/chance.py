@@ -20,7 +20,8 @@ def chance(ranking: Ranking) -> Chance | None:
     score of the query's own picture.
 
     With the default encoding about one in twenty queries whose thing is absent has a hit that stands out, in
-    the mean over sets of photographs; ``benchmarks/chance.py`` measures it, and how many successes stand out.
+    the mean over the sets of photographs on which place and share were picked; ``benchmarks/chance.py``
+    measures it, and how many successes stand out.
 
     Args:
         ranking: Of all pictures, by the first stage.
