@@ -41,26 +41,50 @@ def test_the_quick_tests_are_there(check):
     assert [place for place in check.QUICK if not (ROOT / place).exists()] == []
 
 
+class _Runs:
+    """Stands in for what starts processes."""
+
+    def __init__(self, monkeypatch, failing=None):
+        self.commands, self.terminated, self._failing = [], 0, failing
+        monkeypatch.setattr(subprocess, "run", self.run)
+        monkeypatch.setattr(subprocess, "Popen", self.start)
+
+    def run(self, command, **options):
+        self.commands.append(command)
+        failed = Path(command[0]).name == self._failing
+        return subprocess.CompletedProcess(command, int(failed), "what is wrong\n" * failed, "")
+
+    def start(self, command, **options):
+        self.commands.append(command)
+        return self
+
+    def wait(self):
+        return int(self._failing == "pytest")
+
+    def terminate(self):
+        self.terminated += 1
+
+
 @pytest.mark.parametrize("arguments", [["--quick", "-x"], ["-x"]])
 def test_what_is_run(check, monkeypatch, arguments):
-    ran = []
-
-    def run(command, **options):
-        ran.append(command)
-        return subprocess.CompletedProcess(command, 0, "", "")
-
     monkeypatch.setattr(check, "require_own_source", lambda: None)
-    monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(sys, "argv", ["check.py", *arguments])
+    runs = _Runs(monkeypatch)
     assert check.main() == 0
-    assert [Path(command[0]).name for command in ran[:4]] == ["ruff", "ruff", "pyright", "lint-imports"]
+    tests, *others = runs.commands
+    assert [Path(command[0]).name for command in others] == ["ruff", "ruff", "pyright", "lint-imports"]
     quick = list(check.QUICK) if "--quick" in arguments else []
-    assert [part for part in ran[4][1:] if not part.startswith(("-n", "--dist"))] == [
-        "-m",
-        "pytest",
-        *quick,
-        "-x",
-    ]
+    assert tests == [sys.executable, "-m", "pytest", *quick, "-x"]
+
+
+@pytest.mark.parametrize("failing", ["ruff", "pyright", "lint-imports", "pytest"])
+def test_whatever_fails_is_told_and_ends_all(check, monkeypatch, capsys, failing):
+    monkeypatch.setattr(check, "require_own_source", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["check.py"])
+    runs = _Runs(monkeypatch, failing)
+    assert check.main() == 1
+    assert runs.terminated
+    assert ("what is wrong" in capsys.readouterr().out) == (failing != "pytest")
 
 
 def test_the_hooks_run_what_is_pinned():

@@ -6,8 +6,8 @@
     python tools/check.py --quick    without the tests that take long: under a minute
     python tools/check.py -x -k walk other arguments go to pytest
 
-Run it with the Python of an environment that has this checkout, editable, and its ``dev`` extra; it ends with
-1 at the first check that fails.
+Run it with the Python of an environment that has this checkout, editable, and its ``dev`` extra. Tests run
+beside the other checks; the first that fails ends all.
 """
 
 import os
@@ -56,20 +56,32 @@ def main() -> int:
     quick = "--quick" in given
     tests = [argument for argument in given if argument != "--quick"]
     require_own_source()
-    checks = [
-        [SCRIPTS / "ruff", "check", "."],
-        [SCRIPTS / "ruff", "format", "--check", "."],
-        [SCRIPTS / "pyright", "--pythonpath", sys.executable],
-        [SCRIPTS / "lint-imports"],
-        [sys.executable, "-m", "pytest", *(QUICK if quick else ()), *tests],
-    ]
-    for check in checks:
-        command = [str(part) for part in check]
-        print("$", " ".join([Path(command[0]).name, *command[1:]]), flush=True)
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
-        if code:
-            return code
-    return 0
+    # Beside each other: tests keep hardly more than one core busy.
+    testing = subprocess.Popen(
+        shown(sys.executable, "-m", "pytest", *(QUICK if quick else ()), *tests), cwd=ROOT
+    )
+    try:
+        for check in (
+            [SCRIPTS / "ruff", "check", "."],
+            [SCRIPTS / "ruff", "format", "--check", "."],
+            [SCRIPTS / "pyright", "--pythonpath", sys.executable],
+            [SCRIPTS / "lint-imports"],
+        ):
+            done = subprocess.run(shown(*check), cwd=ROOT, check=False, capture_output=True, text=True)
+            if done.returncode:
+                print(done.stdout + done.stderr, flush=True)
+                return done.returncode
+        return testing.wait()
+    finally:
+        testing.terminate()
+        testing.wait()
+
+
+def shown(*command: object) -> list[str]:
+    """A command, printed as it is run."""
+    words = [str(part) for part in command]
+    print("$", " ".join([Path(words[0]).name, *words[1:]]), flush=True)
+    return words
 
 
 if __name__ == "__main__":
