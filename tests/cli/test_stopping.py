@@ -75,7 +75,7 @@ def killed_at(tmp_path, folder, starting):
             collection = tmp_path / f"killed{number}.{attempt}"
             if template:
                 shutil.copytree(template, collection)
-            running = starting("index", folder, "--collection", collection)
+            running = starting("index", folder, "--collection", collection, "--allow-removal")
             if await_moment(collection, moment, above, running):
                 # Not always just after a commit.
                 time.sleep(number % 4 * 0.004)
@@ -115,7 +115,7 @@ def test_kill_minus_9_at_20_moments(folder, encoded, camseek, collection, tmp_pa
             assert camseek("check", "--collection", killed)["sound"]
             for held, vector, *size in content(killed).values():
                 assert (vector, size) == (every[held], [64, 48])
-        camseek("index", folder, "--collection", killed)
+        camseek("index", folder, "--collection", killed, "--allow-removal")
         assert content(killed) == expected
         assert camseek("check", "--collection", killed)["sound"]
         shutil.rmtree(killed)
@@ -126,7 +126,7 @@ def test_kill_minus_9_at_20_moments(folder, encoded, camseek, collection, tmp_pa
     complete = tmp_path / "complete"
     shutil.copytree(collection, complete)
     change(folder, encoded)
-    told = camseek("index", folder, "--collection", collection)
+    told = camseek("index", folder, "--collection", collection, "--allow-removal")
     counts = [told[key] for key in ("added", "changed", "unchanged", "moved", "removed", "encoded")]
     assert counts == [40, 50, 40, 20, 50, 90]
     expected = content(collection)

@@ -103,18 +103,23 @@ def test_a_broken_profile_chunk_is_ignored_with_a_warning(make, body):
     assert picture.warnings[0].startswith(("broken metadata ignored", "colour profile ignored: "))
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-@pytest.mark.parametrize("broken", ["exif", "xmp", "icc_profile"])
+@pytest.mark.parametrize(
+    ("format", "broken"),
+    [
+        (format, broken)
+        for format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
+        for broken in ("exif", "xmp", "icc_profile")
+        if (format, broken) != ("TIFF", "exif")  # TIFF's EXIF data are its directories
+    ],
+)
 def test_broken_metadata_in_every_format(make, format, broken):
     """Each byte of it turned over, one by one: the same pixels, whatever else is said."""
     whole = {
-        "exif": make.exif(1) if format != "TIFF" else None,
+        "exif": make.exif(1),
         "xmp": b'<x tiff:Orientation="1"/>' + b" " * 40,
         "icc_profile": b"not a profile at all, but long enough to be found again in the file",
     }
     value = whole[broken]
-    if value is None:
-        pytest.skip("TIFF's EXIF data are its directories")
     content = make.save(make.scene(), format, **{broken: value})
     expected = read(make.save(make.scene(), format)).pixels
     mark = value[6:] if broken == "exif" else value

@@ -461,7 +461,7 @@ class TestFilesThatAreLost:
             return real(maps, item)
 
         monkeypatch.setattr(FileMaps, "see", see)
-        with pytest.raises(SourceError, match=r"1 pictures cannot be encoded anew.*memory") as error:
+        with pytest.raises(SourceError, match=r"1 picture cannot be encoded anew.*memory") as error:
             engine.fit(dimensions=4, allow_removal=True)
         assert "this may pass" in error.value.remedy
         assert len(engine) == PICTURES
