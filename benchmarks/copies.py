@@ -60,7 +60,7 @@ def measure(options: Options) -> Report:
         "Copies that are found (the first three, and cropped by 5 %), and pictures with another one so near",
         ("threshold", *heading[1:]),
         rows,
-        ["Some sets hold pictures of one thing taken a moment apart, and the same picture twice."],
+        ["Whether those others are the same picture again nobody has looked at."],
     )
     return Report([kept, lines], [])
 

@@ -3,7 +3,7 @@
 ::
 
     python tools/check.py            all of it, as continuous integration has it
-    python tools/check.py --quick    without the tests that take long: under a minute
+    python tools/check.py --quick    without the tests that take long
     python tools/check.py -x -k walk other arguments go to pytest
 
 Run it with the Python of an environment that has this checkout, editable, and its ``dev`` extra. Tests run

@@ -17,7 +17,7 @@ from camseek.results import Skipped
 from camseek.store import Collection, StoredPicture, Vectors
 
 NEAR_COPY = 0.94
-"""The cosine from which on two pictures count as copies: benchmarks/README.md has what it was chosen by."""
+"""The cosine from which on two pictures count as copies: chosen on the pictures of benchmarks/README.md."""
 
 # Pictures, or descriptors, that are read at a time.
 _ROWS = 512
