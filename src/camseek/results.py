@@ -292,7 +292,7 @@ class SearchResult:
         searched: Number of pictures compared.
         hits: Best first; but for those that keep their place, by score, then record.
         stages: What was done, in order.
-        chance: From where on hits look no better than chance; None where that cannot be told (fewer than 20
+        chance: From where on hits look no better than chance; None where that cannot be told (fewer than 100
             pictures, or stages after the first, whose scores it was not measured for).
         query_views: For each picture of the query it and its heat map, where views were asked for.
         views: For each hit its picture and heat map, or why it cannot be seen; none where none were asked

@@ -39,10 +39,10 @@ def test_where_nobody_counted_nothing_is_told():
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
-    """Thirty pictures of noise, and a query whose own picture is among them."""
+    """110 pictures of noise, and a query whose own picture is among them."""
     generator = np.random.default_rng(0)
     pictures = {}
-    for number in range(30):
+    for number in range(110):
         patches = generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)
         file = io.BytesIO()
         Image.fromarray(patches).resize((64, 48), Image.Resampling.BICUBIC).save(file, "PNG")
@@ -54,14 +54,14 @@ def engine(tmp_path_factory):
 
 def test_hits_say_it(engine):
     opened, pictures = engine
-    found = opened.search(pictures["3"], top=30)
+    found = opened.search(pictures["3"], top=110)
     assert found.chance is not None
-    assert found.chance.pictures == 30
+    assert found.chance.pictures == 110
     assert [hit.stands_out for hit in found] == [hit.score >= found.chance.score for hit in found]
     assert found.hits[0].stands_out
     assert not found.hits[-1].stands_out
     told = found.to_json()
-    assert told["chance"]["pictures"] == 30
+    assert told["chance"]["pictures"] == 110
     assert told["hits"][0]["stands_out"] is True
     assert found.rows()[-1]["stands_out"] is False
 

@@ -5,8 +5,8 @@ import math
 from camseek.results import Chance
 from camseek.store import Ranking
 
-SMALLEST = 20
-"""Of fewer pictures nothing is told: what the others reach by chance cannot be seen from so few."""
+SMALLEST = 100
+"""Of fewer pictures nothing is told: a dozen right ones would be too large a part of so few."""
 
 _SHARE = 0.45
 
@@ -27,7 +27,7 @@ def chance(ranking: Ranking) -> Chance | None:
         ranking: Of all pictures, by the first stage.
 
     Returns:
-        None where it cannot be told: fewer than 20 pictures, or nobody counted their scores.
+        None where it cannot be told: fewer than 100 pictures, or nobody counted their scores.
     """
     if ranking.compared < SMALLEST:
         return None
