@@ -16,7 +16,7 @@ from camseek.errors import PictureError, SettingsError, UnreadableFileError
 from camseek.extraction.faults import one_picture, tried
 from camseek.extraction.reading import PictureReader, check_region_size
 from camseek.extraction.sources import Source, opened
-from camseek.images import Picture, check_region, fingerprint, open_file, size_of
+from camseek.images import Picture, check_region, fingerprint, open_file
 from camseek.images.files import MOST_BYTES
 from camseek.names import is_given
 from camseek.results import Box, Skipped
@@ -255,10 +255,8 @@ def _may_hold(picture: StoredPicture, path: bytes) -> bool:
 
 
 def _holds(file: BinaryIO, picture: StoredPicture, path: bytes) -> bool:
-    """Whether a file is what it was. One of another length need not be read to know that it is not."""
-    said, length = picture.lengths.get(path, MOST_BYTES), size_of(file)
-    if length is not None and length != said:
-        return False
+    """Whether a file is what it was; no more of it is read than the collection says that it has."""
+    said = picture.lengths.get(path, MOST_BYTES)
     return fingerprint(file, most=min(said, MOST_BYTES)) == picture.content
 
 

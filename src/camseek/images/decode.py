@@ -170,7 +170,7 @@ def _decode(file: BinaryIO, format: str, wanted: _Wanted, turn: "_Turn") -> Pict
     if format in opening.READ_WHOLE:
         held = 4 * file.seek(0, 2)
         if held > budget:
-            raise _too_much(format, budget)
+            raise too_much(budget, format)
         turn.take(held)
     source = opening.open_source(file, format)
     width, height = source.size
@@ -189,7 +189,7 @@ def _decode(file: BinaryIO, format: str, wanted: _Wanted, turn: "_Turn") -> Pict
     scale = opening.shrink(source, resize.share(width, height))
     needed = opening.memory(source, scale)
     if needed > budget:
-        raise _too_much(format, budget)
+        raise too_much(budget, format)
     # The other pages of a HEIF file are known until it is loaded, those of the others afterwards too.
     frames = opening.count_frames(source, file) if format == "HEIF" else 0
     turn.take(needed)
@@ -228,9 +228,11 @@ def _side(whole: int, multiple: int) -> int:
     return whole if whole < 4 * multiple else whole // multiple * multiple
 
 
-def _too_much(format: str, budget: float) -> TooLargeError:
+def too_much(budget: float, format: str = "") -> TooLargeError:
+    """The error where a decoder wants more bytes than any picture may take."""
+    kind = f", a {format} file," if format else ""
     return TooLargeError(
-        f"decoding it, a {format} file, takes more than {budget / 1e9:.1f} GB of memory",
+        f"decoding it{kind} takes more than {budget / 1e9:.1f} GB of memory",
         remedy="make a smaller copy, save it as JPEG or PNG, or raise the limit with --max-megapixels",
     )
 
@@ -249,7 +251,7 @@ def _failure(file: BinaryIO, format: str, max_pixels: int, error: Exception) -> 
         return unreadable(error)
     text = " ".join(str(error).split())[:120]
     if isinstance(error, Image.DecompressionBombError) or "security limit" in text.lower():
-        return _too_much(format, budget_of(max_pixels))
+        return too_much(budget_of(max_pixels), format)
     kind = _unread_kind(file, format, text)
     if kind is not None:
         return unsupported(kind)

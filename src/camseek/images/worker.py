@@ -14,8 +14,8 @@ from typing import Any, cast
 from camseek.arguments import read_region
 from camseek.children import keep_to_oneself, limit_memory, limit_time, take_pipes, told_error
 from camseek.config import Resize
-from camseek.errors import CamseekError, FailedPictureError, PictureError, RegionError, TooLargeError
-from camseek.images.decode import budget_of, decode
+from camseek.errors import CamseekError, FailedPictureError, PictureError, RegionError
+from camseek.images.decode import budget_of, decode, too_much
 from camseek.images.picture import Picture
 from camseek.images.wire import (
     ERROR,
@@ -70,7 +70,7 @@ def _serve(wire: Wire, job: dict[str, Any]) -> None:
     except (PictureError, RegionError) as error:
         told: CamseekError = error
         if limited and isinstance(error.__cause__, MemoryError) and _system_has(budget_of(job["max_pixels"])):
-            told = over_budget(job["max_pixels"])
+            told = too_much(budget_of(job["max_pixels"]))
         limit_time(0)
         wire.send(ERROR, json.dumps(told_error(told)).encode())
     except BrokenWireError:
@@ -97,14 +97,6 @@ def _send(wire: Wire, picture: Picture) -> None:
     }
     wire.send(PICTURE, json.dumps(told).encode())
     wire.send(PICTURE, memoryview(picture.pixels.tobytes()))
-
-
-def over_budget(max_pixels: int) -> TooLargeError:
-    """The error where a decoder wants more than any picture may take."""
-    return TooLargeError(
-        f"decoding it takes more than {budget_of(max_pixels) / 1e9:.1f} GB of memory",
-        remedy="make a smaller copy, save it as JPEG or PNG, or raise the limit with --max-megapixels",
-    )
 
 
 def _system_has(most: float) -> bool:
