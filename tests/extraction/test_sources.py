@@ -217,6 +217,13 @@ def test_arrays_come_back_as_they_are(array):
     np.testing.assert_array_equal(picture.pixels, np.broadcast_to(grey, (*array.shape[:2], 3)))
 
 
+@pytest.mark.parametrize("mark", [b"IIII", b"MMMM", b"CR\x02\0"])
+def test_an_array_that_spells_a_raw_files_mark_is_an_array(mark):
+    """An array's pixels stand where the makers' marks do."""
+    array = np.frombuffer(mark * 64, np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(read(array).pixels[..., 0], array)
+
+
 def test_an_arrays_alpha_is_laid_on_white():
     array = noise(4)
     array[:5, :, 3], array[5:10, :, 3] = 0, 255

@@ -165,3 +165,15 @@ def test_a_tiff_of_pages_is_no_raw_file(make):
 def test_their_names_claim_to_be_pictures():
     for suffix in b"dng nef cr2 cr3 arw orf rw2 pef srw raf".split():
         assert claims_picture(b"a." + suffix.upper())
+
+
+def test_makers_marks_name_the_format(make):
+    scene = make.scene((900, 600))
+    iiq = bytearray(raw_file(make, large=scene))
+    iiq[8:16] = b"IIIITwaR"
+    assert read(bytes(iiq)).format == "IIQ"
+    fields = {256: ("I", [900]), 257: ("I", [600]), 259: ("H", [6])}
+    page = tiffs.directory(fields, "<", False, 16)
+    cr2 = bytearray(tiffs.head("<", False, 16) + page + make.save(scene, "JPEG"))
+    cr2[8:12] = b"CR\x02\0"
+    assert read(bytes(cr2)).format == "CR2"

@@ -48,11 +48,12 @@ def raw_tiff_name(page: Directory) -> str | None:
     """The raw format that a TIFF file is in truth, told by its directories; else None."""
     if _DNG_VERSION in page.entries:
         return "DNG"
-    page.file.seek(8)
-    mark = page.file.read(4)
-    if mark[:2] == b"CR":
+    page.file.seek(4)
+    head = page.file.read(12)
+    # Either mark with what must stand beside it: the pixels of a common TIFF may begin at byte 8.
+    if head[:6] == b"\x10\0\0\0CR" and head[6] == 2:
         return "CR2"
-    if mark in (b"IIII", b"MMMM"):
+    if (head[4:8] == b"IIII" and head[9:] == b"waR") or (head[4:8] == b"MMMM" and head[8:11] == b"Raw"):
         return "IIQ"
     if any(item.whole(262) in _SENSOR or item.whole(259) in _RAW_CODECS for item in _directories(page)):
         maker = page.text(271).lower()
