@@ -27,8 +27,9 @@ _KINDS = {
 
 DATABASE = "collection.sqlite"
 """A folder with a file of this name is a camseek collection."""
-# How the names of all files begin that a collection may have: the database, its logs, the writer's lock.
-_OWN = (DATABASE, "writer.")
+# How the names of all files begin that a collection may have: the database, its logs, the writer's lock and
+# note, and that note while it is written, which a killed writer leaves behind.
+_OWN = (DATABASE, "writer.", ".writer.")
 
 
 class IrregularFileError(OSError):

@@ -1,5 +1,6 @@
 """Runs that are interrupted or killed: what was done is kept, and a further run completes it."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -10,10 +11,11 @@ from urllib.parse import quote
 
 import pytest
 
-PICTURES = 160
-# An index run makes its work permanent every 16 pictures; a moment is a number of new rows.
-FIRST_RUN = ("folder", "database", "writer", 1, 18, 34, 50, 66, 82, 98, 110, 120)
-LATER_RUN = (1, 12, 24, 36, 48, 56, 64, 72)
+PICTURES = 96
+# An index run makes its work permanent every 16 pictures; a moment is a number of new rows. Each run is
+# killed at its last moment, and seen as if it were at the others.
+FIRST_RUNS = (("folder",), ("database", "writer", 1), (10, 18, 26, 34, 42, 50, 58, 66))
+LATER_RUNS = ((1,), (8, 16, 20, 24, 28, 32, 40))
 
 
 def connected(collection):
@@ -49,15 +51,62 @@ def reached(collection, moment, above):
     return rows(collection, above) >= moment
 
 
-def await_moment(collection, moment, above, running):
-    """Waits for it; False if the run has ended before."""
+def begun(collection):
+    """Whether a run has begun to write."""
+    whole = (collection / "collection.sqlite").exists()
+    return (collection / "collection.sqlite-wal").exists() if whole else collection.exists()
+
+
+def hold(running):
+    """Stops a process where it is; False if it has ended."""
+    running.send_signal(signal.SIGSTOP)
+    found = os.waitid(os.P_PID, running.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    return found.si_code == os.CLD_STOPPED
+
+
+def go_on(running):
+    running.send_signal(signal.SIGCONT)
+
+
+def hold_at(running, collection, moment, above=0, slice=0.002):
+    """Holds a run at a moment; False if it has ended before.
+
+    From its first write on it is held every few thousandths of a second, so that it passes no moment unseen,
+    however busy the machine is.
+    """
     until = time.monotonic() + 60
-    while not reached(collection, moment, above):
-        if running.poll() is not None:
-            return False
-        assert time.monotonic() < until
+    while not begun(collection) and running.poll() is None:
         time.sleep(0.0005)
-    return True
+    while hold(running):
+        if reached(collection, moment, above):
+            return True
+        assert time.monotonic() < until
+        go_on(running)
+        time.sleep(slice)
+    return False
+
+
+def leftovers(running, collection, moments, above, place):
+    """What a run would leave on the disk if it were killed: at each moment, and at last when it is killed.
+
+    A process that is held does nothing, and its files are what its end would leave.
+
+    Returns:
+        None if the run has ended before.
+    """
+    left = [place / str(number) for number in range(len(moments))]
+    for number, (moment, folder) in enumerate(zip(moments, left, strict=True)):
+        # Moments are not always just after a commit.
+        if not hold_at(running, collection, moment, above, slice=0.002 + number % 4 * 0.001):
+            return None
+        if folder is left[-1]:
+            running.kill()
+            running.communicate()
+            assert running.returncode == -signal.SIGKILL
+        shutil.copytree(collection, folder)
+        if folder is not left[-1]:
+            go_on(running)
+    return left
 
 
 @pytest.fixture
@@ -67,36 +116,33 @@ def folder(photos):
 
 @pytest.fixture
 def killed_at(tmp_path, folder, starting):
-    """Starts a run on a copy of a collection (or none), and kills it at a moment."""
+    """Runs on a copy of a collection (or none), killed at the last of these moments; what each left."""
+    runs = itertools.count()
 
-    def call(number, moment, template=None):
-        above = PICTURES if template else 0
-        for attempt in range(5):
-            collection = tmp_path / f"killed{number}.{attempt}"
+    def call(moments, template=None):
+        for _ in range(3):
+            place = tmp_path / f"run{next(runs)}"
+            place.mkdir()
+            collection = place / "collection"
             if template:
                 shutil.copytree(template, collection)
             running = starting("index", folder, "--collection", collection, "--allow-removal")
-            if await_moment(collection, moment, above, running):
-                # Not always just after a commit.
-                time.sleep(number % 4 * 0.004)
-                running.kill()
-                running.communicate()
-                if running.returncode == -signal.SIGKILL:
-                    return collection
-        raise AssertionError(f"every run was done before {moment} was seen")
+            if left := leftovers(running, collection, moments, PICTURES if template else 0, place):
+                return left
+        raise AssertionError(f"every run was done before {moments} were seen")
 
     return call
 
 
 def change(folder, encoded):
-    """50 pictures leave, 50 change, 20 get other names, 40 come."""
-    for number in range(50):
+    """30 pictures leave, 30 change, 12 get other names, 24 come."""
+    for number in range(30):
         (folder / f"{number}.jpg").unlink()
-    for number in range(50, 100):
+    for number in range(30, 60):
         (folder / f"{number}.jpg").write_bytes(encoded(1000 + number))
-    for number in range(100, 120):
+    for number in range(60, 72):
         (folder / f"{number}.jpg").rename(folder / f"moved{number}.jpg")
-    for number in range(40):
+    for number in range(24):
         (folder / f"new{number}.jpg").write_bytes(encoded(2000 + number))
 
 
@@ -105,10 +151,11 @@ def test_kill_minus_9_at_20_moments(folder, encoded, camseek, collection, tmp_pa
     expected = content(collection)
     assert len(expected) == PICTURES
     every = dict(item[:2] for item in expected.values())
-    after_a_commit = 0
+    seen = after_a_commit = 0
 
     def verify(killed, above):
-        nonlocal after_a_commit
+        nonlocal seen, after_a_commit
+        seen += 1
         after_a_commit += rows(killed, above) > 0
         if (killed / "collection.sqlite").exists():
             # It opens, and holds only whole pictures.
@@ -118,23 +165,25 @@ def test_kill_minus_9_at_20_moments(folder, encoded, camseek, collection, tmp_pa
         camseek("index", folder, "--collection", killed, "--allow-removal")
         assert content(killed) == expected
         assert camseek("check", "--collection", killed)["sound"]
-        shutil.rmtree(killed)
+        assert sorted(os.listdir(killed)) == ["collection.sqlite", "writer.json", "writer.lock"]
 
-    for number, moment in enumerate(FIRST_RUN):
-        verify(killed_at(number, moment), 0)
+    for moments in FIRST_RUNS:
+        for killed in killed_at(moments):
+            verify(killed, 0)
 
     complete = tmp_path / "complete"
     shutil.copytree(collection, complete)
     change(folder, encoded)
     told = camseek("index", folder, "--collection", collection, "--allow-removal")
     counts = [told[key] for key in ("added", "changed", "unchanged", "moved", "removed", "encoded")]
-    assert counts == [40, 50, 40, 20, 50, 90]
+    assert counts == [24, 30, 24, 12, 30, 54]
     expected = content(collection)
     every |= dict(item[:2] for item in expected.values())
-    for number, moment in enumerate(LATER_RUN, len(FIRST_RUN)):
-        verify(killed_at(number, moment, template=complete), PICTURES)
+    for moments in LATER_RUNS:
+        for killed in killed_at(moments, template=complete):
+            verify(killed, PICTURES)
 
-    assert len(FIRST_RUN) + len(LATER_RUN) == 20
+    assert seen == 20
     assert after_a_commit >= 15
 
 
@@ -145,8 +194,9 @@ def interruptible():
 
 def test_an_interrupt_keeps_what_was_done(folder, collection, starting, report_of, camseek):
     running = starting("index", folder, "--collection", collection, preexec_fn=interruptible)
-    assert await_moment(collection, 20, 0, running)
+    assert hold_at(running, collection, 20)
     running.send_signal(signal.SIGINT)
+    go_on(running)
     told = report_of(running)
     assert told.code == 130
     assert told.error["code"] == "interrupted"
@@ -162,8 +212,9 @@ def test_an_interrupt_keeps_what_was_done(folder, collection, starting, report_o
 
 def test_an_interrupt_before_the_first_picture(folder, collection, starting, report_of, camseek):
     running = starting("index", folder, "--collection", collection, preexec_fn=interruptible)
-    assert await_moment(collection, "writer", 0, running)
+    assert hold_at(running, collection, "writer")
     running.send_signal(signal.SIGINT)
+    go_on(running)
     assert report_of(running).code == 130
     told = camseek("index", folder, "--collection", collection)
     assert told["added"] + told["unchanged"] == PICTURES
@@ -171,8 +222,9 @@ def test_an_interrupt_before_the_first_picture(folder, collection, starting, rep
 
 def test_a_terminated_run_lets_go(folder, collection, starting, camseek):
     running = starting("index", folder, "--collection", collection)
-    assert await_moment(collection, 1, 0, running)
+    assert hold_at(running, collection, 1)
     running.terminate()
+    go_on(running)
     running.communicate()
     told = camseek("index", folder, "--collection", collection)
     assert told["added"] + told["unchanged"] == PICTURES

@@ -8,7 +8,7 @@ import pytest
 
 from camseek.errors import CollectionBusyError, StorageError, UnreadableFileError
 from camseek.images import open_file, walk
-from camseek.store import open_collection
+from camseek.store import create_collection, open_collection
 from camseek.store.lock import WriterLock
 
 HOLD = """
@@ -92,3 +92,17 @@ def test_what_a_collection_holds_of_its_own_is_never_opened(collection):
                 open_file(os.fsencode(address / name))
         done = subprocess.run([sys.executable, "-c", script, address], check=False, capture_output=True)
         assert b"CollectionBusyError" in done.stderr
+
+
+def test_what_a_killed_writer_had_not_put_in_place_goes(tmp_path, profile):
+    """Killed while it signed, a writer leaves a note beside its place: that takes no place, and goes."""
+    left = tmp_path / ".writer.json.0123456789abcdef.part"
+    left.write_text("{")
+    with create_collection(str(tmp_path), profile) as made, made.write("test"):
+        pass
+    assert not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "collection.sqlite",
+        "writer.json",
+        "writer.lock",
+    ]

@@ -6,14 +6,15 @@ import random
 import socket
 import sqlite3
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from camseek.errors import CollectionBusyError, CollectionError, StorageError
+from camseek.errors import CamseekError, CollectionBusyError, StorageError
 from camseek.files import read_regular
 from camseek.names import path_text
 from camseek.store.database import primary_code
-from camseek.store.own import HOLDER, LOCK, require_plain
+from camseek.store.own import HOLDER, LOCK, collection_files, require_plain
 from camseek.writing import write_whole
 
 _TRIES = 10
@@ -37,8 +38,9 @@ class WriterLock:
             CorruptCollectionError: Something that is no file lies in a file's place.
         """
         require_plain(folder)
-        self._holder = os.path.join(folder, HOLDER)
-        _drop_logs(folder)
+        self._folder, self._holder = folder, os.path.join(folder, HOLDER)
+        # Logs: nothing is written to the lock that could be undone, and they may name files.
+        _drop(folder, [LOCK + end for end in (b"-journal", b"-wal", b"-shm")])
         try:
             # Another thread may let go of a lock than took it: a service closes what a worker opened.
             self._database = sqlite3.connect(
@@ -62,7 +64,7 @@ class WriterLock:
         except OSError as error:
             self._database.close()
             raise _not_writable(folder, error.strerror or str(error)) from error
-        except CollectionError:
+        except CamseekError:
             self._database.close()
             raise
 
@@ -86,6 +88,9 @@ class WriterLock:
             "command": command,
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        # Notes that killed writers had not put in place: only who has the lock writes one.
+        begun = (os.path.basename(path) for path in collection_files(self._folder))
+        _drop(self._folder, [name for name in begun if name.startswith(b"." + HOLDER)])
         # In the place of whatever is there, and never through a link.
         write_whole(self._holder, json.dumps(holder).encode(), replace=True)
 
@@ -94,12 +99,11 @@ class WriterLock:
         self._database.close()
 
 
-def _drop_logs(folder: bytes) -> None:
-    """Drops logs beside the lock: nothing is written to it that could be undone, and they may name files."""
-    lock = os.path.join(folder, LOCK)
-    for log in (lock + b"-journal", lock + b"-wal", lock + b"-shm"):
+def _drop(folder: bytes, names: Iterable[bytes]) -> None:
+    """Takes files of the folder away, where they are there."""
+    for name in names:
         try:
-            os.unlink(log)
+            os.unlink(os.path.join(folder, name))
         except FileNotFoundError:
             continue
         except OSError as error:

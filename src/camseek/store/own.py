@@ -38,15 +38,15 @@ def require_plain(folder: str | bytes | os.PathLike[str]) -> None:
     """
     try:
         for path in collection_files(folder):
-            found = os.lstat(path)
-            name = os.path.basename(path)
+            try:
+                found = os.lstat(path)
+            except FileNotFoundError:
+                continue  # its last user has just taken it away: a log, or a note that is in its place now
             if not stat.S_ISREG(found.st_mode):
                 raise _odd(path, f"it is {kind_of_file(found.st_mode)}, not a file")
-            if name == _JOURNAL and found.st_size:
+            if os.path.basename(path) == _JOURNAL and found.st_size:
                 raise _odd(path, "it is a log of a kind that no collection has")
-    except FileNotFoundError:
-        return  # the folder, or a log that its last user has just taken away
-    except NotADirectoryError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise StorageError(
