@@ -74,7 +74,7 @@ def _weigh(report: Report, folder: Path) -> None:
     table.rows.append(("everything but the installers", f"{total / 1e6:.0f}"))
     table.rows.append(("everything", f"{(total + installers) / 1e6:.0f}"))
     report.tables.append(table)
-    report.figures.append(Figure("installed with all dependencies, MB", total / 1e6, 260, "{:.0f}"))
+    report.figures.append(Figure("installed with all dependencies, MB", total / 1e6, 360, "{:.0f}"))
 
 
 def _size(place: Path) -> int:

@@ -380,3 +380,47 @@ def reordered(scores):
     for place, old in zip(scored, best_first, strict=True):
         order[place] = old
     return order
+
+
+# --- Visual words ---
+
+
+def words_of(codebook, descriptor, count):
+    """The nearest words of a descriptor, nearest first, each with the signs of the residual to it."""
+    projected = (np.float64(descriptor) - codebook.mean) @ np.float64(codebook.projection)
+    distance = [(sum((projected - word) ** 2), number) for number, word in enumerate(codebook.words)]
+    nearest = [number for _, number in sorted(distance)[:count]]
+    return [(number, signs_of(projected - codebook.words[number])) for number in nearest]
+
+
+def signs_of(vector):
+    """Bit i is set where component i is 0 or more."""
+    return sum(1 << place for place, value in enumerate(vector) if value >= 0)
+
+
+def aggregated(codebook, descriptors, count):
+    """ASMK*: for each word the signs of the summed residuals of the descriptors that have it."""
+    sums = {}
+    for descriptor in descriptors:
+        projected = (np.float64(descriptor) - codebook.mean) @ np.float64(codebook.projection)
+        for number, _ in words_of(codebook, descriptor, count):
+            sums[number] = sums.get(number, 0) + projected - codebook.words[number]
+    return {number: signs_of(total) for number, total in sums.items()}
+
+
+def cosine(signs, others):
+    """1 - 2 h / 64, where h of 64 signs differ."""
+    return 1 - 2 * (int(signs) ^ int(others)).bit_count() / 64
+
+
+def corresponding(query_words, query_signs, picture_words, picture_signs, alike=0.25, crowd=32, copies=8):
+    """Pairs (query point, picture point, cosine): of one word and alike; the best few of a query point."""
+    pairs = []
+    for asked, (words, signs) in enumerate(zip(query_words, query_signs, strict=True)):
+        found = []
+        for word, own in zip(words, signs, strict=True):
+            members = [place for place, other in enumerate(picture_words) if other == word][:crowd]
+            found += [(asked, place, cosine(own, picture_signs[place])) for place in members]
+        found = [pair for pair in found if pair[2] >= alike]
+        pairs += sorted(found, key=lambda pair: (-pair[2], pair[1]))[:copies]
+    return pairs

@@ -79,6 +79,7 @@ def test_the_core_stays_light(wheel):
         "numpy",
         "pillow",
         "pi-heif",
+        "opencv-python-headless",
         "threadpoolctl",
         "jaxtyping",
         "click",

@@ -23,6 +23,7 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 QUICK = (
     "tests/encoding",
     "tests/evaluation",
+    "tests/matching",
     "tests/store/test_names.py",
     "tests/store/test_ranking.py",
     "tests/store/test_vectors.py",

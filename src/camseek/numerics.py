@@ -1,7 +1,7 @@
 """Arithmetic that several stages share."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
@@ -14,6 +14,8 @@ U8 = NDArray[np.uint8]
 """An array of pixels."""
 BOOL = NDArray[np.bool_]
 """An array of truth values."""
+
+_ROWS = 4096  # samples converted to double precision at a time
 
 
 def positive_or_one(values: Float32[F32, "*shape"]) -> Float32[F32, "*shape"]:
@@ -82,3 +84,35 @@ def _interpolation(source: int, target: int) -> Float32[F32, "target source"]:
     matrix[cells, low] = 1 - share
     matrix[cells, high] += share
     return matrix
+
+
+def principal_directions(
+    samples: Float32[F32, "N K"], mean: Float64[F64, " K"]
+) -> tuple[Float64[F64, " M"], Float64[F64, "K M"]]:
+    """Eigenvectors of the samples' covariance (PCA), by falling variance.
+
+    Args:
+        samples: float32 (N, K), finite; N of 2 or more.
+        mean: float64 (K,), theirs.
+
+    Returns:
+        Variances, falling, and unit directions as columns, M = min(N, K). The largest component of each
+        direction is positive, so equal samples give equal directions.
+    """
+    count, channels = samples.shape
+    if count < channels:
+        # The N x N Gram matrix has the covariance's eigenvalues, and is the smaller of the two.
+        centred = samples - mean
+        scatter, coefficients = np.linalg.eigh(centred @ centred.T)
+        directions = centred.T @ coefficients
+        lengths = np.linalg.norm(directions, axis=0)
+        directions /= np.where(lengths > 0, lengths, 1.0)
+    else:
+        covariance = np.zeros((channels, channels))
+        for start in range(0, count, _ROWS):
+            centred = samples[start : start + _ROWS] - mean
+            covariance += centred.T @ centred
+        scatter, directions = np.linalg.eigh(covariance)
+    variances, directions = scatter[::-1] / (count - 1), directions[:, ::-1]
+    strongest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], axis=0)
+    return variances, np.where(strongest < 0, -directions, directions)

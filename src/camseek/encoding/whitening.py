@@ -5,14 +5,12 @@ import struct
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Float64
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
-from camseek.numerics import F32, l2_normalise
+from camseek.numerics import F32, l2_normalise, principal_directions
 
 _MAGIC = b"camseek whitening 1\n"
 _HEADER = struct.Struct("<20sII")  # magic, K, D; the mean and the projection follow, little-endian float32
-_ROWS = 4096  # samples converted to double precision at a time
 
 # Below this share of the largest, an eigenvalue is rounding: its direction has no variance in the samples.
 _ROUNDING = 1e-10
@@ -92,10 +90,8 @@ def fit_whitening(samples: Float32[F32, "N K"], *, dimensions: int) -> Whitening
     mean = samples.mean(axis=0, dtype=np.float64)
     if not np.isfinite(mean).all():
         raise ValueError("samples must be finite")
-    variances, directions = _principal_directions(samples, mean)
-    variances, directions = variances[::-1][:dimensions], directions[:, ::-1][:, :dimensions]
-    strongest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], axis=0)
-    directions = np.where(strongest < 0, -directions, directions)
+    variances, directions = principal_directions(samples, mean)
+    variances, directions = variances[:dimensions], directions[:, :dimensions]
     live = variances > _ROUNDING * variances[0]
     projection = directions * (live / np.sqrt(np.where(live, variances, 1.0)))
     return Whitening(mean.astype(np.float32), projection.astype(np.float32))
@@ -121,24 +117,3 @@ def apply_whitening(vectors: Float32[F32, "*shape K"], whitening: Whitening) -> 
     projected = centred @ whitening.projection
     projected *= np.any(vectors, axis=-1, keepdims=True)
     return l2_normalise(projected)
-
-
-def _principal_directions(
-    samples: Float32[F32, "N K"], mean: Float64[NDArray[np.float64], " K"]
-) -> tuple[Float64[NDArray[np.float64], " M"], Float64[NDArray[np.float64], "K M"]]:
-    """Variances, rising, and unit directions; M = min(N, K)."""
-    count, channels = samples.shape
-    if count < channels:
-        # The N x N Gram matrix has the covariance's eigenvalues, and is the smaller of the two.
-        centred = samples - mean
-        scatter, coefficients = np.linalg.eigh(centred @ centred.T)
-        directions = centred.T @ coefficients
-        lengths = np.linalg.norm(directions, axis=0)
-        directions /= np.where(lengths > 0, lengths, 1.0)
-    else:
-        covariance = np.zeros((channels, channels))
-        for start in range(0, count, _ROWS):
-            centred = samples[start : start + _ROWS] - mean
-            covariance += centred.T @ centred
-        scatter, directions = np.linalg.eigh(covariance)
-    return scatter / (count - 1), directions

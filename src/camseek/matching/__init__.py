@@ -1,0 +1,1 @@
+"""Local features of pictures, visual words and geometry: arrays in, arrays out."""

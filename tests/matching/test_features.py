@@ -1,0 +1,136 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camseek.matching.features import extract_features
+
+
+def textured(height=240, width=320, seed=0):
+    """A picture of soft blots of many sizes."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        cv2.GaussianBlur(rng.normal(size=(height, width, 3)), (0, 0), blur) * blur for blur in (2, 5, 11)
+    ]
+    mixed = sum(layers)
+    return np.clip(128 + 45 * mixed, 0, 255).astype(np.uint8)
+
+
+def turned_by(point, centre, turn):
+    offset = point - centre
+    cosine, sine = np.cos(turn), np.sin(turn)
+    return centre + offset @ np.array([[cosine, sine], [-sine, cosine]])
+
+
+def same(one, other):
+    return all(
+        np.array_equal(getattr(one, part), getattr(other, part))
+        for part in ("points", "scales", "angles", "descriptors")
+    )
+
+
+def nearest(wanted, points):
+    distance = np.linalg.norm(points[None] - wanted[:, None], axis=2)
+    return distance.argmin(axis=1), distance.min(axis=1)
+
+
+class TestExtract:
+    def test_what_is_found(self):
+        pixels = textured()
+        features = extract_features(pixels, (320, 240), 100)
+        assert len(features) == 100
+        assert features.points.shape == (100, 2)
+        assert features.descriptors.shape == (100, 128)
+        assert {part.dtype for part in (features.points, features.scales, features.angles)} == {
+            np.dtype(np.float32)
+        }
+        assert (features.points >= 0).all()
+        assert (features.points <= [320, 240]).all()
+        assert (features.scales > 0).all()
+        assert ((features.angles >= 0) & (features.angles < 2 * np.pi)).all()
+        assert (features.descriptors >= 0).all()
+        np.testing.assert_allclose(np.linalg.norm(features.descriptors, axis=1), 1, atol=1e-5)
+
+    def test_the_strongest_come_first(self):
+        pixels = textured()
+        many, few = (extract_features(pixels, (320, 240), count) for count in (200, 40))
+        assert np.array_equal(many.points[:40], few.points)
+        assert np.array_equal(many.descriptors[:40], few.descriptors)
+
+    def test_on_any_number_of_threads(self):
+        pixels = textured(400, 500)
+        before = cv2.getNumThreads()
+        try:
+            found = []
+            for threads in (1, 2, 7):
+                cv2.setNumThreads(threads)
+                found.append(extract_features(pixels, (500, 400), 300))
+        finally:
+            cv2.setNumThreads(before)
+        assert same(found[0], found[1])
+        assert same(found[0], found[2])
+
+    def test_positions_are_those_of_the_original(self):
+        """A bright blot with its centre at (33.5, 21.5), seen at half and at full size."""
+        y, x = np.mgrid[:64, :80] + 0.5
+        blot = 40 + 180 * np.exp(-((x - 33.5) ** 2 + (y - 21.5) ** 2) / (2 * 4.0**2))
+        pixels = np.repeat(blot[:, :, None], 3, axis=2).astype(np.uint8)
+        full = extract_features(pixels, (80, 64), 1)
+        np.testing.assert_allclose(full.points[0], [33.5, 21.5], atol=0.1)
+        double = extract_features(pixels, (160, 128), 1)
+        np.testing.assert_allclose(double.points[0], [67, 43], atol=0.2)
+        np.testing.assert_allclose(double.scales, full.scales * 2, rtol=1e-6)
+
+    def test_each_side_has_its_own_factor(self):
+        pixels = textured()
+        plain, wide = extract_features(pixels, (320, 240), 50), extract_features(pixels, (640, 240), 50)
+        np.testing.assert_allclose(wide.points, plain.points * [2, 1], rtol=1e-6)
+        np.testing.assert_allclose(wide.scales, plain.scales * np.sqrt(2), rtol=1e-6)
+        np.testing.assert_allclose(np.tan(wide.angles), np.tan(plain.angles) / 2, rtol=1e-3, atol=1e-4)
+
+    @pytest.mark.parametrize("quarters", [1, 2, 3])
+    def test_angles_turn_with_the_picture(self, quarters):
+        """Turned clockwise by quarters, points and angles turn alike: x to the right, y down."""
+        pixels = textured(301, 301)
+        upright = extract_features(pixels, (301, 301), 80)
+        turned = extract_features(np.ascontiguousarray(np.rot90(pixels, -quarters)), (301, 301), 400)
+        turn = quarters * np.pi / 2
+        expected = turned_by(upright.points, np.array([150.5, 150.5]), turn)
+        index, distance = nearest(expected, turned.points)
+        found = distance < 0.5
+        assert found.mean() > 0.95
+        difference = (turned.angles[index] - upright.angles - turn)[found]
+        off = np.abs((difference + np.pi) % (2 * np.pi) - np.pi)
+        # Some places have several directions, of which another may be the nearest.
+        assert np.median(off) < 0.03
+
+    @pytest.mark.parametrize("size", [(1, 1), (1, 600), (7, 3), (12, 12), (40, 30), (640, 480)])
+    @pytest.mark.parametrize("grey", [0, 128, 255])
+    def test_flat_pictures_have_none(self, size, grey):
+        features = extract_features(np.full((*size[::-1], 3), grey, np.uint8), size, 600)
+        assert len(features) == 0
+        assert features.points.shape == (0, 2)
+        assert features.descriptors.shape == (0, 128)
+
+    @given(
+        st.integers(1, 40),
+        st.integers(1, 40),
+        st.integers(0, 2**32 - 1),
+        st.integers(1, 10_000),
+        st.integers(1, 10_000),
+    )
+    def test_whatever_the_picture(self, height, width, seed, original_width, original_height):
+        noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        features = extract_features(noise, (original_width, original_height), 50)
+        assert len(features) <= 50
+        for part in (features.points, features.scales, features.angles, features.descriptors):
+            assert np.isfinite(part).all()
+        assert (features.points >= 0).all()
+        assert (features.points <= np.array([original_width, original_height]) * (1 + 1e-6)).all()
+        assert ((features.angles >= 0) & (features.angles < 2 * np.pi)).all()
+
+    @pytest.mark.parametrize(("original", "count"), [((0, 10), 5), ((10, -1), 5), ((10, 10), 0)])
+    def test_callers_mistakes(self, original, count):
+        with pytest.raises(ValueError, match="points of"):
+            extract_features(textured(20, 20), original, count)
