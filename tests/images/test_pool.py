@@ -551,6 +551,8 @@ def test_a_process_that_was_forked_off_makes_its_own(png):
 def test_ctrl_c_prints_nothing_from_them(png):
     body = """
     import signal
+    # A run of the tests in the background of a shell has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     read()
     print("ready", flush=True)
     try:
@@ -563,10 +565,13 @@ def test_ctrl_c_prints_nothing_from_them(png):
     started = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    assert started.stdout.readline() == "ready\n"
-    time.sleep(0.2)
-    os.killpg(started.pid, signal.SIGINT)
-    out, err = started.communicate(timeout=60)
+    try:
+        assert started.stdout.readline() == "ready\n"
+        time.sleep(0.2)
+        os.killpg(started.pid, signal.SIGINT)
+        out, err = started.communicate(timeout=60)
+    finally:
+        started.kill()
     assert (out, err) == ("PNG\n", "")
 
 
