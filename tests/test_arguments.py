@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camseek.arguments import Shares, read_region, several, whole_number, whole_numbers
+from camseek.arguments import Shares, read_region, region_text, several, whole_number, whole_numbers
 
 
 class TestWholeNumbers:
@@ -72,6 +72,7 @@ class TestRegions:
     )
     def test_what_is_one(self, given, expected):
         assert read_region(given) == expected
+        assert read_region(region_text(expected) or None) == expected
 
     @pytest.mark.parametrize(
         "given",

@@ -118,6 +118,14 @@ class Shares:
 Region = tuple[int, int, int, int] | Shares
 """A region: ``(x1, y1, x2, y2)`` in pixels of the upright picture, half-open; or shares of the picture."""
 
+
+def region_text(region: Region | None) -> str:
+    """A region as people write it, so that ``read_region`` reads the same; nothing of all of the picture."""
+    if region is None:
+        return ""
+    return ",".join(map(str, region)) if isinstance(region, tuple) else str(region)
+
+
 _REGION = (
     "a region is x1,y1,x2,y2: four whole numbers of pixels (10,20,300,400), or four of per cent "
     "(10%,20%,50%,60%)"

@@ -1,10 +1,12 @@
 """Searches keep their word."""
 
+import base64
 import csv
 import io
 import itertools
 import os
 import shutil
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -462,18 +464,37 @@ class TestTables:
         shutil.copy(indexed / "0.jpg", indexed / os.fsdecode(b"\xff.jpg"))
         index(indexed)
         told = text("search", indexed / "0.jpg", "--collection", collection, "--top", "1", "--csv", "-")
-        [row] = self.rows(told.out)
-        assert row["path"] == str(indexed / "0.jpg")
-        assert row["other_paths"] == f"{indexed}/\\xff.jpg"
-        assert row["x1"] == ""
+        first, second = self.rows(told.out)
+        assert (first["path"], first["path_bytes"]) == (str(indexed / "0.jpg"), "")
+        # A row for each name, as an export has it.
+        assert second["path"] == f"{indexed}/\ufffd.jpg"
+        assert base64.b64decode(second["path_bytes"]) == os.fsencode(indexed) + b"/\xff.jpg"
+        assert {key for key in first if first[key] != second[key]} == {"path", "path_bytes"}
+        assert (first["rank"], first["copies"], first["x1"]) == ("1", "1", "")
+
+    def test_a_pipe_has_names_as_they_are_and_a_terminal_none_that_commands(
+        self, indexed, index, text, collection, monkeypatch
+    ):
+        name = indexed / 'a\r\n\x1b[31m",b.jpg'
+        (indexed / "2.jpg").rename(name)
+        index(indexed)
+        search = ("search", name, "--collection", collection, "--top", "1", "--csv", "-")
+        told = text(*search)
+        [row] = csv.DictReader(io.StringIO(told.out, newline=""))
+        assert (row["query"], row["path"], row["query_bytes"]) == (str(name), str(name), "")
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        assert "\\x1b[31m" in text(*search).out
+        assert "\x1b" not in text(*search).out
 
     def test_no_cell_is_a_formula(self):
-        from camseek.cli.hits import csv_text
+        from camseek.cli.hits import write_table
         from camseek.cli.queries import Asked
         from camseek.results import Skipped
 
         bad = Skipped(b"=cmd|' /C calc'!A0", "+1", "code")
-        [row] = self.rows(csv_text(Asked((bad,), True), [bad]))
+        file = io.BytesIO()
+        write_table(file, Asked((bad,), True), [bad])
+        [row] = self.rows(file.getvalue().decode("utf-8-sig"))
         assert row["query"] == "'=cmd|' /C calc'!A0"
         assert row["error"] == "'+1"
 

@@ -1,19 +1,18 @@
 """What a search found: as text, as a table, as JSON."""
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from camseek.arguments import read_region, region_text
 from camseek.cli.output import note, printable, say, shown
 from camseek.cli.queries import Asked
-from camseek.cli.tables import safe_cell
-from camseek.names import name_text, path_json
+from camseek.cli.tables import CsvRows
+from camseek.names import path_json
 from camseek.words import counted
 
 if TYPE_CHECKING:
-    from camseek.results import Hit, SearchResult, Skipped
+    from camseek.results import SearchResult, Skipped
     from camseek.searching import QueryPart
 
     Parts = tuple[QueryPart, ...] | Skipped
@@ -85,23 +84,15 @@ def _name(parts: "Parts", answer: "Answer") -> str:
     from camseek.results import SearchResult
 
     if isinstance(answer, SearchResult):
-        items = [(item.path, item.region) for item in answer.query.pictures]
-        named = [
-            " ".join(filter(None, [shown(path or b""), ",".join(map(str, region)) if region else ""]))
-            for path, region in items
-        ]
-        return " + ".join(named)
-    region = _given_region(parts)
-    return shown(answer.path) + (f" {region}" if region else "")
+        named = ((shown(item.path or b""), region_text(item.region)) for item in answer.query.pictures)
+        return " + ".join(" ".join(filter(None, item)) for item in named)
+    return " ".join(filter(None, (shown(answer.path), _given_region(parts))))
 
 
 def _given_region(parts: "Parts") -> str:
     from camseek.results import Skipped
 
-    if isinstance(parts, Skipped) or parts[0].region is None:
-        return ""
-    region = parts[0].region
-    return ",".join(map(str, region)) if isinstance(region, tuple) else str(region)
+    return "" if isinstance(parts, Skipped) else region_text(read_region(parts[0].region))
 
 
 def _lines(result: "SearchResult", *, boxes: bool) -> list[str]:
@@ -111,7 +102,7 @@ def _lines(result: "SearchResult", *, boxes: bool) -> list[str]:
         # Hits come by score: from the first one that does not stand out on, none does.
         if hit.stands_out is False and (place == 0 or result.hits[place - 1].stands_out):
             lines.append(_NOTHING if place == 0 else _FROM_HERE)
-        box = ",".join(map(str, hit.box)) if hit.box else "-"
+        box = region_text(hit.box) or "-"
         middle = f"{hit.score:6.3f}  " + (f"{box:>23}  " if boxes else "")
         lines.append(f"{hit.rank:4d}  {middle}{shown(hit.paths_bytes[0])}")
         lines.extend(f"   =  {middle}{shown(path)}" for path in hit.paths_bytes[1:])
@@ -163,49 +154,55 @@ def _told(parts: "Parts", answer: "Answer") -> dict[str, Any]:
 
 # -- a table ------------------------------------------------------------------------------------------------
 
-_QUERY = ("query", "region")
-_PLACE = ("x1", "y1", "x2", "y2")
-_HIT = ("rank", "score", "scored_by", "path", "other_paths", "width", "height", *_PLACE, "same", "stands_out")
+_HIT = (
+    *("rank", "score", "scored_by", "path", "copies", "width", "height"),
+    *("x1", "y1", "x2", "y2", "same", "stands_out"),
+)
+_COLUMNS = ("query", "region", *_HIT, "error", "query_bytes", "path_bytes")
 
 
-def csv_text(asked: Asked, answers: "Sequence[Answer]") -> str:
-    """A line for each hit; a query without one has a line of its own, with the reason where it failed.
+def write_table(file: IO[bytes], asked: Asked, answers: "Sequence[Answer]", *, mark: bool = True) -> None:
+    """A row for each name of each hit; a query without one has a row, with the reason where it failed.
 
-    Names are written as in the text output, so that every one is whole; those of copies stand in one cell, a
-    line each. No cell is a formula.
+    Args:
+        file: Where the table goes.
+        asked: The queries.
+        answers: What was found for each.
+        mark: As ``CsvRows`` has it.
     """
+    table = CsvRows(file, _COLUMNS, mark=mark)
+    for parts, answer in zip(asked.queries, answers, strict=True):
+        query = _query_cells(parts, answer)
+        for row in _hit_rows(answer):
+            table.write((query | row).get(column) for column in _COLUMNS)
+
+
+def _query_cells(parts: "Parts", answer: "Answer") -> dict[str, Any]:
+    """The query's cells; of several pictures that are one query, names and regions stand a line each."""
     from camseek.results import SearchResult
 
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*_QUERY, *_HIT, "error"])
-    for parts, answer in zip(asked.queries, answers, strict=True):
-        found = isinstance(answer, SearchResult)
-        query = [safe_cell(text) for text in _query_cells(parts, answer)]
-        rows = [_hit_cells(hit) for hit in answer.hits] if found else []
-        reason = "" if found else safe_cell(printable(answer.reason))
-        for row in rows or [[""] * len(_HIT)]:
-            writer.writerow([*query, *row, reason])
-    return file.getvalue()
+    if isinstance(answer, SearchResult):
+        names = [item.path or b"" for item in answer.query.pictures]
+        regions = [region_text(item.region) for item in answer.query.pictures]
+    else:
+        names, regions = [answer.path], [_given_region(parts)]
+    told = [path_json(name) for name in names]
+    exact = [item.get("path_bytes", "") for item in told]
+    return {
+        "query": "\n".join(item["path"] for item in told),
+        "region": "\n".join(regions) if any(regions) else None,
+        "query_bytes": "\n".join(exact) if any(exact) else None,
+    }
 
 
-def _query_cells(parts: "Parts", answer: "Answer") -> tuple[str, str]:
+def _hit_rows(answer: "Answer") -> "Iterator[dict[str, Any]]":
     from camseek.results import SearchResult
 
     if not isinstance(answer, SearchResult):
-        return name_text(answer.path), _given_region(parts)
-    items = answer.query.pictures
-    regions = [",".join(map(str, item.region)) if item.region else "" for item in items]
-    names = "\n".join(name_text(item.path or b"") for item in items)
-    return names, "\n".join(regions) if any(regions) else ""
-
-
-def _hit_cells(hit: "Hit") -> list[Any]:
-    row = hit.to_row()
-    names = [name_text(path) for path in hit.paths_bytes]
-    row |= {
-        "path": safe_cell(names[0]),
-        "other_paths": safe_cell("\n".join(names[1:])),
-        "score": f"{hit.score:.6f}",
-    }
-    return ["" if row[key] is None else row[key] for key in _HIT]
+        yield {"error": printable(answer.reason)}
+    elif not answer.hits:
+        yield {}
+    else:
+        for hit in answer.hits:
+            for path in hit.paths_bytes:
+                yield hit.to_row() | {"score": f"{hit.score:.6f}", **path_json(path)}

@@ -23,10 +23,24 @@ def say(text: str) -> None:
         ReaderGoneError: Nobody reads it any more.
         OutputError: It cannot be written: the disk is full, or there is no stdout.
     """
+    _put_out(_lines(text) + "\n")
+
+
+def pour(data: bytes) -> None:
+    """Data for programs on stdout, UTF-8, as it is; on a terminal as ``say`` has it.
+
+    Raises:
+        ReaderGoneError, OutputError: As ``say``.
+    """
+    terminal = sys.stdout is not None and sys.stdout.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+    _put_out(_lines(data.decode("utf-8")) if terminal else data)
+
+
+def _put_out(data: str | bytes) -> None:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  # the shell's >&-
         raise OutputError("cannot write the output: stdout is closed", remedy="leave it open")
     try:
-        click.echo(_lines(text))
+        click.echo(data, nl=False)
     except OSError as error:
         # What could not be written would be tried again when the process ends.
         with contextlib.suppress(OSError, ValueError):

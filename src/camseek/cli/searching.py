@@ -1,12 +1,13 @@
 """``search`` and ``explain``."""
 
+import io
 import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from camseek.cli.hits import Printer, csv_text, failed, to_json, without_views
+from camseek.cli.hits import Printer, failed, to_json, without_views, write_table
 from camseek.cli.options import (
     Count,
     NameType,
@@ -16,7 +17,7 @@ from camseek.cli.options import (
     model_option,
     open_engine,
 )
-from camseek.cli.output import emit, note, printable, say
+from camseek.cli.output import emit, note, pour, printable, say
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.plans import plan_options, read_plan, shortlist_option
 from camseek.cli.progress import Steps, progress
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     "table",
     metavar="OUT.csv",
     type=NameType(),
-    help="Write a table for a spreadsheet, a line for each hit; - prints it in place of the text.",
+    help="Write a table for a spreadsheet, a row for each name of each hit; - prints it instead of the text.",
 )
 @force_option
 @model_option
@@ -135,10 +136,12 @@ def search(
     if report and page is not None:
         outputs.write(report, page.text())
     if table == "-":
-        say(csv_text(asked, answers).removesuffix("\n"))
+        printed = io.BytesIO()
+        write_table(printed, asked, answers, mark=False)
+        pour(printed.getvalue())
     elif table:
-        # Spreadsheets take a table for UTF-8 where it begins with this mark.
-        outputs.write(table, "\ufeff" + csv_text(asked, answers))
+        with outputs.open(table) as file:
+            write_table(file, asked, answers)
     places = {key: os.path.abspath(path) for key, path in written.items() if path}
     if as_json:
         emit(to_json(asked, answers) | places)

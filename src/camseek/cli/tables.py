@@ -28,27 +28,36 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 class CsvRows:
-    """A table for spreadsheets and programs: UTF-8 with a mark, so that Excel knows; commas.
+    """A table for spreadsheets and programs: UTF-8, commas, a line feed after each row.
 
-    A cell of text that a spreadsheet would take for a formula gets an apostrophe in front.
+    A cell of text that a spreadsheet would take for a formula gets an apostrophe in front. Names are cells as
+    they are; beside one that is not UTF-8 stands its ``path_bytes`` in base64, as in JSON.
     """
 
-    def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
-        """Writes the heading."""
-        file.write(codecs.BOM_UTF8)
+    def __init__(self, file: IO[bytes], columns: Sequence[str], *, mark: bool = True) -> None:
+        """Writes the heading.
+
+        Args:
+            file: Where the table goes.
+            columns: Their names.
+            mark: Begin with the mark by which spreadsheets know UTF-8, and which programs at the end of a
+                pipe do not expect.
+        """
+        file.write(codecs.BOM_UTF8 if mark else b"")
         self._file = file
         self._line = io.StringIO(newline="")
-        self._writer = csv.writer(self._line)
+        # A carriage return in a cell is quoted where rows end with one.
+        self._writer = csv.writer(self._line, lineterminator="\r\n")
         self.write(columns)
 
     def write(self, row: Iterable[Any]) -> None:
         """Writes a row; None is an empty cell."""
-        self._writer.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in row])
-        self._file.write(self._line.getvalue().encode("utf-8"))
+        self._writer.writerow([_safe_cell(cell) if isinstance(cell, str) else cell for cell in row])
+        self._file.write(self._line.getvalue().removesuffix("\r\n").encode("utf-8") + b"\n")
         self._line.seek(0)
         self._line.truncate()
 
 
-def safe_cell(text: str) -> str:
+def _safe_cell(text: str) -> str:
     """Text that no spreadsheet takes for a formula and runs."""
     return f"'{text}" if text.startswith(_FORMULA) else text

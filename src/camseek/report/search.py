@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from camseek.arguments import region_text
 from camseek.names import absolute, name_text
 from camseek.report.markup import Markup, element
 from camseek.report.parts import (
@@ -123,7 +124,7 @@ def _failed(answer: Skipped) -> Markup:
 
 def _query_name(query: Query) -> str:
     first, *others = query.pictures
-    region = f" at {','.join(map(str, first.region))}" if first.region else ""
+    region = f" at {region_text(first.region)}" if first.region else ""
     name = _name(first) + region
     # A picture and a region of it have one name.
     more = len({item.path for item in others} - {first.path})
