@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from camseek import RegionError
 from camseek.arguments import Shares, read_region, region_text, several, whole_number, whole_numbers
 
 
@@ -94,8 +95,10 @@ class TestRegions:
         ],
     )
     def test_what_is_none(self, given):
-        with pytest.raises(ValueError, match="region"):
+        # As of a region that does not fit its picture.
+        with pytest.raises(RegionError, match="region") as error:
             read_region(given)
+        assert "x1,y1,x2,y2" in error.value.remedy
 
     def test_shares_of_a_picture(self):
         assert Shares(0.1, 0.2, 0.5, 0.6).of((640, 480)) == (64, 96, 320, 288)

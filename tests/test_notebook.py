@@ -329,14 +329,29 @@ class TestManyQueries:
             folder / "none.jpg",
             [QueryPart(image(1), (0, 0, 65, 10))],
             encoded.featureless,
+            # Bugs of the caller's, which end none of the other queries either.
+            "",
+            None,
+            [],
+            np.zeros((8, 8, 3)),
+            "a\0b",
+            [folder / "1.jpg", ""],
             image(2),
         ]
         found = list(filled.search_many(queries))
-        assert [type(item) for item in found] == [SearchResult, *[Skipped] * 4, SearchResult]
+        assert [type(item) for item in found] == [SearchResult, *[Skipped] * 10, SearchResult]
+        assert found[-1].hits == filled.search(image(2)).hits
         skipped = [item for item in found if isinstance(item, Skipped)]
-        assert [item.code for item in skipped] == ["not_a_picture", "unreadable", "region", "featureless"]
-        assert [item.path for item in skipped] == [b"", bytes(folder / "none.jpg"), b"", b""]
+        assert [item.code for item in skipped[:4]] == ["not_a_picture", "unreadable", "region", "featureless"]
+        assert [item.path for item in skipped[:4]] == [b"", bytes(folder / "none.jpg"), b"", b""]
+        assert [item.reason.split(":")[0] for item in skipped[4:8]] == [
+            "the name is empty",
+            "a picture cannot be a NoneType",
+            "a query is at least one picture, and here is none",
+            "an array of float64 is no picture",
+        ]
         assert all(item.reason for item in skipped)
+        assert {item.code for item in skipped[4:]} <= {"not_a_picture", "unreadable", "failed"}
 
     def test_without_themselves(self, filled, folder):
         paths = [folder / f"{number}.jpg" for number in range(4)]
@@ -535,10 +550,10 @@ def test_what_a_notebook_needs_is_exported():
 # Cells of a notebook, each an expression: what somebody may write by mistake, the error and its message.
 MISTAKES = {
     "engine.search(picture, plan='online')": "TypeError: a plan is a camseek.Plan, not 'online'",
-    "engine.search(picture, region='1,2,3')": "ValueError: a region is x1,y1,x2,y2",
-    "engine.search(picture, region=(1, 2, 3))": "ValueError: a region is x1,y1,x2,y2",
-    "engine.search(picture, region=(1.0, 2.0, 30.0, 40.0))": "ValueError: a region is x1,y1,x2,y2",
-    "engine.search(picture, region=5)": "ValueError: a region is x1,y1,x2,y2",
+    "engine.search(picture, region='1,2,3')": "RegionError: '1,2,3' is no region",
+    "engine.search(picture, region=(1, 2, 3))": "RegionError: (1, 2, 3) is no region",
+    "engine.search(picture, region=(1.0, 2.0, 30.0, 40.0))": "RegionError: (1.0, 2.0, 30.0, 40.0) is no region",
+    "engine.search(picture, region=5)": "RegionError: 5 is no region",
     "engine.search(picture, reading='cell')": "ValueError: there is no region reading 'cell'",
     "engine.search(picture, top='5')": "TypeError: top is a whole number, not '5'",
     "engine.search(picture, top=None)": "TypeError: top is a whole number, not None",
@@ -557,7 +572,6 @@ MISTAKES = {
     "engine.search_many([picture], plan='online')": "TypeError: a plan is a camseek.Plan",
     "engine.search_many([picture], top='5')": "TypeError: top is a whole number",
     "engine.search_many([picture], reading='cell')": "ValueError: there is no region reading",
-    "list(engine.search_many([picture, None]))": "TypeError: a picture cannot be a NoneType",
     "engine.add([picture, None])": "TypeError: a picture cannot be a NoneType",
     "engine.add({'a': picture, 1: picture})": "ValueError: the name of a picture without a file is text",
     "engine.add({'a': picture, '': picture})": "ValueError: the name of a picture without a file is text",

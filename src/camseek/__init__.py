@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from camseek.config import Encoding, Limits, Resize, Settings
     from camseek.encoding.whitening import Whitening, fit_whitening
     from camseek.engine import Engine
-    from camseek.errors import CamseekError
+    from camseek.errors import CamseekError, RegionError
     from camseek.extraction.attention import explain
     from camseek.lab import Protocol, audit, evaluate, measure
     from camseek.results import Box, Hit, IndexReport, SearchResult, Skipped
@@ -39,6 +39,7 @@ __all__ = [
     "Plan",
     "Protocol",
     "QueryPart",
+    "RegionError",
     "Resize",
     "SearchResult",
     "Settings",
@@ -61,7 +62,7 @@ _HOMES = {
     "camseek.config": ("Encoding", "Limits", "Resize", "Settings"),
     "camseek.encoding.whitening": ("Whitening", "fit_whitening"),
     "camseek.engine": ("Engine",),
-    "camseek.errors": ("CamseekError",),
+    "camseek.errors": ("CamseekError", "RegionError"),
     "camseek.extraction.attention": ("explain",),
     "camseek.lab": ("Protocol", "audit", "evaluate", "measure"),
     "camseek.results": ("Box", "Hit", "IndexReport", "SearchResult", "Skipped"),

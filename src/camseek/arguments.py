@@ -8,6 +8,8 @@ from dataclasses import astuple, dataclass
 from difflib import get_close_matches
 from typing import Any, cast
 
+from camseek.errors import RegionError
+
 _SINGLE: Any = (str, bytes, bytearray, memoryview, os.PathLike)
 
 
@@ -86,7 +88,7 @@ class Shares:
         y2: Where it ends.
 
     Raises:
-        ValueError: A share is out of range, or the region is empty or reversed.
+        RegionError: A share is out of range, or the region is empty or reversed.
     """
 
     x1: float
@@ -96,9 +98,9 @@ class Shares:
 
     def __post_init__(self) -> None:
         if not (0 <= self.x1 < self.x2 <= 1 and 0 <= self.y1 < self.y2 <= 1):
-            raise ValueError(
-                f"the region {self} is empty, reversed or outside the picture; "
-                "per cent are x1,y1,x2,y2 with 0% <= x1 < x2 <= 100% and 0% <= y1 < y2 <= 100%"
+            raise RegionError(
+                f"the region {self} is empty, reversed or outside the picture",
+                remedy="give x1,y1,x2,y2 with 0% <= x1 < x2 <= 100% and 0% <= y1 < y2 <= 100%",
             )
 
     def __str__(self) -> str:
@@ -126,10 +128,12 @@ def region_text(region: Region | None) -> str:
     return ",".join(map(str, region)) if isinstance(region, tuple) else str(region)
 
 
-_REGION = (
-    "a region is x1,y1,x2,y2: four whole numbers of pixels (10,20,300,400), or four of per cent "
-    "(10%,20%,50%,60%)"
-)
+def _no_region(value: Any) -> RegionError:
+    return RegionError(
+        f"{value!r} is no region",
+        remedy="give x1,y1,x2,y2: four whole numbers of pixels (10,20,300,400), or four of per cent "
+        "(10%,20%,50%,60%)",
+    )
 
 
 def read_region(value: Any) -> Region | None:
@@ -143,7 +147,7 @@ def read_region(value: Any) -> Region | None:
         The region; whether it lies within its picture is seen when that is opened.
 
     Raises:
-        ValueError: It is none of these, or shares that cannot be.
+        RegionError: It is none of these, or shares that cannot be.
     """
     if value is None or isinstance(value, Shares):
         return value
@@ -152,7 +156,7 @@ def read_region(value: Any) -> Region | None:
     try:
         x1, y1, x2, y2 = whole_numbers(value, "corner")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{_REGION}, not {value!r}") from error
+        raise _no_region(value) from error
     return x1, y1, x2, y2
 
 
@@ -168,5 +172,5 @@ def _written(text: str) -> Region:
             x1, y1, x2, y2 = map(int, parts)
             return x1, y1, x2, y2
     except ValueError as error:
-        raise ValueError(f"{_REGION}, not {text!r}") from error
+        raise _no_region(text) from error
     return Shares(x1, y1, x2, y2)

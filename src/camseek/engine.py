@@ -399,7 +399,7 @@ class Engine:
         Raises:
             ValueError: Several pictures without ``together``, or something that cannot be.
             PictureError: The query is no picture that can be used.
-            RegionError: The region is empty, reversed or outside the picture.
+            RegionError: The region is none, empty, reversed, too small or outside the picture.
             FeaturelessError: The network sees nothing in the query.
             SettingsError: The plan does not fit the model.
             CollectionError: The collection cannot be read, or changes all the time.
@@ -423,7 +423,7 @@ class Engine:
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> Generator[SearchResult | Skipped]:
-        """Searches with many queries, each on its own; arguments and errors as ``search``.
+        """Searches with many queries, each on its own; arguments as ``search``.
 
         A list among the queries is one query: several pictures or regions of the same thing.
 
@@ -431,7 +431,8 @@ class Engine:
         less than one by one.
 
         Yields:
-            For each query, in order, what was found; or, where its picture cannot be used, why.
+            For each query, in order, what was found; or, where its picture cannot be used, or it is none, why:
+            one bad query ends none of the others.
         """
         require_reading(reading)
         wanted = Request(plan or Plan(), reading, top, boxes, without_self, views)

@@ -140,7 +140,7 @@ class FailedPictureError(PictureError):
 
 
 class RegionError(CamseekError):
-    """A region is empty, reversed or outside its picture."""
+    """A region is none, empty, reversed, too small or outside its picture, in pixels or in per cent."""
 
     code = "region"
 

@@ -138,5 +138,22 @@ def test_a_region_of_maps_is_as_large_as_the_network_sees_it(describer):
 
 def test_an_enlarged_region_is_no_larger():
     with pytest.raises(RegionError):
-        check_region_size((0, 0, 15, 50), 3.0, 3.0)
-    check_region_size((0, 0, 16, 50), 3.0, 3.0)
+        check_region_size((0, 0, 15, 50), (100, 100), 3.0, 3.0)
+    check_region_size((0, 0, 16, 50), (100, 100), 3.0, 3.0)
+
+
+@pytest.mark.parametrize("reading", ["crop", "cells"])
+@pytest.mark.parametrize(
+    ("region", "told"),
+    [
+        ("10%,20%,10.01%,60%", "covers less than a pixel; the picture is {width} x {height} pixels"),
+        ("0%,0%,3%,100%", "has {three} x {height} pixels, and each side needs 16"),
+    ],
+)
+def test_a_region_is_told_as_it_was_given(describer, photo, reading, region, told):
+    width, height = photo.size
+    with pytest.raises(RegionError) as error:
+        describer.extractor.extract(saved(photo, "PNG"), region, RegionRules(reading=reading))
+    said = told.format(width=width, height=height, three=round(0.03 * width))
+    assert error.value.message == f"the region {region} {said}"
+    assert "larger box" in error.value.remedy

@@ -117,11 +117,12 @@ def _named(given: Sequence[str]) -> "list[tuple[str, list[Region | None]]]":
 
 def _region(item: str) -> "Region | None":
     from camseek.arguments import read_region
+    from camseek.errors import RegionError
 
     try:
         return read_region(item.removeprefix(_REGION))
-    except ValueError as error:
-        _wrong(f"--region: {error}")
+    except RegionError as error:
+        _wrong(f"--region: {error.message}; {error.remedy}")
 
 
 def _wrong(message: str) -> Any:

@@ -125,7 +125,7 @@ class Extractor:
 
         Raises:
             PictureError: The picture cannot be used.
-            RegionError: The region is empty, reversed or outside the picture.
+            RegionError: The region is none, empty, reversed, too small or outside the picture.
         """
         with opened(source) as (name, file):
             return self.extract_file(file, name, fingerprint(file), region, rules or RegionRules())
@@ -151,9 +151,9 @@ class Extractor:
         grid = self.grid(picture)
         cells, inside = None, activations
         box = None if region is None else check_region(region, picture.size)
-        if box is not None and cropped is None:
+        if region is not None and box is not None and cropped is None:
             across, down = (one / other for one, other in zip(grid.resized, grid.original, strict=True))
-            check_region_size(box, across, down)
+            check_region_size(region, picture.size, across, down)
             cells = _unscaled(grid, box) if rules.box == "original" else grid.cells(box)
             inside = activations.inside(cells, self.model.classifier_weights, self.model.classifier_bias)
             if rules.scores == "crop":

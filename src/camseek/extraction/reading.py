@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from camseek.arguments import Region
+from camseek.arguments import Region, region_text
 from camseek.backbones import Backbone
 from camseek.config import LEAST_SIDE, Limits, Resize
 from camseek.errors import RegionError, TooSmallError
 from camseek.images import Picture, check_region, read_picture
-from camseek.results import Box
+from camseek.results import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +50,36 @@ class PictureReader:
                 remedy="give a larger copy of it",
             )
         if region is not None:
-            check_region_size(check_region(region, picture.size), 1.0, 1.0)
+            check_region_size(region, picture.size, 1.0, 1.0)
         if self.fitted_to is None:
             return picture
         # Here, not in the pass alone: where cells lie is told from the size of the pixels.
         return replace(picture, pixels=self.fitted_to.fit(picture.pixels))
 
 
-def check_region_size(region: Box, across: float, down: float) -> None:
+def check_region_size(region: Region, size: Size, across: float, down: float) -> None:
     """Refuses a region in which nothing can be recognised.
 
     Args:
-        region: Pixels of the upright picture.
+        region: Pixels or shares of the upright picture.
+        size: Width and height of the picture.
         across: How far the network sees it scaled in width; 1 where it keeps its pixels.
         down: Likewise in height.
 
     Raises:
-        RegionError: A side has fewer than ``LEAST_SIDE`` pixels, in the picture or as the network sees it.
+        RegionError: It is empty, reversed or outside, or a side has fewer than ``LEAST_SIDE`` pixels, in the
+            picture or as the network sees it.
     """
-    width, height = region[2] - region[0], region[3] - region[1]
+    x1, y1, x2, y2 = check_region(region, size)
+    width, height = x2 - x1, y2 - y1
     seen = round(width * min(across, 1.0)), round(height * min(down, 1.0))
     if min(seen) >= LEAST_SIDE:
         return
     scaled = (
         "" if min(width, height) < LEAST_SIDE else f", {seen[0]} x {seen[1]} as the network sees the picture"
     )
-    corners = ",".join(map(str, region))
     raise RegionError(
-        f"the region {corners} has {width} x {height} pixels{scaled}, and each side needs {LEAST_SIDE}",
+        f"the region {region_text(region)} has {width} x {height} pixels{scaled}, and each side needs {LEAST_SIDE}",
         remedy="draw a larger box around the thing"
         + (", or encode the region's own pixels (--region-reading crop)" if scaled else ""),
     )

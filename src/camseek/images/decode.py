@@ -51,7 +51,8 @@ def check_request(multiple: int, region: Region | None) -> None:
     """Makes sure that a caller asks for something that can be.
 
     Raises:
-        ValueError: ``multiple`` is below 1, or the region is none.
+        ValueError: ``multiple`` is below 1.
+        RegionError: The region is none.
     """
     if multiple < 1:
         raise ValueError("multiple must be 1 or more")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from camseek.arguments import Region, Shares
+from camseek.arguments import Region, Shares, region_text
 from camseek.errors import RegionError
 from camseek.results import Box, Size
 
@@ -42,15 +42,19 @@ def check_region(region: Region, size: Size) -> Box:
     width, height = size
     if x1 < x2 and y1 < y2 and x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height:
         return box
-    if x1 == x2 or y1 == y2:
+    if isinstance(region, Shares):  # they lie within any picture
+        fault = "covers less than a pixel"
+    elif x1 == x2 or y1 == y2:
         fault = "is empty"
     elif x1 > x2 or y1 > y2:
         fault = "is reversed"
     else:
         fault = "reaches outside the picture"
     raise RegionError(
-        f"the region {x1},{y1},{x2},{y2} {fault}, which is {width} x {height} pixels"
+        f"the region {region_text(region)} {fault}, which is {width} x {height} pixels"
         if fault.endswith("picture")
-        else f"the region {x1},{y1},{x2},{y2} {fault}; the picture is {width} x {height} pixels",
-        remedy=f"give x1,y1,x2,y2 with 0 <= x1 < x2 <= {width} and 0 <= y1 < y2 <= {height}",
+        else f"the region {region_text(region)} {fault}; the picture is {width} x {height} pixels",
+        remedy="draw a larger box around the thing"
+        if isinstance(region, Shares)
+        else f"give x1,y1,x2,y2 with 0 <= x1 < x2 <= {width} and 0 <= y1 < y2 <= {height}",
     )

@@ -31,7 +31,7 @@ class QueryPart:
             text (``"10%,20%,50%,60%"``). None for all of it.
 
     Raises:
-        ValueError: The region is none of these.
+        RegionError: The region is none of these.
     """
 
     picture: Source
@@ -134,7 +134,7 @@ def read_query(extractor: Extractor, parts: Sequence[QueryPart], reading: Region
 
     Raises:
         PictureError: One cannot be used.
-        RegionError: A region is empty, reversed or outside its picture.
+        RegionError: A region is empty, reversed, too small or outside its picture.
     """
     rules = RegionRules(reading=reading)
     return Sought([extractor.extract(part.picture, part.region, rules) for part in parts])
@@ -162,6 +162,7 @@ def query_parts(query: Any, region: Any = None, *, together: bool) -> tuple[Quer
 
     Raises:
         ValueError: There is no part, a region beside a part or several, or several that nobody said are one.
+        RegionError: The region is none.
     """
     if isinstance(query, QueryPart):
         query = (query,)

@@ -18,6 +18,7 @@ from camseek.errors import (
     CollectionChangedError,
     CorruptCollectionError,
     FeaturelessError,
+    NotAPictureError,
     PictureError,
     RegionError,
 )
@@ -25,7 +26,7 @@ from camseek.extraction.attention import class_scores
 from camseek.extraction.describer import Describer, Describers
 from camseek.extraction.extractor import Extractor, FileMaps, MapSource
 from camseek.extraction.faults import one_picture
-from camseek.extraction.sources import content_of
+from camseek.extraction.sources import Source, content_of
 from camseek.job import Job
 from camseek.names import absolute, there_first
 from camseek.results import Box, Chance, Hit, Query, QueryPicture, SearchResult, Skipped, View
@@ -290,7 +291,7 @@ def searched_many(
     # pixels, and threads would read one that stands in several queries at once.
     # The pixels of every hit of a result would fill the memory where many are made together.
     most = 1 if request.views else _TOGETHER
-    while some := [_content_of(query_parts(query, together=True)) for query in islice(queries, most)]:
+    while some := [_content_of(query) for query in islice(queries, most)]:
         yield from _tried(partial(_search_some, collection, describers, job, some, request))
 
 
@@ -319,24 +320,34 @@ def _tried(search: Callable[[bool], Result]) -> Result:
     return search(True)
 
 
-def _content_of(parts: Sequence[QueryPart]) -> "Sequence[QueryPart] | Skipped":
+def _content_of(query: Any) -> "Sequence[QueryPart] | Skipped":
     """Parts whose pictures are names or contents, which threads may read; or why there are none."""
-    read: list[QueryPart] = []
-    for part in parts:
-        picture = part.picture
-        if not isinstance(picture, str | os.PathLike | bytes):
-            try:
-                picture = content_of(picture)
-            except PictureError as error:
-                return _skipped(parts, error)
-        read.append(replace(part, picture=picture))
-    return read
+    parts: Sequence[QueryPart] = ()
+    try:
+        parts = query_parts(query, together=True)
+        return [replace(part, picture=_to_read(part.picture)) for part in parts]
+    except (PictureError, RegionError) as error:
+        return _skipped(parts, error)
+    except (TypeError, ValueError) as error:  # a caller's bug, which ends none of the other queries
+        return _skipped(parts, NotAPictureError(str(error), remedy="leave it out"))
+
+
+def _to_read(picture: Source) -> Source:
+    """A picture's name or content.
+
+    Raises:
+        PictureError, TypeError, ValueError: As ``content_of``; the name is empty.
+    """
+    if isinstance(picture, str | os.PathLike):
+        absolute(picture)
+        return picture
+    return picture if isinstance(picture, bytes) else content_of(picture)
 
 
 def _skipped(parts: Sequence[QueryPart], error: CamseekError) -> Skipped:
     """Why a query cannot be used; by its first name, if it has one."""
     names = [part.picture for part in parts if isinstance(part.picture, str | os.PathLike)]
-    return Skipped(absolute(names[0]) if names else b"", error.message, error.code)
+    return Skipped(absolute(names[0]) if names and os.fspath(names[0]) else b"", error.message, error.code)
 
 
 def _views(database: StoredDatabase, look: ViewLook, records: Sequence[int]) -> tuple[View | str, ...]:
