@@ -431,8 +431,8 @@ class Engine:
         less than one by one.
 
         Yields:
-            For each query, in order, what was found; or, where its picture cannot be used, or it is none, why:
-            one bad query ends none of the others.
+            For each query, in order, what was found; or why not, where its picture cannot be used or it is
+            none: one bad query ends none of the others.
         """
         require_reading(reading)
         wanted = Request(plan or Plan(), reading, top, boxes, without_self, views)

@@ -6,10 +6,13 @@ import re
 import subprocess
 import sys
 
+import click
 import pytest
 
 import camseek as package
 from camseek import Settings
+from camseek.cli import run
+from camseek.cli.app import camseek as program
 
 VERBS = (
     "index",
@@ -415,6 +418,44 @@ class TestOutput:
         assert done.stderr.startswith("camseek: cannot write the output: ")
         assert len(done.stderr.splitlines()) == 1
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "--help",
+            "--version",
+            *(f"{verb} --help" for verb in (*VERBS, "model import", "datasets check")),
+            *(
+                "list {0}",
+                "list {0} --json",
+                "info {0}",
+                "check {0}",
+                "duplicates {0} --threshold 0.01",
+                "classes {0}",
+            ),
+            *("export {0} --csv {1}/out.csv", "search {1}/0.jpg --collection {0} --csv -"),
+            *("index {1} --collection {0}", "add {1}/0.jpg --collection {0}", "remove {1} --collection {0}"),
+            *("datasets list", "datasets show holidays", "model list", "model show efficientnet-lite0"),
+            "explain {1}/0.jpg --report {1}/out.html",
+        ],
+    )
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+    def test_every_verb_on_a_full_disk(self, indexed, collection, capsys, monkeypatch, line):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            assert run(line.format(collection, indexed).split()) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert (
+            last == "camseek: cannot write the output: No space left on device; send it where there is space"
+        )
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+    def test_completion_on_a_full_disk(self, capsys, monkeypatch):
+        monkeypatch.setenv("_CAMSEEK_COMPLETE", "bash_source")
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            assert run([]) == 1
+        assert capsys.readouterr().err.startswith("camseek: cannot write the output: No space left")
+
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
     def test_remarks_that_cannot_be_written_end_nothing(self, photos, collection):
         command = [sys.executable, "-m", "camseek", "index", str(photos(2)), "--collection", str(collection)]
@@ -448,4 +489,32 @@ class TestOutput:
 def test_an_empty_name_is_not_the_working_folder(arguments, failing, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert failing(*arguments, code=2)["code"] == "usage"
+    assert os.listdir(tmp_path) == []
+
+
+def _valued(command, *verb):
+    """Every option and argument of a verb, and of those under it, that takes a value."""
+    for param in command.params:
+        if not getattr(param, "is_flag", False):
+            yield verb, param
+    for name, one in getattr(command, "commands", {}).items():
+        yield from _valued(one, *verb, name)
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [(verb, param.opts[0]) for verb, param in _valued(program) if isinstance(param, click.Option)],
+)
+def test_an_empty_value_is_wrong_usage(verb, option, text, tmp_path, monkeypatch):
+    """A variable that is not set is no wish for the default."""
+    monkeypatch.chdir(tmp_path)
+    command = program
+    for name in verb:
+        command = command.commands[name]
+    needed = ["x" for param in command.params if isinstance(param, click.Argument) and param.required]
+    if option != "--collection" and any("--collection" in param.opts for param in command.params):
+        needed += ["--collection", "x"]
+    told = text(*verb, *needed, option, "", "--json", code=2).error
+    assert told["code"] == "usage"
+    assert option in told["message"]
     assert os.listdir(tmp_path) == []

@@ -19,10 +19,10 @@ from camseek.cli.indexing import add, index, remove
 from camseek.cli.keeping import check, info
 from camseek.cli.listing import duplicates, export, list_command
 from camseek.cli.model import model
-from camseek.cli.output import ReaderGoneError, emit, hold_standard_files, note, printable, speak_utf8
+from camseek.cli.output import ReaderGoneError, emit, hold_standard_files, note, printable, say, speak_utf8
 from camseek.cli.paper import paper_command
 from camseek.cli.searching import explain, search
-from camseek.cli.verbs import Verbs, give_examples
+from camseek.cli.verbs import Verbs, give_examples, give_help
 from camseek.errors import CamseekError, OutputError
 from camseek.version import VERSION
 
@@ -49,6 +49,12 @@ class _Program(Verbs):
             raise _Interrupted(ctx.invoked_subcommand) from error
 
 
+def _show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        say(f"camseek, version {VERSION}")
+        context.exit()
+
+
 _HELP = """Visual instance search: find every picture that shows the same thing.
 
 Index a folder once, then search it with a picture, or with a region of one:
@@ -64,10 +70,17 @@ Index a folder once, then search it with a picture, or with a region of one:
     cls=_Program,
     tasks=TASKS,
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"max_content_width": 100},
     epilog="See camseek VERB --help for examples of each.",
 )
-@click.version_option(VERSION, prog_name="camseek")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    help="Show the version and exit.",
+    callback=_show_version,
+)
 def camseek() -> None:
     """The program: ``_HELP`` says it to users."""
 
@@ -93,6 +106,7 @@ for command in (
 ):
     camseek.add_command(command)
 give_examples(camseek, EXAMPLES)
+give_help(camseek)
 
 
 def run(arguments: Sequence[str]) -> int:

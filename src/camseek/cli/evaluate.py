@@ -8,6 +8,7 @@ import click
 from camseek.cli.options import (
     EncodingType,
     NameType,
+    WordType,
     collection_option,
     json_option,
     layer_of,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     "--encoding",
     "encodings",
     metavar="ENCODING",
+    type=WordType(),
     multiple=True,
     callback=named_encodings,
     shell_complete=EncodingType().shell_complete,

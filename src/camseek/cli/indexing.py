@@ -9,6 +9,7 @@ import click
 from camseek.cli.changes import tell_index, tell_remove
 from camseek.cli.options import (
     NameType,
+    WordType,
     collection_option,
     encoding_option,
     json_option,
@@ -32,13 +33,18 @@ if TYPE_CHECKING:
 @collection_option()
 @click.option(
     "--include",
+    type=WordType(),
     multiple=True,
     metavar="PATTERN",
     help="Take only files that match (repeatable). Patterns are those of .gitignore, told from PHOTOS on: "
     "'*.jpg', 'raw/', '/2024/**/*.png'. They are kept for later runs.",
 )
 @click.option(
-    "--exclude", multiple=True, metavar="PATTERN", help="Leave out files and folders that match (repeatable)."
+    "--exclude",
+    type=WordType(),
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and folders that match (repeatable).",
 )
 @click.option("--no-patterns", is_flag=True, help="Clear the patterns that were kept from earlier runs.")
 @click.option(

@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from camseek.cli.options import Amount, NameType, collection_option, json_option, open_engine
+from camseek.cli.options import Amount, NameType, WordType, collection_option, json_option, open_engine
 from camseek.cli.output import emit, json_line, note, printable, say, shown
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
@@ -35,6 +35,7 @@ _COLUMNS = (
 
 match_option = click.option(
     "--match",
+    type=WordType(),
     metavar="PATTERN",
     multiple=True,
     help="Only names that match: *.jpg, or 2019 for a folder of any depth (repeatable).",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from camseek.cli.options import ModelType, NameType, json_option
+from camseek.cli.options import ModelType, NameType, WordType, json_option
 from camseek.cli.output import emit, note, printable, say
 from camseek.cli.verbs import Verbs
 from camseek.words import counted
@@ -50,7 +50,7 @@ def model() -> None:
 
 @model.command("import")
 @click.argument("classifier", metavar="CLASSIFIER", type=NameType())
-@click.option("--name", help="The model's name. [default: made of the file's]")
+@click.option("--name", type=WordType(), help="The model's name. [default: made of the file's]")
 @click.option(
     "--into",
     metavar="FOLDER",
@@ -75,11 +75,12 @@ def model() -> None:
 )
 @click.option(
     "--features",
+    type=WordType(),
     metavar="LAYER",
     multiple=True,
     help="A tensor or node of an ONNX file whose maps become a layer too (repeatable).",
 )
-@click.option("--arch", help=f"What a PyTorch state dict must be: {_ARCHITECTURES}.")
+@click.option("--arch", type=WordType(), help=f"What a PyTorch state dict must be: {_ARCHITECTURES}.")
 @click.option("--force", is_flag=True, help="Replace a model that is there.")
 @json_option
 def import_command(

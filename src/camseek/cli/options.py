@@ -40,6 +40,18 @@ class Amount(click.FloatRange):
         return number
 
 
+class WordType(click.ParamType[str]):
+    """Text that means something. An empty one is a variable that is not set, and no wish for the default."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuses text without a letter."""
+        if not str(value).strip():
+            self.fail("it is empty", param, ctx)
+        return str(value)
+
+
 class NameType(click.ParamType[str]):
     """The name of a file or folder. An empty one (a variable that is not set) is not the working folder."""
 
@@ -208,7 +220,9 @@ size_option = click.option(
     "(a new collection; default 640).",
 )
 layer_option = click.option(
-    "--layer", help="The model's layer for the feature maps (a new collection; default: the model's)."
+    "--layer",
+    type=WordType(),
+    help="The model's layer for the feature maps (a new collection; default: the model's).",
 )
 
 

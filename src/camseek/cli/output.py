@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Generator
 from typing import Any
 
 import click
@@ -37,10 +38,21 @@ def pour(data: bytes) -> None:
 
 
 def _put_out(data: str | bytes) -> None:
+    with to_stdout():
+        click.echo(data, nl=False)
+
+
+@contextlib.contextmanager
+def to_stdout() -> Generator[None]:
+    """Around what prints on stdout, and does nothing else.
+
+    Raises:
+        ReaderGoneError, OutputError: As ``say``.
+    """
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  # the shell's >&-
         raise OutputError("cannot write the output: stdout is closed", remedy="leave it open")
     try:
-        click.echo(data, nl=False)
+        yield
     except OSError as error:
         # What could not be written would be tried again when the process ends.
         with contextlib.suppress(OSError, ValueError):

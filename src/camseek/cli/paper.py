@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from camseek.cli.options import Count, NameType, SizeType, json_option, limits_options
+from camseek.cli.options import Count, NameType, SizeType, WordType, json_option, limits_options
 from camseek.cli.output import emit, note, printable, say
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
@@ -61,6 +61,7 @@ _ABSENT = "-"
 @click.option(
     "--layer",
     "layers",
+    type=WordType(),
     multiple=True,
     help="The layer of other networks than the paper's (repeatable). [default: expand16 and head]",
 )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from camseek.cli.options import Count, NameType
+from camseek.cli.options import Count, NameType, WordType
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
@@ -34,6 +34,7 @@ _OPTIONS = (
     click.option(
         "--attend",
         metavar="CLASS",
+        type=WordType(),
         multiple=True,
         help="Attend to this class, by name or number, in place of the query's (repeatable): online "
         "aggregation.",

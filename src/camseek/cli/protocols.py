@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from camseek.cli.options import Count, EncodingType, NameType, SizeType, settings
+from camseek.cli.options import Count, EncodingType, NameType, SizeType, WordType, settings
 from camseek.cli.plans import PLAN_NAMES, plan_options, read_plan, shortlist_option
 from camseek.cli.progress import progress
 
@@ -24,7 +24,9 @@ _OPTIONS = (
     click.option(
         "--size", type=SizeType(), help="Scale pictures to it: 640, smaller:720 or 1024x720. [default: 640]"
     ),
-    click.option("--layer", help="The model's layer for the feature maps. [default: the model's]"),
+    click.option(
+        "--layer", type=WordType(), help="The model's layer for the feature maps. [default: the model's]"
+    ),
     click.option(
         "--region-reading",
         "reading",

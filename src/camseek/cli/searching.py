@@ -11,6 +11,7 @@ from camseek.cli.hits import Printer, failed, to_json, without_views, write_tabl
 from camseek.cli.options import (
     Count,
     NameType,
+    WordType,
     collection_option,
     json_option,
     limits_options,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @collection_option()
 @click.option(
     "--region",
+    type=WordType(),
     metavar="X1,Y1,X2,Y2",
     help="The box of the thing in the picture before it, in pixels of the upright picture, half-open, or in "
     "per cent (10%,20%,50%,60%); whole for all of it. Repeatable: each region is a query.",

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from camseek.cli.output import say, to_stdout
+
 
 class Verbs(click.Group):
     """Verbs under one word; their list is by task, and nothing of it is cut off."""
@@ -33,6 +35,11 @@ class Verbs(click.Group):
     def _tasks(self) -> Mapping[str, Sequence[str]]:
         return self.tasks or {"Commands": list(self.commands)}
 
+    def _main_shell_completion(self, *args: Any, **options: Any) -> None:
+        # What it prints ends like any output where it cannot be written; click takes no other place for it.
+        with to_stdout():
+            super()._main_shell_completion(*args, **options)
+
 
 def _first_sentence(command: click.Command) -> str:
     # click's own shortens to one line, and what is cut off may be what somebody looks for.
@@ -52,3 +59,29 @@ def give_examples(root: click.Group, examples: Mapping[str, Sequence[str]]) -> N
             command = command.commands[word]
         shown = "\n".join(f"  {root.name} {verb} {line}".rstrip() for line in lines)
         command.epilog = f"\b\nExamples:\n{shown}"
+
+
+def give_help(command: click.Command) -> None:
+    """Has the help of a verb, and of those under it, printed as everything is.
+
+    click's own option knows no full disk.
+    """
+    command.add_help_option = False
+    command.params.append(
+        click.Option(
+            ["-h", "--help"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            help="Show this message and exit.",
+            callback=_show_help,
+        )
+    )
+    for one in command.commands.values() if isinstance(command, click.Group) else ():
+        give_help(one)
+
+
+def _show_help(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        say(context.get_help())
+        context.exit()

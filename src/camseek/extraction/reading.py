@@ -79,7 +79,8 @@ def check_region_size(region: Region, size: Size, across: float, down: float) ->
         "" if min(width, height) < LEAST_SIDE else f", {seen[0]} x {seen[1]} as the network sees the picture"
     )
     raise RegionError(
-        f"the region {region_text(region)} has {width} x {height} pixels{scaled}, and each side needs {LEAST_SIDE}",
+        f"the region {region_text(region)} has {width} x {height} pixels{scaled}, "
+        f"and each side needs {LEAST_SIDE}",
         remedy="draw a larger box around the thing"
         + (", or encode the region's own pixels (--region-reading crop)" if scaled else ""),
     )
