@@ -100,7 +100,12 @@ def is_own_name(name: str) -> bool:
     return name.startswith(_OWN)
 
 
+def is_collection(folder: str | bytes | os.PathLike[str]) -> bool:
+    """Whether a folder is that of a collection, by what lies in it."""
+    return os.path.lexists(os.path.join(os.fsencode(folder), DATABASE.encode()))
+
+
 def is_collection_file(path: bytes) -> bool:
     """Whether a name is one that a file of a collection has, or may have, in a collection's folder."""
-    folder, name = map(os.fsdecode, os.path.split(path))
-    return is_own_name(name) and os.path.lexists(os.path.join(folder, DATABASE))
+    folder, name = os.path.split(path)
+    return is_own_name(os.fsdecode(name)) and is_collection(folder)

@@ -25,6 +25,8 @@ def writing(indexed, collection, tmp_path):
         ".html": ("search", query, "--collection", collection, "--top", "1", "--report"),
         ".png": ("explain", query, "--collection", collection, "--top", "1", "--report"),
         ".txt": ("classes", collection, "--list"),
+        ".csv": ("export", collection, "--csv"),
+        ".npy": ("export", collection, "--descriptors"),
     }
 
 
@@ -45,7 +47,7 @@ def kept(tmp_path):
     return look
 
 
-ENDINGS = [".html", ".png", ".txt"]
+ENDINGS = [".html", ".png", ".txt", ".csv", ".npy"]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -69,7 +71,7 @@ class TestEveryVerb:
         before = kept()
         for name in ("collection.sqlite", "collection.sqlite-wal", "collection.sqlite.new", "writer.json"):
             place = collection / name
-            if ending != ".txt":
+            if ending not in (".txt", ".csv"):
                 # Others want an ending: a file that has two names.
                 place = collection.parent / f"{name}{ending}"
                 if not (collection / name).exists():
@@ -77,6 +79,18 @@ class TestEveryVerb:
                 os.link(collection / name, place)
             assert failing(*writing[ending], place, *force)["code"] == "output"
         assert before.items() <= kept().items()
+
+    def test_nothing_new_in_a_collections_folder(
+        self, writing, ending, failing, collection, tmp_path, monkeypatch
+    ):
+        before = sorted(os.listdir(collection))
+        (tmp_path / "link").symlink_to(collection)
+        monkeypatch.chdir(collection)
+        for place in (collection / f"out{ending}", tmp_path / "link" / f"out{ending}", f"out{ending}"):
+            error = failing(*writing[ending], place)
+            assert error["code"] == "output"
+            assert "a collection's folder" in error["message"]
+        assert sorted(os.listdir(collection)) == before
 
     @pytest.mark.parametrize("force", [(), ("--force",)], ids=["", "force"])
     def test_no_picture_that_is_indexed(

@@ -1,7 +1,7 @@
 """The files that a verb was asked to write: one way for all of them.
 
 Without ``--force`` nothing that is there is written over; with it no file that the command reads, none of a
-collection, no picture and no database.
+collection, no picture and no database. Nothing is put into a collection's folder.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from camseek.errors import OutputError
-from camseek.files import is_collection_file, open_regular
+from camseek.files import DATABASE, is_collection, open_regular
 from camseek.names import absolute, path_text
 from camseek.writing import whole_file
 
@@ -72,8 +72,11 @@ class Outputs:
     def _look(
         self, path: str, place: bytes, reads: Sequence[str | None], model: str | None
     ) -> tuple[int, int] | None:
-        if is_collection_file(place):
-            raise OutputError(f"{path} belongs to a collection", remedy=_ELSEWHERE)
+        folder, name = os.path.split(place)
+        if is_collection(folder) or name == DATABASE.encode():
+            raise OutputError(
+                f"{path} would lie in a collection's folder, or make its folder one", remedy=_ELSEWHERE
+            )
         try:
             found = os.lstat(place)
         except FileNotFoundError:
