@@ -10,7 +10,7 @@ from common import CHECKOUT, Options, Report, Table, pictures_in
 from PIL import Image, ImageEnhance
 
 from camseek import Engine, load_model
-from camseek.listing import NEAR_COPY
+from camseek.config import NEAR_COPY
 
 _THRESHOLDS = (0.86, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98)
 

@@ -106,11 +106,11 @@ def test_a_picture_that_leaves_meanwhile(collection, monkeypatch):
     assert {near.record for near, _ in item.near} == set(range(2, 11)) - {8}
 
 
-def test_no_descriptors_are_compared_above_1(collection):
+def test_no_descriptors_are_compared_without_a_threshold(collection):
     fill(collection, clustered(10, 5))
     with collection.write("test") as writer:
         writer.point(b"/photos/other.jpg", 3, Signature(1, 2, 3), writer.root(b"/photos"))
-    [item] = listing.copies(collection, 2.0, Job())
+    [item] = listing.copies(collection, None, Job())
     assert (item.picture.record, len(item.picture.paths), item.near) == (3, 2, ())
 
 

@@ -32,6 +32,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 # Encodings whose descriptor is the sum of several vectors of a picture.
 _SEVERAL = frozenset({"rmac", "cam"})
 _ALIASES: dict[str, tuple[str, dict[str, Any]]] = {"spoc": ("sum", {"prior": "centre"})}
+NEAR_COPY = 0.94
+"""The cosine from which on two pictures count as copies: chosen on the pictures of benchmarks/README.md."""
 ENCODING_NAMES = (*_OPTIONS, *_ALIASES)
 """Every name that ``Encoding.parse`` knows."""
 # What an encoding without an option holds in its place: nothing else, or equal encodings would differ.

@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64
 
 from camseek.arguments import Region, several
 from camseek.backbones import Backbone, as_model
-from camseek.config import Encoding, Limits, RegionReading, Settings
+from camseek.config import NEAR_COPY, Encoding, Limits, RegionReading, Settings
 from camseek.encoding.whitening import Whitening
 from camseek.errors import NoCollectionError
 from camseek.extraction.agreement import new_profile, require_settings
@@ -20,7 +20,7 @@ from camseek.indexing import bringing, refitting
 from camseek.indexing.counting import count_classes
 from camseek.indexing.refitting import FitReport
 from camseek.job import Job, Progress
-from camseek.listing import NEAR_COPY, Copies, Match, copies, descriptor_blocks, every_picture
+from camseek.listing import Copies, Match, copies, descriptor_blocks, every_picture
 from camseek.names import path_text
 from camseek.numerics import F32, I64
 from camseek.results import IndexReport, RemoveReport, SearchResult, Skipped
@@ -160,7 +160,7 @@ class Engine:
 
     def copies(
         self,
-        threshold: float = NEAR_COPY,
+        threshold: float | None = NEAR_COPY,
         *,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
@@ -168,16 +168,16 @@ class Engine:
         """Pictures that are there more than once: under several names, or as near copies.
 
         Args:
-            threshold: The cosine of two descriptors from which on they are near copies; in (0, 1], or above 1
-                for files of the same content alone.
+            threshold: The cosine of two descriptors from which on they are near copies, in (0, 1]; None for
+                files of the same content alone.
             progress: Told how many pictures were compared.
             cancelled: Whoever sets it ends it with ``CancelledError``.
 
         Raises:
-            ValueError: The threshold is 0 or below.
+            ValueError: The threshold is out of range.
             CollectionChangedError: All descriptors were replaced meanwhile.
         """
-        if not threshold > 0:
+        if threshold is not None and not 0 < threshold <= 1:
             raise ValueError(f"a threshold of {threshold}")
         return copies(self.collection, threshold, self._job.told(progress, cancelled))
 

@@ -40,6 +40,7 @@
 A caller's bug raises ``ValueError`` or ``TypeError`` instead.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
@@ -82,6 +83,14 @@ class UnreadableFileError(PictureError):
 
     code = "unreadable"
     settled = False
+
+
+def out_of_memory() -> UnreadableFileError:
+    """The error of a picture for which memory ran out: it says nothing of the file, which is tried again."""
+    return UnreadableFileError(
+        "there is not enough memory for it now",
+        remedy="free some memory, or use a smaller --max-megapixels",
+    )
 
 
 class NotPermittedError(UnreadableFileError):
@@ -137,6 +146,17 @@ class FailedPictureError(PictureError):
 
     code = "failed"
     settled = False
+
+
+def is_settled(code: str) -> bool:
+    """Whether a picture's error of this code is the file's own fault (``PictureError.settled``)."""
+    return code not in {kind.code for kind in _kinds_of(PictureError) if not kind.settled}
+
+
+def _kinds_of(kind: type[PictureError]) -> Iterator[type[PictureError]]:
+    yield kind
+    for one in kind.__subclasses__():
+        yield from _kinds_of(one)
 
 
 class RegionError(CamseekError):

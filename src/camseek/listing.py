@@ -14,12 +14,9 @@ from camseek.job import Job
 from camseek.numerics import F32, I64
 from camseek.patterns import Patterns, Selection
 from camseek.results import Skipped
-from camseek.store import Collection, StoredPicture, Vectors
+from camseek.store import Collection, StoredPicture, Vectors, pictures_of
 
-NEAR_COPY = 0.94
-"""The cosine from which on two pictures count as copies: chosen on the pictures of benchmarks/README.md."""
-
-# Pictures, or descriptors, that are read at a time.
+# Descriptors that are read at a time.
 _ROWS = 512
 # Descriptors that all later ones are compared with in one pass: 40 MB of 1,280 numbers.
 _HEADS = 8192
@@ -30,7 +27,8 @@ class Copies:
     """A picture and those that are like it.
 
     Attributes:
-        picture: The one that came first; several names of it are the same content.
+        picture: The one that came into the collection first; several names of it, in their order, are the
+            same content.
         near: Other contents, each with the cosine of its descriptor and this one's, at least the threshold.
     """
 
@@ -47,7 +45,8 @@ class Match:
     """Which names are meant.
 
     Patterns are those of ``camseek index``: ``*.jpg`` and ``2019`` stand for names at any depth, one with a
-    slash within for a place, from the working folder on unless it begins with ``/`` or ``**/``.
+    slash within for a place, from the working folder on unless it begins with ``/`` or ``**/``. Names that
+    begin with a dot match as all others do: whoever brought them in has decided that already.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -58,7 +57,7 @@ class Match:
         """
         root = os.path.abspath(os.sep).encode()
         whole = Patterns.of(root, [_from_root(pattern) for pattern in patterns], ())
-        self._selection = Selection(whole) if patterns else None
+        self._selection = Selection(whole, hidden=True) if patterns else None
 
     def __call__(self, path: bytes) -> bool:
         """Whether a name is meant."""
@@ -87,9 +86,7 @@ def _from_root(pattern: str) -> str:
 
 def every_picture(collection: Collection) -> Iterator[StoredPicture]:
     """All pictures, in the order in which they came. One that comes or goes meanwhile is there or not."""
-    records = collection.catalogue.records()
-    for start in range(0, len(records), _ROWS):
-        yield from collection.catalogue.pictures(records[start : start + _ROWS].tolist()).values()
+    return pictures_of(collection.catalogue, collection.catalogue.records().tolist())
 
 
 def descriptor_blocks(
@@ -115,7 +112,7 @@ def descriptor_blocks(
             yield [pictures[record] for record in some.tolist()], collection.vectors.of(some)
 
 
-def copies(collection: Collection, threshold: float, job: Job) -> Iterator[Copies]:
+def copies(collection: Collection, threshold: float | None, job: Job) -> Iterator[Copies]:
     """Pictures that are there more than once.
 
     Several names of one content; and contents whose descriptors have a cosine of ``threshold`` or more. Each
@@ -124,15 +121,15 @@ def copies(collection: Collection, threshold: float, job: Job) -> Iterator[Copie
 
     Args:
         collection: Where.
-        threshold: In (0, 1]; above 1 no descriptors are compared.
+        threshold: In (0, 1]; None where no descriptors are compared, and names of one content are all.
         job: Told how many pictures were compared.
 
     Raises:
         CancelledError: Whoever started it has stopped it.
         CollectionChangedError: All descriptors were replaced meanwhile.
     """
-    records = collection.vectors.records() if threshold <= 1 else np.empty(0, np.int64)
-    head, score = _heads(collection.vectors, records, threshold, job)
+    records = np.empty(0, np.int64) if threshold is None else collection.vectors.records()
+    head, score = _heads(collection.vectors, records, threshold or 1.0, job)
     near: dict[int, list[int]] = {}
     for place in np.flatnonzero(head != np.arange(len(records))).tolist():
         near.setdefault(int(records[head[place]]), []).append(place)

@@ -89,8 +89,14 @@ class Selection:
     an ``include`` pattern spells the dot or ``@eaDir``.
     """
 
-    def __init__(self, patterns: Patterns) -> None:
-        self._patterns = patterns
+    def __init__(self, patterns: Patterns, *, hidden: bool = False) -> None:
+        """Takes patterns.
+
+        Args:
+            patterns: They.
+            hidden: Hidden entries and ``@eaDir`` count like all others.
+        """
+        self._patterns, self._hidden = patterns, hidden
         self._include, self._exclude = _compiled(patterns.include), _compiled(patterns.exclude)
         # Those that have matched nothing yet.
         self._idle = {text: _compiled((text,)).patterns[0] for text in (*patterns.include, *patterns.exclude)}
@@ -129,7 +135,7 @@ class Selection:
 
     def _left_out(self, path: str) -> bool:
         name = path.rpartition("/")[2]
-        if not name.startswith(".") and name != LEFT_OUT:
+        if self._hidden or (not name.startswith(".") and name != LEFT_OUT):
             return False
         return self._spelt is None or not self._spelt.match_file(composed(name))
 

@@ -75,6 +75,16 @@ class TestList:
         names = [name for item in found for name in item["paths"]]
         assert sorted(names) == sorted(str(held / name) for name in expected)
 
+    def test_names_with_a_dot_match_like_others(self, held, encoded, collection, camseek, text):
+        """They were brought in on purpose; an index run takes them only where a pattern spells the dot."""
+        (held / ".cache").mkdir()
+        (held / ".cache" / ".hidden.jpg").write_bytes(encoded(77))
+        camseek("add", held / ".cache" / ".hidden.jpg", "--collection", collection)
+        for pattern in ("*.jpg", ".hidden.jpg", ".cache", ".*"):
+            found = lines(text("list", collection, "--json", "--match", pattern))
+            names = [name for item in found for name in item["paths"]]
+            assert str(held / ".cache" / ".hidden.jpg") in names, pattern
+
     def test_a_pattern_that_cannot_be(self, held, collection, failing):
         assert failing("list", collection, "--match", "..")["code"] == "settings"
 
@@ -125,6 +135,16 @@ class TestDuplicates:
         assert 0.9 <= scores[1] <= scores[0] <= 1
         assert told.err.splitlines()[-1] == "1 picture with 3 copies"
         assert sorted(os.listdir(alike)) == before
+
+    def test_what_comes_later_stands_below(self, alike, collection, camseek, text):
+        """A near copy whose name is first of all, and another name of the first content."""
+        with Image.open(alike / "0.jpg") as image:
+            image.save(alike / "!later.jpg", quality=75)
+        shutil.copy(alike / "0.jpg", alike / "!name.jpg")
+        camseek("index", alike, "--collection", collection)
+        [item] = lines(text("duplicates", collection, "--threshold", "0.9", "--json"))
+        assert item["paths"] == sorted(str(alike / name) for name in ("0.jpg", "copy of 0.jpg", "!name.jpg"))
+        assert str(alike / "!later.jpg") in [near["path"] for near in item["near"]]
 
     def test_for_programs(self, alike, collection, text):
         [item] = lines(text("duplicates", collection, "--threshold", "0.9", "--json"))

@@ -298,7 +298,17 @@ class TestExitCodes:
 
         monkeypatch.setattr("camseek.store.catalogue.FolderCatalogue.info", interrupted)
         error = failing("info", "--collection", collection, code=130)
-        assert error["code"] == "interrupted"
+        assert (error["code"], error["remedy"]) == ("interrupted", "nothing was written")
+
+    @pytest.mark.parametrize("verb", ["index", "add", "remove", "fit"])
+    def test_verbs_that_keep_what_was_done_say_so(self, monkeypatch, collection, indexed, failing, verb):
+        def interrupted(self, command):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("camseek.store.folder.FolderCollection.write", interrupted)
+        given = [] if verb == "fit" else [indexed if verb == "index" else indexed / "0.jpg"]
+        error = failing(verb, *given, "--collection", collection, code=130)
+        assert error["remedy"] == "what was done is kept; run it again to go on"
 
     def test_the_collection_may_come_from_the_environment(self, monkeypatch, collection, indexed, camseek):
         monkeypatch.setenv("CAMSEEK_COLLECTION", str(collection))

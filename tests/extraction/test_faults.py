@@ -8,7 +8,11 @@ from camseek.errors import (
     DamagedPictureError,
     DecoderError,
     FailedPictureError,
+    NotAPictureError,
+    NotPermittedError,
+    TooLargeError,
     UnreadableFileError,
+    is_settled,
 )
 from camseek.extraction.faults import one_picture, tried
 from camseek.results import Skipped
@@ -158,3 +162,10 @@ class _Named:
 
     def __exit__(self, *_):
         self._file.close()
+
+
+def test_codes_say_whether_an_error_is_settled():
+    unsettled = {UnreadableFileError, NotPermittedError, FailedPictureError}
+    for kind in (*unsettled, DamagedPictureError, TooLargeError, NotAPictureError):
+        assert is_settled(kind.code) == kind.settled == (kind not in unsettled)
+    assert is_settled("a code of no picture's")

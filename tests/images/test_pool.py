@@ -116,7 +116,7 @@ def test_errors_are_the_same(make, samples):
         read(samples["PNG"], limits=Limits(max_pixels=1000))
     with pytest.raises(ValueError, match="multiple"):
         read(samples["PNG"], multiple=0)
-    with pytest.raises(ValueError, match="four whole numbers"):
+    with pytest.raises(RegionError, match="is no region"):
         read(samples["PNG"], region=(0.5, 0, 9, 9))
 
 

@@ -22,23 +22,19 @@ from camseek.cli.model import model
 from camseek.cli.output import ReaderGoneError, emit, hold_standard_files, note, printable, say, speak_utf8
 from camseek.cli.paper import paper_command
 from camseek.cli.searching import explain, search
-from camseek.cli.verbs import Verbs, give_examples, give_help
+from camseek.cli.verbs import Resumable, Verbs, give_examples, give_help
 from camseek.errors import CamseekError, OutputError
 from camseek.version import VERSION
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
-# What these had done when they were interrupted stands, and is not done again.
-_GO_ON = {"index", "add", "remove", "fit", "paper"}
-
-
 class _Interrupted(Exception):  # noqa: N818  # no error of anybody's
     """An interrupt of a verb, in a form that click passes on without a line of its own."""
 
-    def __init__(self, verb: str | None = None) -> None:
-        super().__init__(verb)
-        self.verb = verb
+    def __init__(self, *, goes_on: bool) -> None:
+        super().__init__(goes_on)
+        self.goes_on = goes_on
 
 
 class _Program(Verbs):
@@ -46,7 +42,8 @@ class _Program(Verbs):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise _Interrupted(ctx.invoked_subcommand) from error
+            verb = self.commands.get(ctx.invoked_subcommand or "")
+            raise _Interrupted(goes_on=isinstance(verb, Resumable)) from error
 
 
 def _show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
@@ -124,7 +121,7 @@ def run(arguments: Sequence[str]) -> int:
     except CamseekError as error:
         return _fail(error.code, error.message, error.remedy, as_json=as_json)
     except (_Interrupted, click.Abort, KeyboardInterrupt) as error:
-        goes_on = isinstance(error, _Interrupted) and error.verb in _GO_ON
+        goes_on = isinstance(error, _Interrupted) and error.goes_on
         return _fail(
             "interrupted",
             "interrupted",

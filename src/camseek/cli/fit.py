@@ -15,6 +15,7 @@ from camseek.cli.options import (
 )
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
+from camseek.cli.verbs import Resumable
 from camseek.words import counted
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from camseek.indexing.refitting import FitReport
 
 
-@click.command()
+@click.command(cls=Resumable)
 @collection_option(positional=True)
 @click.option(
     "--on",

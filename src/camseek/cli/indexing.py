@@ -22,13 +22,14 @@ from camseek.cli.options import (
 from camseek.cli.output import shown
 from camseek.cli.plans import read_class_list
 from camseek.cli.progress import progress
+from camseek.cli.verbs import Resumable
 from camseek.names import absolute, path_text
 
 if TYPE_CHECKING:
     from camseek.config import Limits
 
 
-@click.command()
+@click.command(cls=Resumable)
 @click.argument("photos", metavar="PHOTOS", type=NameType())
 @collection_option()
 @click.option(
@@ -140,7 +141,7 @@ def index(
     return tell_index(report, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=Resumable)
 @click.argument("files", metavar="FILES...", nargs=-1, required=True, type=NameType())
 @collection_option()
 @model_option
@@ -164,7 +165,7 @@ def add(files: tuple[str, ...], collection: str, model: str | None, limits: "Lim
     tell_index(report, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=Resumable)
 @click.argument("files", metavar="FILES...", nargs=-1, required=True, type=NameType())
 @collection_option()
 @click.option("--dry-run", is_flag=True, help="Only say what would leave; nothing is written.")

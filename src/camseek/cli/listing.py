@@ -11,6 +11,7 @@ from camseek.cli.output import emit, json_line, note, printable, say, shown
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
 from camseek.cli.tables import CsvRows
+from camseek.config import NEAR_COPY
 from camseek.words import counted
 
 if TYPE_CHECKING:
@@ -93,24 +94,23 @@ def _tell_skipped(found: "list[Skipped]", *, as_json: bool) -> None:
 @click.option(
     "--threshold",
     type=Amount(min=0, min_open=True, max=1),
-    help="The cosine of two descriptors from which on pictures are near copies. [default: 0.94]",
+    help=f"The cosine of two descriptors from which on pictures are near copies. [default: {NEAR_COPY}]",
 )
 @click.option("--same", is_flag=True, help="Only files of the same content; no descriptors are compared.")
 @json_option
 def duplicates(collection: str, threshold: float | None, same: bool, as_json: bool) -> None:
     """List the pictures that COLLECTION has more than once; nothing is deleted.
 
-    Below each picture that came first stand the other names of its content (same), and near copies of it
-    (smaller, cropped a little, compressed again) with their cosine, which those with it are that are alike by
-    chance, too: look before you delete. With --json one object a line for each picture.
+    Below the first name of each picture, in the order of names, stand the other names of its content (same),
+    and near copies of it that came into the collection later (smaller, cropped a little, compressed again)
+    with their cosine, which those with it are that are alike by chance, too: look before you delete. Which
+    name of a content is the original is not known. With --json one object a line for each picture.
     """
-    from camseek.listing import NEAR_COPY
-
     if same and threshold is not None:
         raise click.UsageError("--same compares no descriptors: leave out --threshold")
     groups = files = 0
     with open_engine(collection) as engine, progress() as shown_progress:
-        for found in engine.copies(2.0 if same else threshold or NEAR_COPY, progress=shown_progress):
+        for found in engine.copies(None if same else threshold or NEAR_COPY, progress=shown_progress):
             groups += 1
             files += len(found.picture.paths) - 1 + sum(len(item.paths) for item, _ in found.near)
             if as_json:

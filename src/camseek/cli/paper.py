@@ -10,6 +10,7 @@ from camseek.cli.output import emit, note, printable, say
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
 from camseek.cli.tables import aligned
+from camseek.cli.verbs import Resumable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _ABSENT = "-"
 
 
-@click.command("paper")
+@click.command("paper", cls=Resumable)
 @click.option(
     "--data",
     metavar="FOLDER",

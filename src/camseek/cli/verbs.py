@@ -8,6 +8,10 @@ import click
 from camseek.cli.output import say, to_stdout
 
 
+class Resumable(click.Command):
+    """A verb of which what was done stands when it is interrupted, and is not done again."""
+
+
 class Verbs(click.Group):
     """Verbs under one word; their list is by task, and nothing of it is cut off."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from camseek.errors import CamseekError, FailedPictureError, PictureError, UnreadableFileError
+from camseek.errors import CamseekError, FailedPictureError, PictureError, out_of_memory
 from camseek.results import Skipped
 
 Result = TypeVar("Result")
@@ -35,14 +35,6 @@ def one_picture() -> Generator[None]:
             f"it failed on its way: {type(error).__name__}{': ' if text else ''}{text}",
             remedy="try again; if it stays so, leave it out and report it",
         ) from error
-
-
-def out_of_memory() -> UnreadableFileError:
-    """The error of a picture for which memory ran out."""
-    return UnreadableFileError(
-        "there is not enough memory for it now",
-        remedy="free some memory, or use a smaller --max-megapixels",
-    )
 
 
 def tried(path: bytes, work: Callable[[], Result]) -> Result | Skipped:

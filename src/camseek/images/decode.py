@@ -2,12 +2,11 @@
 
 import errno
 import re
-import threading
 import warnings
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -20,7 +19,7 @@ from camseek.errors import (
     NotAPictureError,
     PictureError,
     TooLargeError,
-    UnreadableFileError,
+    out_of_memory,
 )
 from camseek.images import opening
 from camseek.images.colour import ProfileError, on_white, to_srgb
@@ -39,7 +38,6 @@ BIG = 128e6
 
 _HEAD = 4096
 _MEMORY = 1.7e9
-_big_turn = threading.Lock()
 
 
 def budget_of(max_pixels: int) -> float:
@@ -66,11 +64,12 @@ def decode(
     multiple: int = 1,
     max_pixels: int = Limits().max_pixels,
     region: Region | None = None,
-    turn: AbstractContextManager[Any] = _big_turn,
+    turn: AbstractContextManager[Any] | None = None,
 ) -> Picture:
     """Decodes a picture, or a region of it, small and in sRGB; the same bytes give the same pixels.
 
-    In this process, which a decoder may take down with it: ``read_picture`` does the same in another.
+    In this process, which a decoder may take down with it, and one at a time, as Python's filters of warnings
+    are those of the process: ``read_picture`` does the same in others, and is what to call.
 
     Decode (JPEG and JPEG 2000 at a reduced scale that still covers the result), average whole
     blocks, then Pillow's antialiased bicubic filter; colours and orientation last, on few pixels.
@@ -99,7 +98,8 @@ def decode(
             changes by a fifth at most. Shorter ones keep their length.
         max_pixels: Pictures with more pixels are refused, after reading the header.
         region: Pixels or shares of the upright picture; ``resize`` is then that of the region.
-        turn: Entered for a picture above 128 MB.
+        turn: Entered for a picture above 128 MB, as several at once may be too much for the machine; None
+            where nobody else decodes.
 
     Raises:
         NotAPictureError: The content is no picture format known here.
@@ -140,11 +140,7 @@ def _decoded(file: BinaryIO, format: str, wanted: _Wanted, turn: "_Turn") -> Pic
     except CamseekError:
         raise
     except MemoryError as error:
-        # Says nothing of the file: what was known of it is kept, and it is tried again.
-        raise UnreadableFileError(
-            "there is not enough memory to decode it now",
-            remedy="free some memory, or use a smaller --max-megapixels",
-        ) from error
+        raise out_of_memory() from error
     except Exception as error:  # Pillow's readers raise a dozen kinds for damaged data
         # What the system says is no question of what the file holds.
         if not (isinstance(error, OSError) and error.errno):
@@ -213,9 +209,9 @@ def _decode(file: BinaryIO, format: str, wanted: _Wanted, turn: "_Turn") -> Pict
 class _Turn:
     """The turn of pictures that take much memory: taken once, held until the picture is done."""
 
-    def __init__(self, held: ExitStack, turn: AbstractContextManager[Any]) -> None:
+    def __init__(self, held: ExitStack, turn: AbstractContextManager[Any] | None) -> None:
         self._held = held
-        self._turn: AbstractContextManager[Any] | None = turn
+        self._turn = turn
 
     def take(self, needed: float) -> None:
         """Waits for it, where so many bytes are needed."""
@@ -275,37 +271,10 @@ _NOT_READ = re.compile(
     r"unsupported|not supported|not implemented|no codec|no decod|determine J2K", re.IGNORECASE
 )
 
-_quiet_lock = threading.Lock()
-_quiet_users = 0
-
 
 @contextmanager
 def _quiet_pillow() -> Generator[None]:
-    """Keeps Pillow's Python warnings about odd pictures from the application.
-
-    ``warnings.catch_warnings`` is not safe with threads: one thread's exit would undo another's entry.
-    So one filter, for warnings out of Pillow and pi-heif alone, stands while any thread decodes.
-    """
-    global _quiet_users
-    with _quiet_lock:
-        _quiet_users += 1
-        if _quiet_users == 1:
-            warnings.filterwarnings("ignore", module=_QUIET)
-    try:
+    """Keeps warnings about odd pictures inside, out of Pillow and pi-heif alone."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(PIL|pi_heif)\.")
         yield
-    finally:
-        with _quiet_lock:
-            _quiet_users -= 1
-            if _quiet_users == 0:
-                _drop_filter()
-
-
-_QUIET = r"(PIL|pi_heif)\."
-
-
-def _drop_filter() -> None:
-    filters = cast(list[tuple[Any, ...]], warnings.filters)
-    for entry in list(filters):
-        if getattr(entry[3], "pattern", None) == _QUIET:
-            with suppress(ValueError):  # an application may have removed it meanwhile
-                filters.remove(entry)

@@ -11,9 +11,8 @@ from itertools import chain
 from typing import Any, cast
 
 from camseek.arguments import several
-from camseek.errors import PictureError
+from camseek.errors import PictureError, out_of_memory
 from camseek.extraction.describer import Describer
-from camseek.extraction.faults import out_of_memory
 from camseek.extraction.sources import Source, content_of
 from camseek.images import FoundFile
 from camseek.indexing.finding import find_files, find_pictures

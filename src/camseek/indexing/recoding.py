@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from camseek.encoding.whitening import Whitening, apply_whitening
-from camseek.errors import FailedPictureError, NotPermittedError, UnreadableFileError
+from camseek.errors import is_settled
 from camseek.extraction.describer import Describer, describe_to_store
 from camseek.extraction.extractor import FileMaps
 from camseek.extraction.faults import tried
@@ -18,14 +18,12 @@ from camseek.indexing.sampling import Sampler, Samples, gather
 from camseek.job import Job
 from camseek.numerics import F32, is_usable, l2_normalise
 from camseek.results import Skipped
-from camseek.store import Collection, Refit, StoredPicture, Writer
+from camseek.store import Collection, Refit, StoredPicture, Writer, pictures_of
 
 # How often the work is made permanent, as in an index run.
 _COMMIT_PICTURES = 16
 _COMMIT_SECONDS = 1.0
-# Codes of errors that say nothing of a file that is there: it may be read tomorrow.
-_PASSING = {kind.code for kind in (UnreadableFileError, NotPermittedError, FailedPictureError)}
-# Pictures whose rows are read at a time.
+# Descriptors that are read at a time.
 _CHUNK = 512
 
 
@@ -118,7 +116,7 @@ class Recoder:
         """
         collection = self.collection
         records = collection.vectors.records() if self._featureless_stay else collection.catalogue.records()
-        contents = [(item.content, item.record) for item in self.stored(records.tolist())]
+        contents = [(item.content, item.record) for item in self._stored(records.tolist())]
         return [record for _, record in sorted(contents)]
 
     def own_samples(self, top: int, most: int) -> Samples:
@@ -131,24 +129,20 @@ class Recoder:
             return Samples(vectors, len(vectors), 0, ())
         self.start(len(records) + self.pictures)
         work = partial(self._sampler(top).of_stored, self._maps)
-        pictures = self.stored(records)
+        pictures = self._stored(records)
         drawn = gather(work, pictures, channels=self.channels, most=most, count=len(records), job=self._job)
         if self._featureless_stay:
             return drawn
         seen = set(self.collection.vectors.records().tolist())
-        unseen = self.stored([record for record in records if record not in seen])
+        unseen = self._stored([record for record in records if record not in seen])
         names = {name for item in unseen for name in item.paths}
         return replace(drawn, skipped=tuple(item for item in drawn.skipped if item.path not in names))
 
     def _sampler(self, top: int) -> Sampler:
         return Sampler(self._describer.extractor, self._describer.encoder, top)
 
-    def stored(self, records: Sequence[int]) -> Iterator[StoredPicture]:
-        """The pictures of records, in their order."""
-        for start in range(0, len(records), _CHUNK):
-            some = records[start : start + _CHUNK]
-            found = self.collection.catalogue.pictures(some)
-            yield from (found[record] for record in some)
+    def _stored(self, records: Sequence[int]) -> Iterator[StoredPicture]:
+        return pictures_of(self.collection.catalogue, records)
 
     def encode_all(self, refit: Refit) -> Recoded:
         """Gives every picture that has none yet its new descriptor; the work is made permanent often."""
@@ -192,7 +186,7 @@ class Recoder:
             return seen if isinstance(seen, Skipped) else describe_to_store(encoder, seen.activations)
 
         committed, waiting = time.monotonic(), 0
-        with closing(self._job.map(encode, self.stored(records))) as encoded:
+        with closing(self._job.map(encode, self._stored(records))) as encoded:
             for item, vector in encoded:
                 if not isinstance(vector, Skipped):
                     self._put(item.record, vector, done)
@@ -201,7 +195,8 @@ class Recoder:
                     self._writer.refitter.put(item.record, None)
                     self._job.progress.step()
                 else:
-                    if vector.code in _PASSING and any(map(os.path.lexists, item.paths)):
+                    # What says nothing of a file that is there: it may be read tomorrow.
+                    if not is_settled(vector.code) and any(map(os.path.lexists, item.paths)):
                         done.waiting.append(vector)
                     else:
                         done.lost.append((item.record, vector))

@@ -6,7 +6,17 @@ from pathlib import Path
 from camseek.errors import NoCollectionError
 from camseek.store.database import as_stored, require_free
 from camseek.store.folder import FolderCollection
-from camseek.store.interface import Catalogue, Collection, Ledger, Refitter, Scribe, Traces, Vectors, Writer
+from camseek.store.interface import (
+    Catalogue,
+    Collection,
+    Ledger,
+    Refitter,
+    Scribe,
+    Traces,
+    Vectors,
+    Writer,
+    pictures_of,
+)
 from camseek.store.memory import MemoryVectors
 from camseek.store.own import collection_files
 from camseek.store.records import (
@@ -54,6 +64,7 @@ __all__ = [
     "collection_files",
     "create_collection",
     "open_collection",
+    "pictures_of",
     "require_free",
     "step_of",
 ]

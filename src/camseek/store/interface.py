@@ -4,7 +4,7 @@ A ``Collection`` has three parts behind one address: its ``Catalogue`` of pictur
 ``Vectors`` and their ``Traces``. All of them may be used from several threads at once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
@@ -24,6 +24,9 @@ from camseek.store.records import (
     SkippedEntry,
     StoredPicture,
 )
+
+# Pictures whose rows are read at a time.
+_AT_A_TIME = 512
 
 
 @runtime_checkable
@@ -61,6 +64,14 @@ class Catalogue(Protocol):
     def check(self) -> list[str]:
         """Reads everything; each fault in a sentence, none when it is sound."""
         ...
+
+
+def pictures_of(catalogue: Catalogue, records: Sequence[int]) -> Iterator[StoredPicture]:
+    """The pictures of records in their order, some hundred read at a time; one that has gone is left out."""
+    for start in range(0, len(records), _AT_A_TIME):
+        some = records[start : start + _AT_A_TIME]
+        found = catalogue.pictures(some)
+        yield from (found[record] for record in some if record in found)
 
 
 @runtime_checkable
