@@ -74,7 +74,7 @@ def test_what_is_run(check, monkeypatch, arguments):
     tests, *others = runs.commands
     assert [Path(command[0]).name for command in others] == ["ruff", "ruff", "pyright", "lint-imports"]
     quick = list(check.QUICK) if "--quick" in arguments else []
-    assert tests == [sys.executable, "-m", "pytest", *quick, "-x"]
+    assert tests == [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *quick, "-x"]
 
 
 @pytest.mark.parametrize("failing", ["ruff", "pyright", "lint-imports", "pytest"])
