@@ -4,7 +4,7 @@ import base64
 import os
 import reprlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,6 +33,14 @@ def composed(text: str) -> str:
 def same_text(path: bytes) -> bytes:
     """The bytes of ``composed``, of a name that need not be text."""
     return path if path.isascii() else os.fsencode(composed(os.fsdecode(path)))
+
+
+def alike(name: bytes, paths: Iterable[bytes]) -> list[bytes]:
+    """Those of paths that are a name, or lie beneath it, for people: accents composed or not; sorted."""
+    wanted = same_text(name)
+    beneath = wanted.rstrip(b"/") + b"/"
+    texts = ((path, same_text(path)) for path in paths if not path.isascii())
+    return sorted(path for path, text in texts if text == wanted or text.startswith(beneath))
 
 
 def on_disk(path: bytes) -> bytes:

@@ -232,6 +232,42 @@ class TestDryRuns:
         assert (report.held, report.removed, len(report.changes)) == (False, 50, 50)
         assert engine.index(folder).unchanged == 60
 
+    @pytest.mark.parametrize("known", [("link",), ("link", "photos"), ("photos/in",), ("photos/in", "link")])
+    @pytest.mark.parametrize("given", ["link", "photos"])
+    def test_a_folder_behind_a_link_that_becomes_relative(self, engine, pile, tmp_path, known, given):
+        """Its names become those of the place that the link leads to: nothing goes, and nothing comes."""
+        folder = pile([*numbered(3), "deep/4.jpg"])
+        (tmp_path / "link").symlink_to(folder)
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere/5.jpg").write_bytes(HEAD + b"five")
+        (folder / "in").symlink_to(tmp_path / "elsewhere")
+        for name in known:
+            engine.index(tmp_path / name)
+        (folder / "text.jpg").write_bytes(b"no picture")
+        report = engine.index(tmp_path / given, relative=True, dry_run=True)
+        done = engine.index(tmp_path / given, relative=True)
+        for key in ("added", "changed", "unchanged", "moved", "removed", "encoded"):
+            assert getattr(report, key) == getattr(done, key), key
+        if given in known:
+            assert (report.added, report.removed, report.changes[0].what) == (0, 0, "skipped")
+
+    def test_it_is_of_one_moment(self, engine, pile, address, model, monkeypatch):
+        """What another process does meanwhile does not mix with what was known."""
+        folder = pile(numbered(3))
+        engine.index(folder)
+        (folder / "0.jpg").rename(folder / "moved.jpg")
+        walk = bringing.find_pictures
+
+        def meanwhile(*arguments, **options):
+            with Engine.open(address, model=model) as other:
+                other.remove([folder])
+            return walk(*arguments, **options)
+
+        monkeypatch.setattr(bringing, "find_pictures", meanwhile)
+        report = engine.index(folder, dry_run=True)
+        assert len(engine) == 0
+        assert (report.unchanged, report.moved, report.added, report.encoded) == (2, 1, 0, 0)
+
     def test_without_a_collection(self, pile, tmp_path):
         folder = pile(numbered(3))
         report = rehearse(None, "there", Asked(folder, exclude=["2.jpg"]), job=Job())

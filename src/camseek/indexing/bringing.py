@@ -104,6 +104,9 @@ def _bring_in_line(
     number = root.number if root is not None else writer.root(place, relative=bool(relative))
     if root is not None and relative is not None:
         writer.anchor(number, relative=relative)
+        if relative:
+            # It may have become one with the root that lies where a link led.
+            number = writer.root(place)
     run = IndexRun(writer, describer(), report, root=number, job=job)
     run.reconcile(place, found, report.patterns, allow_removal=asked.allow_removal)
 
@@ -114,11 +117,11 @@ def _root_of(ledger: Ledger, name: bytes) -> tuple[bytes, Root | None]:
     A folder that is not there may have been indexed under a name that is the same for people.
     """
     roots = ledger.roots()
-    alike = [path for path in roots if same_text(path) == same_text(name)] if is_missing(name) else []
+    others = [path for path in roots if same_text(path) == same_text(name)] if is_missing(name) else []
     linked = os.path.realpath(name)
     if name not in roots and linked in roots and roots[linked].relative:
         name = linked
-    place = name if name in roots or not alike else alike[0]
+    place = name if name in roots or not others else others[0]
     return place, roots.get(place)
 
 

@@ -1,16 +1,19 @@
 """An index run that changes nothing: the same run, over what is known, writing to memory alone."""
 
 import hashlib
+import os
 from collections.abc import Generator, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from camseek.config import Limits
 from camseek.errors import NotAPictureError
 from camseek.images import fingerprint, sniff
 from camseek.images.formats import HEAD_BYTES, describe
+from camseek.indexing.leaving import under_any
+from camseek.names import alike
 from camseek.patterns import Patterns
 from camseek.store import ADDED_BY_HAND, FileEntry, Ledger, PictureRecord, Root, Signature, SkippedEntry
 
@@ -46,22 +49,23 @@ class Onlooker:
 
 
 class Rehearsal:
-    """The ``Scribe`` of a run that changes nothing."""
+    """The ``Scribe`` of a run that changes nothing: what was known at one moment, and what is made of it."""
 
     def __init__(self, ledger: Ledger | None) -> None:
-        """Looks at what is known.
+        """Takes down what is known; the ledger is asked nothing later.
 
         Args:
-            ledger: What is known; None for a collection that is not there yet.
+            ledger: What is known, of one moment; None for a collection that is not there yet.
         """
-        self._ledger = ledger
         self._files = ledger.files() if ledger else {}
         self._roots = ledger.roots() if ledger else {}
+        self._records = ledger.contents() if ledger else {}
         self._claims: dict[bytes, set[int]] = {}
-        for number in (ADDED_BY_HAND, *(root.number for root in self._roots.values())):
+        self._skipped: dict[int, dict[bytes, SkippedEntry]] = {}
+        for number in (ADDED_BY_HAND, *(root.number for root in self._roots.values())) if ledger else ():
+            self._skipped[number] = ledger.skipped(number) if ledger else {}
             for path in ledger.claimed(number) if ledger else ():
                 self._claims.setdefault(path, set()).add(number)
-        self._records: dict[bytes, int] = {}
         self._names: dict[int, set[bytes]] = {}
         for path, entry in self._files.items():
             self._names.setdefault(entry.record, set()).add(path)
@@ -78,16 +82,24 @@ class Rehearsal:
 
     def files_under(self, name: bytes) -> list[bytes]:
         """The known file of this name and those beneath it, sorted."""
-        beneath = name.rstrip(b"/") + b"/"
-        return sorted(path for path in self._files if path == name or path.startswith(beneath))
+        return sorted(path for path in self._files if under_any(path, [name]))
 
     def files_like(self, name: bytes) -> list[bytes]:
         """The same of names that are the same for people."""
-        return self._ledger.files_like(name) if self._ledger else []
+        return alike(name, self._files)
+
+    def contents(self) -> dict[bytes, int]:
+        """The record of every content."""
+        return dict(self._records)
 
     def contents_of_sizes(self, sizes: Iterable[int]) -> dict[int, set[bytes]]:
         """The contents of known files of these sizes, by size."""
-        return self._ledger.contents_of_sizes(sizes) if self._ledger else {}
+        wanted, of_record = set(sizes), {record: content for content, record in self._records.items()}
+        found: dict[int, set[bytes]] = {}
+        for entry in self._files.values():
+            if entry.signature.size in wanted and entry.record in of_record:
+                found.setdefault(entry.signature.size, set()).add(of_record[entry.record])
+        return found
 
     def claimed(self, root: int) -> set[bytes]:
         """The files that a root brought."""
@@ -99,16 +111,16 @@ class Rehearsal:
 
     def skipped(self, root: int) -> dict[bytes, SkippedEntry]:
         """The files of a root that could not be used."""
-        return self._ledger.skipped(root) if self._ledger else {}
+        return dict(self._skipped.get(root, {}))
 
     def skipped_under(self, name: bytes) -> list[tuple[bytes, int]]:
         """Path and root of each file of this name or beneath it that could not be used."""
-        return self._ledger.skipped_under(name) if self._ledger else []
+        found = ((path, root) for root, entries in self._skipped.items() for path in entries)
+        return [(path, root) for path, root in found if under_any(path, [name])]
 
     def find(self, content: bytes) -> int | None:
         """The record of a content."""
-        known = self._records.get(content)
-        return self._ledger.find(content) if known is None and self._ledger else known
+        return self._records.get(content)
 
     def record(self, path: bytes) -> int | None:
         """The record that a file points to, or None."""
@@ -129,10 +141,44 @@ class Rehearsal:
             known = self._roots[path] = Root(number=number, path=path, files=0, relative=relative)
         return known.number
 
+    def anchor(self, number: int, *, relative: bool) -> None:
+        """Has a root, and what lies in it, found from the collection's folder on: links are followed then."""
+        [root] = (root for root in self._roots.values() if root.number == number)
+        if not relative or root.relative:
+            return  # names that become whole are those that they were
+        place = os.path.realpath(root.path)
+        del self._roots[root.path]
+        merged = self._roots.pop(place, None)
+        self._roots[place] = replace(root, path=place, relative=True)
+        if merged is not None:
+            for roots in self._claims.values():
+                if merged.number in roots:
+                    roots.discard(merged.number)
+                    roots.add(number)
+            self._skipped[number] = self._skipped.pop(merged.number, {}) | self._skipped.get(number, {})
+        self._rename(root.path, place)
+        for other in [*self._roots.values()]:
+            if other.path != place and under_any(other.path, [place]):
+                self.anchor(other.number, relative=True)
+
+    def _rename(self, old: bytes, new: bytes) -> None:
+        """Knows every file of a name and beneath it by another; what is there already is one with it."""
+        if old == new:
+            return
+        for path in self.files_under(old):
+            name, entry = new + path[len(old) :], self._files[path]
+            self._claims.setdefault(name, set()).update(self._claims.pop(path, ()))
+            self._forget(path)
+            if name not in self._files:
+                self._files[name] = entry
+                self._names.setdefault(entry.record, set()).add(name)
+        for entries in self._skipped.values():
+            for path in [path for path in entries if under_any(path, [old])]:
+                entries.setdefault(new + path[len(old) :], entries.pop(path))
+
     def insert(self, picture: PictureRecord) -> int:
         """A record for a content; negative ones are nobody's."""
-        known = self.find(picture.content)
-        return self._records.setdefault(picture.content, -1 - len(self._records)) if known is None else known
+        return self._records.setdefault(picture.content, -1 - len(self._records))
 
     def point(self, path: bytes, record: int, signature: Signature, root: int) -> None:
         """A file holds this picture, for this root."""
@@ -183,9 +229,6 @@ class Rehearsal:
 
     def put_trace(self, record: int, kind: str, data: bytes) -> None:
         """Nothing is stored."""
-
-    def anchor(self, number: int, *, relative: bool) -> None:
-        """No root is changed."""
 
     def set_patterns(self, root: int, patterns: Patterns) -> None:
         """No pattern is kept."""

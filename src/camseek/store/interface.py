@@ -218,6 +218,10 @@ class Ledger(Protocol):
         """The same of names that are the same for people, accents composed or not; looks at every file."""
         ...
 
+    def contents(self) -> dict[bytes, int]:
+        """The record of every content."""
+        ...
+
     def contents_of_sizes(self, sizes: Iterable[int]) -> dict[int, set[bytes]]:
         """The contents of known files of these sizes in bytes, by size; a size of no file is left out."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from camseek.errors import SettingsError
-from camseek.names import same_text
+from camseek.names import alike
 from camseek.patterns import Patterns
 from camseek.results import Skipped
 from camseek.store.database import corrupt
@@ -101,11 +101,12 @@ class FolderLedger:
 
     def files_like(self, name: bytes) -> list[bytes]:
         """The same of names that are the same for people, accents composed or not; looks at every file."""
-        wanted = same_text(name)
-        beneath = wanted.rstrip(b"/") + b"/"
-        paths = (self._places.whole(row[0]) for row in self._ask("SELECT path FROM files", (), (bytes,)))
-        texts = ((path, same_text(path)) for path in paths if not path.isascii())
-        return sorted(path for path, text in texts if text == wanted or text.startswith(beneath))
+        rows = self._ask("SELECT path FROM files", (), (bytes,))
+        return alike(name, (self._places.whole(row[0]) for row in rows))
+
+    def contents(self) -> dict[bytes, int]:
+        """The record of every content."""
+        return dict(self._ask("SELECT content, id FROM pictures", (), (bytes, int)))
 
     def contents_of_sizes(self, sizes: Iterable[int]) -> dict[int, set[bytes]]:
         """The contents of known files of these sizes in bytes, by size; a size of no file is left out."""
