@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from jaxtyping import Float32
+
 from camseek.backbones import Backbone
 from camseek.config import Settings
 from camseek.datasets import GroundTruth
@@ -21,6 +23,7 @@ from camseek.indexing.sampling import (
 from camseek.job import Job
 from camseek.lab.measuring.database import read_rows
 from camseek.names import path_text
+from camseek.numerics import F32
 
 THE_SAME = "the evaluated pictures themselves"
 """What is said of a whitening that no picture was held out for."""
@@ -101,8 +104,23 @@ def fit_held_out(
         )
     classes = told_classes(has_classes, sample_classes, settings.predefined)
     count = len(pictures.paths) - len(skipped)
-    note = f"{len(vectors)} vectors of {count} pictures of {pictures.name}{classes}, {wanted} dimensions"
-    return fit_whitening(vectors, dimensions=wanted), note
+    return fit_noted(vectors, wanted, pictures=count, name=pictures.name, classes=classes)
+
+
+def fit_noted(
+    vectors: Float32[F32, "S K"], dimensions: int, *, pictures: int, name: str, classes: str
+) -> tuple[Whitening, str]:
+    """A whitening, and what it was fitted on, for people.
+
+    Args:
+        vectors: The samples.
+        dimensions: D, below S and at most K.
+        pictures: How many gave samples.
+        name: What these are.
+        classes: What ``told_classes`` says.
+    """
+    note = f"{len(vectors)} vectors of {pictures} pictures of {name}{classes}, {dimensions} dimensions"
+    return fit_whitening(vectors, dimensions=dimensions), note
 
 
 def fit_each(

@@ -9,11 +9,12 @@ import numpy as np
 from camseek.backbones import Backbone
 from camseek.config import Encoding, Resize, Settings
 from camseek.encoding.encoder import Encoder
-from camseek.encoding.whitening import Whitening, fit_whitening
+from camseek.encoding.whitening import Whitening
 from camseek.extraction.extractor import Extractor
 from camseek.extraction.faults import tried
 from camseek.indexing.sampling import samples, told_classes
 from camseek.job import Job
+from camseek.lab.measuring.held_out import fit_noted
 from camseek.lab.paper.columns import Column, fingerprint_pictures, fitted_on, picture_paths
 from camseek.lab.paper.experiments import Experiment, SampleKind
 from camseek.lab.paper.networks import model_key
@@ -129,8 +130,8 @@ class Whitener:
         if dimensions < 1:
             return None
         names = ", ".join(other.title for other in others)
-        note = f"{len(used)} vectors of {count} pictures of {names}{told_classes(has_classes, top, kind[1])}"
-        return fit_whitening(used, dimensions=dimensions), f"{note}, {dimensions} dimensions"
+        classes = told_classes(has_classes, top, kind[1])
+        return fit_noted(used, dimensions, pictures=count, name=names, classes=classes)
 
     def _of(self, column: Column, size: Resize, tops: Mapping[_Kind, int]) -> "Mapping[_Kind, _Vectors]":
         """The vectors of a set's pictures of each kind; in one pass for those that are missing."""
