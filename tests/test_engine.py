@@ -96,7 +96,7 @@ class TestOpening:
         def forbidden(*args, **options):
             raise AssertionError
 
-        monkeypatch.setattr("camseek.engine.as_model", forbidden)
+        monkeypatch.setattr("camseek.engine.facade.as_model", forbidden)
         monkeypatch.setattr("camseek.extraction.describer.load_model", forbidden)
         with Engine.open(address) as again:
             assert again.settings == Settings()

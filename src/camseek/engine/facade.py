@@ -1,0 +1,124 @@
+"""The engine: a collection and the model that reads it."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from camseek.backbones import Backbone, as_model
+from camseek.config import Encoding, Limits, Settings
+from camseek.encoding.whitening import Whitening
+from camseek.engine.asking import Asking
+from camseek.engine.holding import Holding
+from camseek.engine.keeping import Keeping
+from camseek.errors import NoCollectionError
+from camseek.extraction.agreement import new_profile, require_settings
+from camseek.extraction.describer import Describers
+from camseek.job import Job
+from camseek.store import Collection, create_collection, open_collection
+
+
+class Engine(Holding, Keeping, Asking):
+    """Indexes pictures into a collection and searches it.
+
+    ``len`` is the number of its pictures, and iterating gives them. The model is loaded when it is first
+    needed. Several threads may search at once, also while one of them, or another process, writes.
+
+    Attributes:
+        collection: The collection.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        *,
+        model: Backbone | str | os.PathLike[str] | None = None,
+        limits: Limits | None = None,
+        workers: int | None = None,
+    ) -> None:
+        """Puts a collection and a model together.
+
+        Args:
+            collection: An open collection; ``close`` closes it.
+            model: The model it was made with, or its name; None for the embedded one.
+            limits: What this machine may spend on one picture.
+            workers: Threads of one index run or search; None for one a core.
+
+        Raises:
+            SettingsError: The collection was made with another model.
+        """
+        self.collection = collection
+        self._job = Job.of(limits, workers)
+        layer = collection.profile.settings.layer
+        loaded = None if model is None else as_model(model, layer)
+        self._describers = Describers(collection, loaded, self._job.limits)
+
+    @classmethod
+    def open(
+        cls,
+        address: str | os.PathLike[str],
+        *,
+        model: Backbone | str | os.PathLike[str] | None = None,
+        settings: Settings | Encoding | str | Mapping[str, Any] | None = None,
+        whitening: Whitening | None = None,
+        create: bool = False,
+        limits: Limits | None = None,
+        workers: int | None = None,
+        keep_descriptors: bool = True,
+    ) -> "Engine":
+        """Opens a collection, or makes it.
+
+        Args:
+            address: The collection's folder.
+            model: The model, or its name; None for the embedded one.
+            settings: What a new collection is made with, and what an existing one must have been made with:
+                settings, or an encoding's name, or a dictionary; None for the defaults and for whatever it
+                has.
+            whitening: What a new collection's descriptors are whitened with; an existing one keeps its own.
+            create: Make the collection if there is none.
+            limits: What this machine may spend on one picture.
+            workers: Threads of one index run or search; None for one a core.
+            keep_descriptors: Hold the descriptors in memory between searches. A single search is quicker
+                without.
+
+        Raises:
+            CollectionError: It cannot be opened or made.
+            SettingsError: It was made with another model or other settings.
+            ModelError: The model cannot be loaded.
+        """
+        wanted, place = Settings.of(settings), os.fspath(address)
+        try:
+            collection = open_collection(place, keep_vectors=keep_descriptors)
+        except NoCollectionError:
+            if not create:
+                raise
+            chosen = wanted or Settings()
+            Job.of(limits, workers)  # what is wrong with these must not leave a collection behind
+            model = as_model(model, chosen.layer)
+            profile = new_profile(model, chosen, whitening)
+            collection = create_collection(place, profile, keep_vectors=keep_descriptors)
+        try:
+            require_settings(collection, wanted)
+            return cls(collection, model=model, limits=limits, workers=workers)
+        except BaseException:
+            collection.close()
+            raise
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the collection."""
+        self.collection.close()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the collection."""
+        return self.collection.profile.settings
+
+    @property
+    def model(self) -> Backbone:
+        """The model, loaded now if it was not; raises as ``open``."""
+        return self._describers.model

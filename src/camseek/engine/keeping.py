@@ -1,0 +1,169 @@
+"""How the engine brings pictures into a collection, and what it makes of them all."""
+
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+
+from camseek.engine.base import Opened
+from camseek.extraction.classes import ClassTally
+from camseek.extraction.sources import Source
+from camseek.indexing import bringing, refitting
+from camseek.indexing.counting import count_classes
+from camseek.indexing.refitting import FitReport
+from camseek.job import Progress
+from camseek.results import IndexReport, RemoveReport
+
+
+class Keeping(Opened):
+    """Pictures in and out, and what is made of all of them."""
+
+    def index(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        allow_removal: bool = False,
+        relative: bool | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> IndexReport:
+        """Makes the collection hold what a folder holds: new, changed and gone pictures are brought in line.
+
+        What this folder brought is touched, and what lies in it. What was done is kept whenever the run ends.
+        Where more than 20 files and a tenth of what was known would leave, or all of it, nothing of it does
+        unless ``allow_removal`` is given: ``IndexReport.held``.
+
+        Args:
+            root: The folder.
+            include: Patterns of the files to take (``camseek.patterns``); all where there are none. Patterns
+                are kept with the folder: None, for both, for those of its last run, ``()`` for none.
+            exclude: Patterns of files and folders to leave out.
+            allow_removal: Let go whatever has gone, or counts no more.
+            relative: Have the folder found from the collection's folder on, so that both can be moved
+                together; False: by its whole name; None: as it is, and by its whole name where it is new.
+            dry_run: Only say what would be done: nothing is written, and no picture is decoded.
+            progress: Told how far the run is.
+            cancelled: Whoever sets it ends the run with ``CancelledError``.
+
+        Raises:
+            SourceError: The folder is missing, unreadable or empty, and was never indexed.
+            SettingsError: A pattern cannot be read.
+            CollectionBusyError: Another process is writing.
+            StorageError: The disk is full or read-only.
+        """
+        job = self._job.told(progress, cancelled)
+        asked = bringing.Asked(root, include, exclude, relative, allow_removal)
+        if dry_run:
+            return bringing.rehearse(self.collection, self.collection.address, asked, job=job)
+        return bringing.index(self.collection, self._describers.single, asked, job=job)
+
+    def add(
+        self,
+        pictures: Iterable[Source] | Mapping[str, Source],
+        *,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> IndexReport:
+        """Brings in single pictures; they stay until ``remove``, whatever becomes of their files.
+
+        Args:
+            pictures: Names of files; or contents, PIL images and arrays, which the collection then keeps
+                under the names ``camseek:NAME`` of a mapping, or under names made of their contents.
+            progress: Told how far the run is.
+            cancelled: Whoever sets it ends the run with ``CancelledError``.
+
+        Raises:
+            SourceError: A folder is among them.
+            CollectionBusyError: Another process is writing.
+            StorageError: The disk is full or read-only.
+        """
+        job = self._job.told(progress, cancelled)
+        return bringing.add(self.collection, self._describers.single, pictures, job=job)
+
+    def remove(
+        self, paths: Iterable[str | bytes | os.PathLike[str]], *, dry_run: bool = False
+    ) -> RemoveReport:
+        """Takes files, and whatever lies under folders, out of the collection; the disk is not touched.
+
+        Files that could not be used are forgotten, and so are roots of which nothing is left. Files that
+        still lie in an indexed folder come back with its next index run.
+
+        Args:
+            paths: Names of files and folders.
+            dry_run: Only say what would leave: nothing is written.
+
+        Raises:
+            CollectionBusyError: Another process is writing.
+            StorageError: The disk is full or read-only.
+        """
+        return bringing.remove(self.collection, paths, dry_run=dry_run)
+
+    def fit(
+        self,
+        *,
+        on: str | os.PathLike[str] | None = None,
+        dimensions: int | None = None,
+        sample_classes: int | None = None,
+        max_samples: int = refitting.DEFAULT_MAX_SAMPLES,
+        allow_removal: bool = False,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> FitReport:
+        """Fits PCA-whitening on the user's own pictures and encodes the collection anew (paper section 4.1).
+
+        ``camseek.indexing.refitting.fit`` says what the arguments are and what is raised.
+        """
+        return refitting.fit(
+            self.collection,
+            self._describers.single,
+            on=on,
+            dimensions=dimensions,
+            sample_classes=sample_classes,
+            max_samples=max_samples,
+            allow_removal=allow_removal,
+            job=self._job.told(progress, cancelled),
+        )
+
+    def unfit(
+        self,
+        *,
+        allow_removal: bool = False,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> FitReport:
+        """Takes the whitening out again; ``camseek.indexing.refitting.unfit`` says what is raised."""
+        job = self._job.told(progress, cancelled)
+        return refitting.unfit(self.collection, self._describers.single, allow_removal=allow_removal, job=job)
+
+    def classes(
+        self,
+        *,
+        like: Sequence[str | os.PathLike[str]] | None = None,
+        per_picture: int = 64,
+        sample: int = 1000,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> ClassTally:
+        """Counts the classes that pictures show most, for a predefined list (paper section 4.3).
+
+        Args:
+            like: Pictures or folders of one theme; None for the collection's own pictures.
+            per_picture: N_C: how many of each picture's most probable classes count.
+            sample: Read so many pictures at most, spread evenly.
+            progress: Told how far it is.
+            cancelled: Whoever sets it ends it with ``CancelledError``.
+
+        Raises:
+            SettingsError: The model has no classifier.
+            SourceError: A folder is unreadable or empty, or none of the pictures can be read.
+        """
+        return count_classes(
+            self.collection,
+            self._describers.single().extractor,
+            like=like,
+            per_picture=per_picture,
+            sample=sample,
+            job=self._job.told(progress, cancelled),
+        )
