@@ -424,3 +424,35 @@ def corresponding(query_words, query_signs, picture_words, picture_signs, alike=
         found = [pair for pair in found if pair[2] >= alike]
         pairs += sorted(found, key=lambda pair: (-pair[2], pair[1]))[:copies]
     return pairs
+
+
+def majority(words, signs):
+    """For each word bit by bit what most of its points have; of as many, what the first has."""
+    found = {}
+    for word in sorted(set(words)):
+        members = [int(own) for own, other in zip(signs, words, strict=True) if other == word]
+        total = 0
+        for place in range(64):
+            ones = sum(own >> place & 1 for own in members)
+            most = ones * 2 > len(members) or (ones * 2 == len(members) and members[0] >> place & 1)
+            total |= int(most) << place
+        found[word] = total
+    return found
+
+
+def shared_words(query, pictures):
+    """ASMK*: each picture's score; the query and the pictures are signs by word."""
+    weights = {}
+    for word in query:
+        having = sum(word in picture for picture in pictures)
+        weights[word] = math.log((len(pictures) + 1) / max(having, 1))
+    size = math.sqrt(sum(weight**2 for weight in weights.values()))
+    scores = []
+    for picture in pictures:
+        total = 0.0
+        for word, signs in query.items():
+            alike = cosine(signs, picture[word]) if word in picture else 0
+            total += weights[word] * alike**3 if alike >= 0.1 else 0
+        divisor = size * math.sqrt(len(picture))
+        scores.append(total / divisor if divisor else 0.0)
+    return scores

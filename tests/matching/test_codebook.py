@@ -1,10 +1,22 @@
+import importlib.util
+from importlib import resources
+from pathlib import Path
+
 import jaxtyping
 import numpy as np
 import pytest
+from PIL import Image
 
 import reference
-from camseek.matching.codebook import Codebook, fit_codebook, nearest_words, packed_signs, summed
-from camseek.matching.features import LocalFeatures
+from camseek.matching.codebook import (
+    Codebook,
+    embedded_codebook,
+    fit_codebook,
+    nearest_words,
+    packed_signs,
+    summed,
+)
+from camseek.matching.features import LocalFeatures, extract_features
 
 
 def half(values):
@@ -180,3 +192,67 @@ class TestBytes:
     def test_shapes(self, codebook):
         with pytest.raises((ValueError, jaxtyping.TypeCheckError), match="projection"):
             Codebook(codebook.mean[:5], codebook.projection, codebook.words)
+
+
+class TestEmbedded:
+    def test_what_ships(self):
+        """Another one has other words: collections that were made with this would have to be made anew."""
+        book = embedded_codebook()
+        assert book.words.shape == (4096, 64)
+        assert book.projection.shape == (128, 64)
+        assert book.checksum == "6ec9b84b3aba8b9f578dcc16a11d8bd10292696c4bfe678bfaef611681d92139"
+        assert embedded_codebook() is book
+
+    def test_its_directions_keep_lengths(self):
+        products = embedded_codebook().projection.T @ embedded_codebook().projection
+        np.testing.assert_allclose(products, np.eye(64), atol=2e-3)
+
+    def test_its_words_all_differ(self):
+        assert len(np.unique(embedded_codebook().words, axis=0)) == 4096
+
+    def test_the_licence_lies_beside_it(self):
+        folder = resources.files("camseek.matching") / "data"
+        assert "Copyright (c) 2019 Marcus Klasson" in (folder / "LICENSE").read_text("utf-8")
+
+
+class TestCommand:
+    """``tools/make_codebook.py``."""
+
+    @pytest.fixture
+    def command(self):
+        path = Path(__file__).parents[2] / "tools" / "make_codebook.py"
+        spec = importlib.util.spec_from_file_location("make_codebook", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    @pytest.fixture
+    def photographs(self, tmp_path):
+        """A folder of pictures with texture, and a licence."""
+        folder = tmp_path / "photographs"
+        (folder / "within").mkdir(parents=True)
+        (folder / "LICENSE").write_text("Do what you like.", "utf-8")
+        for number, place in enumerate(["b.jpg", "a.jpg", "within/c.jpg"]):
+            patches = np.random.default_rng(number).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+            Image.fromarray(patches).resize((200, 150), Image.Resampling.BICUBIC).save(folder / place)
+        return folder
+
+    def test_it_writes_what_the_arithmetic_gives(self, command, photographs, tmp_path):
+        made = command.make(photographs, tmp_path / "data", words=20)
+        data = (tmp_path / "data" / "codebook.bin").read_bytes()
+        assert Codebook.from_bytes(data).checksum == made.checksum
+        assert (tmp_path / "data" / "LICENSE").read_text("utf-8") == "Do what you like."
+        found = []
+        for place in ("a.jpg", "b.jpg", "within/c.jpg"):
+            pixels = np.asarray(Image.open(photographs / place).convert("RGB"))
+            found.append(extract_features(pixels, (200, 150), 600).descriptors)
+        assert made.checksum == fit_codebook(np.concatenate(found), words=20).checksum
+
+    def test_few_of_many(self, command, photographs):
+        every = command.descriptors_of(photographs)
+        some = command.descriptors_of(photographs, 50)
+        assert np.array_equal(some, every[np.linspace(0, len(every) - 1, 50).round().astype(int)])
+
+    def test_no_pictures(self, command, tmp_path):
+        with pytest.raises(SystemExit, match="no JPEG"):
+            command.descriptors_of(tmp_path)

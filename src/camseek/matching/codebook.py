@@ -189,7 +189,8 @@ def nearest_words(
         for place in range(count):
             best = nearness.argmax(axis=1)
             found[start : start + _ROWS, place] = best
-            np.put_along_axis(nearness, best[:, None], -np.inf, axis=1)
+            if place + 1 < count:
+                np.put_along_axis(nearness, best[:, None], -np.inf, axis=1)
     return found
 
 

@@ -16,6 +16,25 @@ from camseek.results import Size
 DESCRIPTOR = 128
 """Numbers of a descriptor."""
 
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much is looked at of a picture.
+
+    Attributes:
+        side: Pixels of the longer side it is resized to first; smaller pictures are never enlarged.
+        count: The most points wanted.
+    """
+
+    side: int
+    count: int
+
+
+INDEXED = Amount(640, 600)
+"""Of a picture that is stored."""
+QUERIED = Amount(1024, 1000)
+"""Of a query: it is small in other pictures, or they in it."""
+
 _CONTRAST = 0.01  # OpenCV's default of 0.04 leaves soft photographs with a few dozen points
 _LAYERS = 3
 _EDGE = 10.0

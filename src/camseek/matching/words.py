@@ -177,6 +177,37 @@ def alikeness(one: UInt64[U64, "*shape"], other: UInt64[U64, "*shape"]) -> Float
     return np.float32(1) - differing.astype(np.float32) * np.float32(2 / BITS)
 
 
+def summed_signs(
+    words: UInt16[U16, " N"], signs: UInt64[U64, " N"]
+) -> tuple[UInt16[U16, " M"], UInt64[U64, " M"]]:
+    """The signs of all points of each word as one: what most have; in a tie, what the strongest has.
+
+    Stands in for the signs of the summed residuals (ASMK*), which a trace does not keep.
+
+    Args:
+        words: uint16 (N,), of points by falling strength.
+        signs: uint64 (N,).
+
+    Returns:
+        The words, rising, each once, and their signs.
+    """
+    order = np.argsort(words, kind="stable")
+    present, first, members = np.unique(words[order], return_index=True, return_counts=True)
+    ordered = signs[order]
+    joint = ordered[first]
+    # Of two points that differ the stronger one decides.
+    many = np.flatnonzero(members > 2)
+    if len(many):
+        bits = np.unpackbits(ordered.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1)
+        # Sums of whole runs: those of the words between are left out.
+        votes = np.add.reduceat(bits.astype(np.int64), first, axis=0)[many]
+        most = 2 * votes - members[many, None]
+        own = np.unpackbits(joint[many].astype("<u8").view(np.uint8).reshape(-1, 8), axis=1)
+        decided = np.where(most == 0, own, most > 0).astype(np.uint8)
+        joint[many] = np.packbits(decided, axis=1).view("<u8").ravel()
+    return present, joint
+
+
 def correspondences(query: QueryWords, picture: WordPoints) -> Correspondences:
     """Pairs the points of a query with those of a picture that have one of their words and similar signs.
 

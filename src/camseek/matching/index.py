@@ -1,0 +1,192 @@
+"""The index of visual words: which pictures share words with a query, and how much.
+
+ASMK* (Tolias, Avrithis and Jégou, ICCV 2013): all points of a picture with one word are one entry, the signs
+of their residuals; two entries count cos³ where cos is above 0.1, weighted by how rare the word is. The index
+is derived from the pictures' packed points alone, and can be made anew from them at any time.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from threading import Lock
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt16
+
+from camseek.matching.codebook import Codebook
+from camseek.matching.lists import PERFECT, Lists, Merger, listed
+from camseek.matching.mapped import read_lists, write_lists
+from camseek.matching.words import U16, U64, QueryWords, WordPoints, summed_signs
+from camseek.numerics import F64, I64
+
+_FRESH = 1 << 18
+"""Entries kept loose before they become lists."""
+_STALE = 0.25
+"""The share of pictures taken out from which on lists are written anew without them."""
+_FIXED = 65536.0
+"""Weights are counted in parts of this size, so that sums are whole numbers, equal in any order."""
+
+
+class WordsIndex:
+    """Pictures by their visual words. Safe to use from several threads.
+
+    Pictures that are added are found at once, and those that are removed are not. What a search finds depends
+    on which pictures are there, and on nothing else: not on the order in which they came and went.
+
+    Args:
+        codebook: Whose words they are.
+    """
+
+    def __init__(self, codebook: Codebook) -> None:
+        self._codebook = codebook.tag
+        self._words = len(codebook.words)
+        self._lists: tuple[Lists, ...] = ()
+        self._fresh: dict[int, tuple[U16, U64]] = {}
+        self._entries = 0
+        self._frozen: Lists | None = None
+        self._lock = Lock()
+        self._stamp = b""
+
+    @property
+    def stamp(self) -> bytes:
+        """What its writer said of the file it was opened from; empty for an index that was not."""
+        return self._stamp
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._fresh) + sum(int(part.alive.sum()) for part in self._lists)
+
+    def add(self, records: Sequence[int], pictures: Iterable[WordPoints]) -> None:
+        """Adds pictures, or puts them in the place of what was known of the same records.
+
+        Raises:
+            ValueError: Words are of another codebook, or none of it, or there are more records than pictures.
+                What came before them is added.
+        """
+        for record, picture in zip(records, pictures, strict=True):
+            if picture.codebook != self._codebook:
+                raise ValueError(f"the words of record {record} are of another codebook")
+            if len(picture) and int(picture.words.max()) >= self._words:
+                raise ValueError(f"record {record} has words that the codebook has not")
+            entries = summed_signs(picture.words, picture.signs)
+            with self._lock:
+                self._take_out(record)
+                self._fresh[record] = entries
+                self._entries += len(entries[0])
+                self._frozen = None
+                if self._entries >= _FRESH:
+                    self._settle()
+
+    def remove(self, record: int) -> bool:
+        """Takes a picture out.
+
+        Returns:
+            Whether it was there.
+        """
+        with self._lock:
+            return self._take_out(record)
+
+    def _take_out(self, record: int) -> bool:
+        if record in self._fresh:
+            self._entries -= len(self._fresh.pop(record)[0])
+            self._frozen = None
+            return True
+        for place, part in enumerate(self._lists):
+            row = part.row_of(record)
+            if row is not None:
+                left = part.without(row)
+                self._lists = (*self._lists[:place], left, *self._lists[place + 1 :])
+                return True
+        return False
+
+    def _settle(self) -> None:
+        """Makes lists of what is loose, and one of several of like size: few are left, each much larger."""
+        lists = [*self._lists, listed(self._words, self._fresh)]
+        self._fresh, self._entries, self._frozen = {}, 0, None
+        while len(lists) > 1 and lists[-2].entries < 2 * lists[-1].entries:
+            lists[-2:] = [Merger.of(lists[-2:]).merged()]
+        self._lists = tuple(
+            Merger.of([part]).merged() if part.alive.mean() < 1 - _STALE else part for part in lists
+        )
+
+    def _parts(self) -> tuple[Lists, ...]:
+        """All lists as they are now, with what is loose."""
+        with self._lock:
+            if self._frozen is None:
+                self._frozen = listed(self._words, self._fresh)
+            return (*self._lists, self._frozen)
+
+    def scores(self, query: QueryWords) -> tuple[Int64[I64, " R"], Float64[F64, " R"]]:
+        """How much each picture shares with a query.
+
+        For the words t of the query that picture X has as well, w_t the weight of one (log((N + 1) / n_t),
+        where n_t of N pictures have it) and c_t the cosine of their signs, 0 below 0.1::
+
+            score = Σ_t w_t c_t³ / sqrt(|X| Σ_t w_t²)
+
+        The second sum is over all words of the query; |X| counts the picture's words.
+
+        Args:
+            query: From the same codebook.
+
+        Returns:
+            All pictures' records, int64 (R,), rising, and their scores, float64 (R,), in [0, 1]: 0 where
+            nothing is shared.
+
+        Raises:
+            ValueError: The query's words are of another codebook, or the file that the index was opened from
+                is damaged.
+        """
+        if query.codebook != self._codebook:
+            raise ValueError("the words of the query are of another codebook")
+        parts = self._parts()
+        weights = self._weights(query.terms, parts)
+        size = np.sqrt(np.square(weights).sum()) * PERFECT
+        found: list[F64] = []
+        for part in parts:
+            shared = part.sums(query.terms, query.term_signs, weights)
+            divisor = np.sqrt(np.maximum(part.lengths, 1)) * (size or 1.0)
+            found.append((shared / divisor)[part.alive])
+        records = np.concatenate([part.records[part.alive] for part in parts])
+        order = np.argsort(records)
+        return records[order], np.concatenate(found)[order]
+
+    def _weights(self, terms: UInt16[U16, " M"], parts: Sequence[Lists]) -> Float64[F64, " M"]:
+        """What each word counts, in whole parts."""
+        total = sum(int(part.alive.sum()) for part in parts)
+        having = sum((part.counts(terms) for part in parts), np.zeros(len(terms), np.int64))
+        return np.rint(np.log((total + 1) / np.maximum(having, 1)) * _FIXED)
+
+    def save(self, path: str | os.PathLike[str], stamp: bytes = b"") -> None:
+        """Writes all of it to one file, which is there whole or not at all.
+
+        It is written part by part: it takes no more memory than its pictures' numbers.
+
+        Args:
+            path: The place; a file there is replaced.
+            stamp: At most 255 bytes that say what it was made of, for whoever opens it to compare.
+
+        Raises:
+            ValueError: The stamp is too long, or the file that the index was opened from is damaged.
+            OSError: It cannot be written.
+        """
+        write_lists(path, Merger.of(self._parts()), self._codebook, stamp)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], codebook: Codebook) -> "WordsIndex":
+        """Opens what ``save`` wrote. The entries stay in the file, mapped into memory.
+
+        The file must not change afterwards; replacing it, as ``save`` does, is no change.
+
+        Args:
+            path: The file.
+            codebook: Whose words they must be.
+
+        Raises:
+            ValueError: It is no index, damaged, or of another codebook. Entries are looked at when a search
+                comes to them.
+            OSError: It cannot be read.
+        """
+        index = cls(codebook)
+        lists, index._stamp = read_lists(path, index._codebook, index._words)
+        index._lists = (lists,)
+        return index

@@ -1,0 +1,216 @@
+"""Inverted lists that do not change: for each visual word, which pictures have it, and with which signs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, UInt16, UInt32, UInt64
+from numpy.typing import NDArray
+
+from camseek.matching.words import BITS, U16, U64
+from camseek.numerics import BOOL, F64, I64
+
+U32 = NDArray[np.uint32]
+
+_THRESHOLD = 0.1
+# (32 - h)³ for h differing signs of 64: |cos|³ times 32³, 0 below the threshold. Whole numbers.
+_HALF = BITS // 2
+_SELECTIVITY = np.array(
+    [max(_HALF - h, 0) ** 3 if 1 - 2 * h / BITS >= _THRESHOLD else 0 for h in range(BITS + 1)], np.float64
+)
+PERFECT = float(_HALF**3)
+"""What two words with the same signs add to a score, before their weight."""
+
+_ENTRIES = 1 << 19  # looked at at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Entries of R pictures in W lists; of each picture a word is there at most once.
+
+    Attributes:
+        records: int64 (R,), rising: the pictures. A row is a place among them.
+        lengths: uint32 (R,): how many entries each picture has.
+        starts: int64 (W + 1,): entries ``starts[w]`` to ``starts[w + 1]`` are those of word w.
+        rows: uint32 (E,): whose an entry is.
+        signs: uint64 (E,).
+        alive: bool (R,): not taken out since.
+    """
+
+    records: Int64[I64, " R"]
+    lengths: UInt32[U32, " R"]
+    starts: Int64[I64, " _"]
+    rows: UInt32[U32, " E"]
+    signs: UInt64[U64, " E"]
+    alive: Bool[BOOL, " R"]
+    whole: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "whole", bool(self.alive.all()))
+
+    @property
+    def entries(self) -> int:
+        """How many entries there are, of all pictures."""
+        return len(self.rows)
+
+    def row_of(self, record: int) -> int | None:
+        """The row of a picture that is there, or None."""
+        row = int(np.searchsorted(self.records, record))
+        found = row < len(self.records) and self.records[row] == record and self.alive[row]
+        return row if found else None
+
+    def without(self, row: int) -> "Lists":
+        """The same entries, with one picture out of them."""
+        alive = self.alive.copy()
+        alive[row] = False
+        return Lists(self.records, self.lengths, self.starts, self.rows, self.signs, alive)
+
+    def counts(self, terms: UInt16[U16, " M"]) -> Int64[I64, " M"]:
+        """How many pictures that are there have each of some words."""
+        starts, ends = self._ranges(terms)
+        if self.whole:
+            return ends - starts
+        found = np.zeros(len(terms), np.int64)
+        for first, last in _parts(ends - starts):
+            slices = _slices(starts[first:last], ends[first:last])
+            alive = self.alive[self.checked_rows(slices)]
+            borders = np.cumsum(ends[first:last] - starts[first:last])
+            found[first:last] = np.diff(np.concatenate([[0], np.cumsum(alive)])[np.append(0, borders)])
+        return found
+
+    def sums(
+        self, terms: UInt16[U16, " M"], signs: UInt64[U64, " M"], weights: Float64[F64, " M"]
+    ) -> Float64[F64, " R"]:
+        """Each row's sum of weight x (32 - h)³ over the terms it shares, h of their 64 signs differing.
+
+        Weights are whole numbers; so are the sums, and below 2^53 they are exact in any order.
+        """
+        totals = np.zeros(len(self.records))
+        starts, ends = self._ranges(terms)
+        for first, last in _parts(ends - starts):
+            slices = _slices(starts[first:last], ends[first:last])
+            lengths = ends[first:last] - starts[first:last]
+            differing = np.bitwise_count(
+                _gathered(self.signs, slices) ^ np.repeat(signs[first:last], lengths)
+            )
+            alike = np.flatnonzero(_SELECTIVITY[differing])
+            added = _SELECTIVITY[differing[alike]] * np.repeat(weights[first:last], lengths)[alike]
+            totals += np.bincount(self.checked_rows(slices)[alike], added, minlength=len(totals))
+        return totals
+
+    def _ranges(self, terms: UInt16[U16, " M"]) -> tuple[Int64[I64, " M"], Int64[I64, " M"]]:
+        places = terms.astype(np.int64)
+        return self.starts[places], self.starts[places + 1]
+
+    def checked_rows(self, slices: Sequence[slice]) -> UInt32[U32, " P"]:
+        """The rows of some entries.
+
+        Raises:
+            ValueError: One is none: a file that was not written here.
+        """
+        rows = _gathered(self.rows, slices)
+        if len(rows) and int(rows.max()) >= len(self.records):
+            raise ValueError("an index's entry is of no picture")
+        return rows
+
+
+def _slices(starts: Int64[I64, " M"], ends: Int64[I64, " M"]) -> list[slice]:
+    return [slice(*span) for span in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def _gathered(values: NDArray[Any], slices: Sequence[slice]) -> NDArray[Any]:
+    return np.concatenate([values[part] for part in slices])
+
+
+def _parts(lengths: Int64[I64, " M"], most: int = _ENTRIES) -> Iterator[tuple[int, int]]:
+    """Ranges of lists that have some entries together, few enough to be held at a time, or are one list."""
+    borders = np.concatenate([[0], np.cumsum(lengths)])
+    first = 0
+    while first < len(lengths) and borders[first] < borders[-1]:
+        last = max(first + 1, int(np.searchsorted(borders, borders[first] + most, side="right")) - 1)
+        if borders[last] > borders[first]:
+            yield first, last
+        first = last
+
+
+def listed(words: int, pictures: Mapping[int, tuple[U16, U64]]) -> Lists:
+    """The lists of some pictures, each with its words, rising, and their signs."""
+    records = np.array(sorted(pictures), np.int64)
+    own = [pictures[record] for record in records.tolist()]
+    lengths = np.array([len(terms) for terms, _ in own], np.uint32)
+    terms = np.concatenate([np.zeros(0, np.uint16), *(terms for terms, _ in own)])
+    signs = np.concatenate([np.zeros(0, np.uint64), *(signs for _, signs in own)])
+    order = np.argsort(terms, kind="stable")
+    rows = np.repeat(np.arange(len(records), dtype=np.uint32), lengths)[order]
+    starts = _starts(np.bincount(terms, minlength=words))
+    return Lists(records, lengths, starts, rows, signs[order], np.ones(len(records), np.bool_))
+
+
+def _starts(counts: Int64[I64, " W"]) -> Int64[I64, " _"]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merger:
+    """Several lists as one, of the pictures that are there, without holding more than a part at a time.
+
+    Attributes:
+        records: int64 (R,), rising.
+        lengths: uint32 (R,).
+    """
+
+    parts: tuple[Lists, ...]
+    records: Int64[I64, " R"]
+    lengths: UInt32[U32, " R"]
+
+    @classmethod
+    def of(cls, parts: Sequence[Lists]) -> "Merger":
+        """Prepares to merge lists of the same words, no picture of which is there twice."""
+        records = np.concatenate([part.records[part.alive] for part in parts])
+        lengths = np.concatenate([part.lengths[part.alive] for part in parts])
+        order = np.argsort(records)
+        return cls(tuple(parts), records[order], lengths[order])
+
+    @property
+    def words(self) -> int:
+        """How many lists there are."""
+        return len(self.parts[0].starts) - 1
+
+    def runs(self) -> Iterator[tuple[Int64[I64, " V"], UInt32[U32, " P"], UInt64[U64, " P"]]]:
+        """For each range of words, in turn: how many entries each has, and the entries' rows and signs."""
+        targets = [np.searchsorted(self.records, part.records).astype(np.uint32) for part in self.parts]
+        counts = sum((np.diff(part.starts) for part in self.parts), np.zeros(self.words, np.int64))
+        position = 0
+        for first, last in _parts(counts):
+            if first > position:
+                yield np.zeros(first - position, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.uint64)
+            position = last
+            yield self._run(first, last, targets)
+        if position < len(counts):
+            yield np.zeros(len(counts) - position, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.uint64)
+
+    def _run(
+        self, first: int, last: int, targets: Sequence[U32]
+    ) -> tuple[Int64[I64, " V"], UInt32[U32, " P"], UInt64[U64, " P"]]:
+        terms: list[I64] = []
+        rows: list[U32] = []
+        signs: list[U64] = []
+        for part, target in zip(self.parts, targets, strict=True):
+            span = slice(int(part.starts[first]), int(part.starts[last]))
+            own = part.checked_rows([span])
+            alive = part.alive[own]
+            lengths = np.diff(part.starts[first : last + 1])
+            terms.append(np.repeat(np.arange(last - first), lengths)[alive])
+            rows.append(target[own[alive]])
+            signs.append(part.signs[span][alive])
+        words = np.concatenate(terms)
+        order = np.argsort(words, kind="stable")
+        counts = np.bincount(words, minlength=last - first)
+        return counts, np.concatenate(rows)[order], np.concatenate(signs)[order]
+
+    def merged(self) -> Lists:
+        """All of it, in memory."""
+        counts, rows, signs = (np.concatenate(column) for column in zip(*self.runs(), strict=True))
+        alive = np.ones(len(self.records), np.bool_)
+        return Lists(self.records, self.lengths, _starts(counts), rows, signs, alive)

@@ -1,0 +1,174 @@
+"""Inverted lists in one file, mapped into memory: plain arrays, one behind the other.
+
+::
+
+    magic, codebook, words W, pictures R, entries E, length of the stamp, CRC-32     44 bytes
+    stamp                                                                            255
+    records int64 R, lengths uint32 R, starts int64 W + 1, rows uint32 E, signs uint64 E
+
+Numbers are little-endian; each array begins at a multiple of 64. The checksum is of all but the entries, of
+which a file of a million pictures has gigabytes: those are looked at when they are used.
+"""
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from camseek.matching.lists import Lists, Merger
+from camseek.numerics import I64, U8
+from camseek.writing import whole_file
+
+LONGEST_STAMP = 255
+"""Bytes that a stamp may have."""
+
+_MAGIC = b"camseek words 1\n"
+_HEAD = struct.Struct("<16sIIQQI")
+_SUM = struct.Struct("<I")
+_ALIGNED = 64
+_MOST_PICTURES = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The numbers at a file's beginning."""
+
+    codebook: int
+    words: int
+    pictures: int
+    entries: int
+    stamp: bytes
+
+    def to_bytes(self) -> bytes:
+        """All that stands before the arrays, but for the checksum between the numbers and the stamp."""
+        numbers = self.codebook, self.words, self.pictures, self.entries, len(self.stamp)
+        return _HEAD.pack(_MAGIC, *numbers) + self.stamp
+
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Where each array begins and ends, in the file's order."""
+        widths = {
+            "records": 8 * self.pictures,
+            "lengths": 4 * self.pictures,
+            "starts": 8 * (self.words + 1),
+            "rows": 4 * self.entries,
+            "signs": 8 * self.entries,
+        }
+        end, found = _HEAD.size + _SUM.size + LONGEST_STAMP, dict[str, tuple[int, int]]()
+        for name, width in widths.items():
+            begin = -(-end // _ALIGNED) * _ALIGNED
+            end = begin + width
+            found[name] = begin, end
+        return found
+
+
+_TYPES = {"records": "<i8", "lengths": "<u4", "starts": "<i8", "rows": "<u4", "signs": "<u8"}
+_SMALL = ("records", "lengths", "starts")
+
+
+def write_lists(path: str | os.PathLike[str], merger: Merger, codebook: int, stamp: bytes) -> None:
+    """Writes lists to a file, which is there whole or not at all, part by part.
+
+    Args:
+        path: The place; a file there is replaced.
+        merger: The lists.
+        codebook: The tag of the codebook whose words they are.
+        stamp: At most ``LONGEST_STAMP`` bytes.
+
+    Raises:
+        ValueError: The stamp is too long, or an entry of the lists is of no picture.
+        OSError: It cannot be written.
+    """
+    if len(stamp) > LONGEST_STAMP:
+        raise ValueError(f"a stamp has at most {LONGEST_STAMP} bytes, not {len(stamp)}")
+    entries = int(merger.lengths.sum(dtype=np.int64))
+    head = _Head(codebook, merger.words, len(merger.records), entries, stamp)
+    places = head.places()
+    with whole_file(path, replace=True) as file:
+        starts = np.zeros(head.words + 1, np.int64)
+        word = entry = 0
+        for counts, rows, signs in merger.runs():
+            starts[word + 1 : word + 1 + len(counts)] = entry + np.cumsum(counts)
+            _put(file, places["rows"][0] + 4 * entry, rows.astype("<u4"))
+            _put(file, places["signs"][0] + 8 * entry, signs.astype("<u8"))
+            word, entry = word + len(counts), entry + len(rows)
+        if entry != entries:
+            raise ValueError(f"{entry} entries are not the {entries} that the pictures have")
+        small = {"records": merger.records, "lengths": merger.lengths, "starts": starts}
+        written = {name: values.astype(_TYPES[name]) for name, values in small.items()}
+        for name, values in written.items():
+            _put(file, places[name][0], values)
+        beginning = head.to_bytes()
+        total = _checksum(beginning, *(values.tobytes() for values in written.values()))
+        file.seek(0)
+        file.write(beginning[: _HEAD.size] + _SUM.pack(total) + stamp)
+        file.truncate(places["signs"][1])
+
+
+def _put(file: BinaryIO, place: int, values: NDArray[np.generic]) -> None:
+    file.seek(place)
+    file.write(values.tobytes())
+
+
+def _checksum(*parts: bytes) -> int:
+    total = 0
+    for part in parts:
+        total = zlib.crc32(part, total)
+    return total
+
+
+def read_lists(path: str | os.PathLike[str], codebook: int, words: int) -> tuple[Lists, bytes]:
+    """Opens what ``write_lists`` wrote: the lists, their entries left in the file, and the stamp.
+
+    Args:
+        path: The file.
+        codebook: The tag that it must have.
+        words: How many words that codebook has.
+
+    Raises:
+        ValueError: It is no such file, damaged, or of another codebook.
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        beginning = file.read(_HEAD.size + _SUM.size + LONGEST_STAMP)
+        if len(beginning) < _HEAD.size + _SUM.size + LONGEST_STAMP or not beginning.startswith(_MAGIC):
+            raise ValueError("this is no index of words")
+        raw: U8 = np.memmap(file, np.uint8, mode="r").view(np.ndarray)
+    _, tag, held, pictures, entries, length = _HEAD.unpack_from(beginning)
+    [total] = _SUM.unpack_from(beginning, _HEAD.size)
+    if (tag, held) != (codebook, words):
+        raise ValueError("the index is of another codebook")
+    after = _HEAD.size + _SUM.size
+    head = _Head(tag, held, pictures, entries, beginning[after : after + length])
+    places = head.places()
+    if length > LONGEST_STAMP or pictures > _MOST_PICTURES or size != places["signs"][1]:
+        raise ValueError(f"an index of {pictures} pictures and {entries} entries is not {size} bytes")
+    # Copies, which nobody can change: what is checked here is what will be used.
+    small = {name: raw[slice(*places[name])].tobytes() for name in _SMALL}
+    if _checksum(head.to_bytes(), *small.values()) != total:
+        raise ValueError("the index has another checksum than when it was written")
+    arrays = {name: np.frombuffer(data, _TYPES[name]) for name, data in small.items()}
+    mapped = {name: raw[slice(*places[name])].view(_TYPES[name]) for name in ("rows", "signs")}
+    _check(arrays["records"], arrays["lengths"].astype(np.int64), arrays["starts"], entries)
+    alive = np.ones(len(arrays["records"]), np.bool_)
+    return Lists(**arrays, **mapped, alive=alive), head.stamp
+
+
+def _check(records: I64, lengths: I64, starts: I64, entries: int) -> None:
+    """Makes sure that what a file says of its entries can be.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if (records[1:] <= records[:-1]).any():
+        raise ValueError("the index's records do not rise")
+    if (lengths > len(starts) - 1).any() or lengths.sum() != entries:
+        raise ValueError("the index's pictures have other entries than its words")
+    if starts[0] != 0 or starts[-1] != entries or (np.diff(starts) < 0).any():
+        raise ValueError("the index's lists do not follow each other")
+    if (np.diff(starts) > len(records)).any():
+        raise ValueError("the index has lists longer than it has pictures")
