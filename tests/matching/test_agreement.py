@@ -26,7 +26,7 @@ def agree(frames, one, other, apart):
     step = frames.query[other] - frames.query[one]
     moved = frames.picture[other] - frames.picture[one]
     ratio = frames.local[other] / frames.local[one]
-    near = [abs(moved - local * step) <= 0.4 * abs(local * step) for local in frames.local[[one, other]]]
+    near = [abs(moved - local * step) <= 0.5 * abs(local * step) for local in frames.local[[one, other]]]
     return (
         abs(step) > apart[0]
         and abs(moved) > apart[1]
@@ -68,7 +68,7 @@ class TestAgreement:
     def test_only_the_strongest_are_hypotheses(self):
         made, _ = frames(0, 400, share=1)
         agreement = Agreement.of(made, (4.0, 6.0))
-        assert agreement.seed.max() == 127
+        assert agreement.seed.max() == 63
         assert agreement.other.max() == 399
 
 

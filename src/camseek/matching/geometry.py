@@ -45,7 +45,8 @@ INSTANCES = 8
 _MOST = 1500  # correspondences looked at, the most similar
 _LEAST_SHARE = 0.1  # of a point of the picture: correspondences with less are left out
 _FARTHEST = 1e6  # pixels: what lies further out is no place in any picture
-_TOLERANCE = 0.006  # how far off its place an inlier may lie, in shares of the picture's longer side,
+_LARGEST_ZOOM = 1e4  # nor is anything so many times as large or small
+_TOLERANCE = 0.008  # how far off its place an inlier may lie, in shares of the picture's longer side,
 _LEAST_TOLERANCE = 2.0  # and in pixels
 _APART = 0.01  # how near to each other points are one, in shares of the longer side,
 _LEAST_APART = 3.0  # and in pixels
@@ -54,7 +55,6 @@ _ZOOM = math.log(2.2)
 _SPENT = 3.0  # within so many tolerances of an instance's map
 _TRIES = 3  # groups looked at in turn for one instance
 _FLIP = np.array([-1.0, 1.0])
-_ROUNDS = 2  # of fitting to the inliers, and counting them anew
 
 
 @runtime_checkable
@@ -198,7 +198,8 @@ def _case_of(
         turn = picture.angles[other].astype(np.float64) - query.angles[one]
         local = np.asarray(zoom * np.exp(1j * turn), np.complex128)
         usable = (np.abs(places) <= _FARTHEST).all(axis=1) & ((moved >= 0) & (moved <= size)).all(axis=1)
-        usable &= (zoom > 0) & np.isfinite(local) & (pairs.similarity > 0) & (pairs.similarity <= 1)
+        usable &= (zoom >= 1 / _LARGEST_ZOOM) & (zoom <= _LARGEST_ZOOM) & np.isfinite(local)
+        usable &= (pairs.similarity > 0) & (pairs.similarity <= 1)
     sides = float(np.ptp(corners, axis=0).max()), max(size)
     apart = max(_APART * sides[0], _LEAST_APART), max(_APART * sides[1], _LEAST_APART)
     index = np.flatnonzero(usable)
@@ -274,9 +275,7 @@ def _look(case: _Case, group: Int64[I64, " G"], among: Int64[I64, " N"], least: 
     """The freest map that a group carries: a homography, or one less free where that comes to nothing."""
     for kind in FREEDOM:
         plane = _started(kind, case, group)
-        for _ in range(_ROUNDS):
-            if plane is None:
-                break
+        if plane is not None:
             near = _agreeing(plane, case, among)
             plane = fitted(kind, case.query[near], case.picture[near])
         if plane is None:

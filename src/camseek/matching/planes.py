@@ -20,6 +20,7 @@ Kind = Literal["homography", "affine", "similarity"]
 FREEDOM: dict[Kind, int] = {"homography": 4, "affine": 3, "similarity": 2}
 """How many points decide a map of each kind, from the freest on."""
 
+_NEXT = [1, 2, 3, 0]  # each corner's next
 _SEED = 7
 _SAMPLES = 500
 _THINNEST = 0.05  # points this close to a line, by its length, decide no more than a similarity
@@ -73,7 +74,7 @@ def outline_seen(
         return None
     if not (turns(places) * turns(corners) > 0).all():
         return None
-    sides = np.hypot(*(np.roll(places, -1, axis=0) - places).T)
+    sides = np.hypot(*(places[_NEXT] - places).T)
     if sides.min() < _SMALLEST * max(size) or sides.max() > _LARGEST * max(size):
         return None
     linear = derivatives(plane, corners)
@@ -89,14 +90,14 @@ def outline_seen(
 
 def turns(corners: Float64[F64, "4 2"]) -> Float64[F64, " 4"]:
     """At each corner the area between its two sides: above 0 where it turns to the right on the screen."""
-    sides = np.roll(corners, -1, axis=0) - corners
-    after = np.roll(sides, -1, axis=0)
+    sides = corners[_NEXT] - corners
+    after = sides[_NEXT]
     return sides[:, 0] * after[:, 1] - sides[:, 1] * after[:, 0]
 
 
 def inside(outline: Float64[F64, "4 2"], points: Float64[F64, "N 2"]) -> Bool[BOOL, " N"]:
     """Which points lie within a convex outline."""
-    sides = np.roll(outline, -1, axis=0) - outline
+    sides = outline[_NEXT] - outline
     away = points[:, None] - outline
     bends = sides[:, 0] * away[..., 1] - sides[:, 1] * away[..., 0]
     return np.abs(np.sign(bends).sum(axis=1)) == len(outline)
