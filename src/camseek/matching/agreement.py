@@ -102,16 +102,17 @@ class Agreement:
         alike &= np.abs(zooms[:_SEEDS, None] - zooms) <= _ZOOM
         seed, other = np.nonzero(alike)
         # Single precision is enough for distances, and takes half the time.
-        query, picture, local = (
-            part.astype(np.complex64) for part in (frames.query, frames.picture, frames.local)
-        )
+        query = frames.query.astype(np.complex64)
+        picture = frames.picture.astype(np.complex64)
+        local = frames.local.astype(np.complex64)
         step = query[other] - query[seed]
         moved = picture[other] - picture[seed]
         way = _squares(step)
         kept = (way > apart[0] ** 2) & (_squares(moved) > apart[1] ** 2)
         reach = _OFF**2 * _squares(local)
         for one in (seed, other):
-            kept &= _squares(moved - local[one] * step) <= reach[one] * way
+            off = (moved - local[one] * step).astype(np.complex64, copy=False)
+            kept &= _squares(off) <= reach[one] * way
         return cls(seed[kept], other[kept])
 
     def largest(self, alive: Bool[BOOL, " M"]) -> Int64[I64, " N"]:
