@@ -134,3 +134,23 @@ class TestExtract:
     def test_callers_mistakes(self, original, count):
         with pytest.raises(ValueError, match="points of"):
             extract_features(textured(20, 20), original, count)
+
+
+def test_mirrored_as_if_the_picture_were():
+    """The descriptors are those of the mirrored picture, at the same points."""
+    pixels = textured()
+    height, width, _ = pixels.shape
+    here = extract_features(pixels, (width, height), 300)
+    there = extract_features(np.ascontiguousarray(pixels[:, ::-1]), (width, height), 300)
+    places = (width, 0) + there.points * (-1, 1)
+    turns = np.exp(1j * (np.pi - there.angles))
+    away = np.hypot(*(here.points[:, None] - places).transpose(2, 0, 1))
+    away += 10 * np.abs(np.exp(1j * here.angles)[:, None] - turns)
+    nearest = away.argmin(axis=1)
+    same_point = away[np.arange(len(here)), nearest] < 0.5
+    assert same_point.mean() > 0.8
+    alike = np.vecdot(here.mirrored().descriptors, there.descriptors[nearest])[same_point]
+    assert np.quantile(alike, 0.05) > 0.98
+    assert np.median(np.vecdot(here.descriptors, there.descriptors[nearest])[same_point]) < 0.9
+    np.testing.assert_array_equal(here.mirrored().mirrored().descriptors, here.descriptors)
+    np.testing.assert_array_equal(here.mirrored().points, here.points)

@@ -95,15 +95,6 @@ def background(scenes):
 
 
 @pytest.fixture(scope="module")
-def mirrored_query(poster):
-    """The descriptors of the mirrored poster, at the places where its points are in the poster itself."""
-    there = features(np.ascontiguousarray(poster[:, ::-1]), 1000)
-    points = there.points * [-1, 1] + [SIZE[0], 0]
-    angles = np.mod(np.pi - there.angles, 2 * np.pi)
-    return type(there)(points.astype(np.float32), there.scales, angles.astype(np.float32), there.descriptors)
-
-
-@pytest.fixture(scope="module")
 def patterns(scenes):
     return {
         name: [(features(pixels), pixels.shape[1::-1]) for pixels in map(make, range(3))]
@@ -202,20 +193,21 @@ class TestWarps:
 
 
 class TestMirrored:
-    def test_it_is_found_and_said(self, mirrored_query, poster, background):
+    def test_it_is_found_and_said(self, query, poster, background):
         plane = similarity_map(30, 0.9, (320, 280))
         picture = pasted(np.ascontiguousarray(poster[:, ::-1]), plane, background)
-        (match,) = found(mirrored_query, picture, mirrored=True)
+        (match,) = found(query.mirrored(), picture, mirrored=True)
         assert match.mirrored
         assert off(match, plane @ np.array([[-1, 0, 480], [0, 1, 0], [0, 0, 1]])) < 2
         assert match.turn == pytest.approx(30, abs=1)
         assert match.scale == pytest.approx(0.9, rel=0.01)
         np.testing.assert_allclose(moved(match.homography, CORNERS), match.quadrilateral, atol=1e-6)
 
-    def test_only_when_it_is_asked_for(self, mirrored_query, query, poster, background):
-        plane = similarity_map(0, 0.9, (320, 280))
-        assert not found(mirrored_query, pasted(np.ascontiguousarray(poster[:, ::-1]), plane, background))
-        assert not found(query, pasted(poster, plane, background), mirrored=True)
+    def test_only_when_it_is_asked_for(self, query, poster, background):
+        plane = similarity_map(0, 0.6, (200, 200))
+        small = background[:400, :400]
+        assert not found(query, pasted(np.ascontiguousarray(poster[:, ::-1]), plane, small))
+        assert not found(query.mirrored(), pasted(poster, plane, small), mirrored=True)
 
 
 class TestInstances:
