@@ -74,8 +74,9 @@ def hold_at(running, collection, moment, above=0, slice=0.002):
     From its first write on it is held every few thousandths of a second, so that it passes no moment unseen,
     however busy the machine is.
     """
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not begun(collection) and running.poll() is None:
+        assert time.monotonic() < until
         time.sleep(0.0005)
     while hold(running):
         if reached(collection, moment, above):

@@ -504,27 +504,32 @@ def test_an_empty_name_is_not_the_working_folder(arguments, failing, tmp_path, m
 
 def _valued(command, *verb):
     """Every option and argument of a verb, and of those under it, that takes a value."""
-    for param in command.params:
-        if not getattr(param, "is_flag", False):
-            yield verb, param
+    yield from ((verb, param) for param in command.params if not getattr(param, "is_flag", False))
     for name, one in getattr(command, "commands", {}).items():
         yield from _valued(one, *verb, name)
 
 
 @pytest.mark.parametrize(
-    ("verb", "option"),
-    [(verb, param.opts[0]) for verb, param in _valued(program) if isinstance(param, click.Option)],
+    ("verb", "given"),
+    [pytest.param(*item, id=" ".join((*item[0], item[1].opts[0]))) for item in _valued(program)],
 )
-def test_an_empty_value_is_wrong_usage(verb, option, text, tmp_path, monkeypatch):
+def test_an_empty_value_is_wrong_usage(verb, given, text, tmp_path, monkeypatch):
     """A variable that is not set is no wish for the default."""
     monkeypatch.chdir(tmp_path)
     command = program
     for name in verb:
         command = command.commands[name]
-    needed = ["x" for param in command.params if isinstance(param, click.Argument) and param.required]
-    if option != "--collection" and any("--collection" in param.opts for param in command.params):
-        needed += ["--collection", "x"]
-    told = text(*verb, *needed, option, "", "--json", code=2).error
+    arguments = [param for param in command.params if isinstance(param, click.Argument)]
+    # Those before the empty one, which may be left out, have to be there.
+    wanted = arguments[: arguments.index(given)] if given in arguments else []
+    line = [
+        "" if param is given else "x" for param in arguments if param.required or param in (*wanted, given)
+    ]
+    if given not in arguments:
+        line += [given.opts[0], ""]
+    if "--collection" not in given.opts and any("--collection" in param.opts for param in command.params):
+        line += ["--collection", "x"]
+    told = text(*verb, *line, "--json", code=2).error
     assert told["code"] == "usage"
-    assert option in told["message"]
+    assert (given.opts[0] if given not in arguments else "empty") in told["message"]
     assert os.listdir(tmp_path) == []
