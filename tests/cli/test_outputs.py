@@ -175,6 +175,13 @@ def test_two_outputs_of_one_name(photos, failing, tmp_path):
     assert not (tmp_path / "a.png").exists()
 
 
+@pytest.mark.parametrize("ending", [".txt", ".csv"])
+def test_no_name_that_makes_a_collection(writing, ending, failing, tmp_path):
+    error = failing(*writing[ending], tmp_path / "collection.sqlite")
+    assert "would make a collection of its folder" in error["message"]
+    assert not (tmp_path / "collection.sqlite").exists()
+
+
 def test_a_list_of_classes_that_is_read(indexed, collection, camseek, failing, tmp_path):
     place = tmp_path / "list.html"
     camseek("classes", collection, "--list", place)

@@ -73,10 +73,12 @@ class Outputs:
         self, path: str, place: bytes, reads: Sequence[str | None], model: str | None
     ) -> tuple[int, int] | None:
         folder, name = os.path.split(place)
-        if is_collection(folder) or name == DATABASE.encode():
+        if is_collection(folder):
             raise OutputError(
-                f"{path} would lie in a collection's folder, or make its folder one", remedy=_ELSEWHERE
+                f"{path} is in a collection's folder", remedy="give the output another folder than that"
             )
+        if name == DATABASE.encode():
+            raise OutputError(f"{path} would make a collection of its folder", remedy=_ELSEWHERE)
         try:
             found = os.lstat(place)
         except FileNotFoundError:
