@@ -38,19 +38,19 @@ def pour(data: bytes) -> None:
 
 
 def _put_out(data: str | bytes) -> None:
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  # the shell's >&-
+        raise OutputError("cannot write the output: stdout is closed", remedy="leave it open")
     with to_stdout():
         click.echo(data, nl=False)
 
 
 @contextlib.contextmanager
 def to_stdout() -> Generator[None]:
-    """Around what prints on stdout, and does nothing else.
+    """Around what prints on stdout, where there is one, and does nothing else.
 
     Raises:
         ReaderGoneError, OutputError: As ``say``.
     """
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  # the shell's >&-
-        raise OutputError("cannot write the output: stdout is closed", remedy="leave it open")
     try:
         yield
     except OSError as error:
