@@ -13,16 +13,14 @@ from camseek.numerics import BOOL, F64, I64
 
 U32 = NDArray[np.uint32]
 
-_THRESHOLD = 0.1
-# (32 - h)³ for h differing signs of 64: |cos|³ times 32³, 0 below the threshold. Whole numbers.
+_MOST_DIFFERING = 28  # signs of 64: the cosine 1 - 2 h / 64 is then above 0.1
+# (32 - h)³ for h differing signs, which is cos³ times 32³: whole numbers.
 _HALF = BITS // 2
-_SELECTIVITY = np.array(
-    [max(_HALF - h, 0) ** 3 if 1 - 2 * h / BITS >= _THRESHOLD else 0 for h in range(BITS + 1)], np.float64
-)
+_SELECTIVITY = np.array([(_HALF - h) ** 3 for h in range(_MOST_DIFFERING + 1)], np.float64)
 PERFECT = float(_HALF**3)
 """What two words with the same signs add to a score, before their weight."""
 
-_ENTRIES = 1 << 19  # looked at at a time
+_ENTRIES = 1 << 17  # looked at at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,13 +69,13 @@ class Lists:
         starts, ends = self._ranges(terms)
         if self.whole:
             return ends - starts
-        found = np.zeros(len(terms), np.int64)
+        having = ends - starts
         for first, last in _parts(ends - starts):
-            slices = _slices(starts[first:last], ends[first:last])
-            alive = self.alive[self.checked_rows(slices)]
-            borders = np.cumsum(ends[first:last] - starts[first:last])
-            found[first:last] = np.diff(np.concatenate([[0], np.cumsum(alive)])[np.append(0, borders)])
-        return found
+            rows = self.checked_rows(_slices(starts[first:last], ends[first:last]))
+            gone = np.flatnonzero(~self.alive[rows])
+            lists = np.repeat(np.arange(first, last), ends[first:last] - starts[first:last])[gone]
+            having -= np.bincount(lists, minlength=len(having))
+        return having
 
     def sums(
         self, terms: UInt16[U16, " M"], signs: UInt64[U64, " M"], weights: Float64[F64, " M"]
@@ -91,12 +89,11 @@ class Lists:
         for first, last in _parts(ends - starts):
             slices = _slices(starts[first:last], ends[first:last])
             lengths = ends[first:last] - starts[first:last]
-            differing = np.bitwise_count(
-                _gathered(self.signs, slices) ^ np.repeat(signs[first:last], lengths)
-            )
-            alike = np.flatnonzero(_SELECTIVITY[differing])
+            asked = np.repeat(signs[first:last], lengths)
+            differing = np.bitwise_count(_gathered(self.signs, slices) ^ asked)
+            alike = np.flatnonzero(differing <= _MOST_DIFFERING)
             added = _SELECTIVITY[differing[alike]] * np.repeat(weights[first:last], lengths)[alike]
-            totals += np.bincount(self.checked_rows(slices)[alike], added, minlength=len(totals))
+            np.add.at(totals, self.checked_rows(slices)[alike], added)
         return totals
 
     def _ranges(self, terms: UInt16[U16, " M"]) -> tuple[Int64[I64, " M"], Int64[I64, " M"]]:
@@ -123,12 +120,12 @@ def _gathered(values: NDArray[Any], slices: Sequence[slice]) -> NDArray[Any]:
     return np.concatenate([values[part] for part in slices])
 
 
-def _parts(lengths: Int64[I64, " M"], most: int = _ENTRIES) -> Iterator[tuple[int, int]]:
+def _parts(lengths: Int64[I64, " M"]) -> Iterator[tuple[int, int]]:
     """Ranges of lists that have some entries together, few enough to be held at a time, or are one list."""
     borders = np.concatenate([[0], np.cumsum(lengths)])
     first = 0
     while first < len(lengths) and borders[first] < borders[-1]:
-        last = max(first + 1, int(np.searchsorted(borders, borders[first] + most, side="right")) - 1)
+        last = max(first + 1, int(np.searchsorted(borders, borders[first] + _ENTRIES, side="right")) - 1)
         if borders[last] > borders[first]:
             yield first, last
         first = last
