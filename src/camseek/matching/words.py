@@ -227,19 +227,28 @@ def correspondences(query: QueryWords, picture: WordPoints) -> Correspondences:
     """
     if query.codebook != picture.codebook:
         raise ValueError("words of different codebooks cannot be compared")
-    order = np.argsort(picture.words, kind="stable")
-    sorted_words = picture.words[order]
-    wanted = query.words.ravel()
-    start = np.searchsorted(sorted_words, wanted, side="left")
-    length = np.minimum(np.searchsorted(sorted_words, wanted, side="right") - start, _CROWD)
-    asked = np.repeat(np.arange(len(wanted)), length)
-    place = np.arange(len(asked)) - np.repeat(np.cumsum(length) - length, length)
-    index = order[start[asked] + place]
+    assignments = max(query.words.shape[1], 1)
+    asked, index = _of_one_word(query.words.ravel(), picture.words)
     similarity = alikeness(query.signs.ravel()[asked], picture.signs[index])
-    alike = similarity >= ALIKE
-    asked, index, similarity = asked[alike] // max(query.words.shape[1], 1), index[alike], similarity[alike]
+    alike = np.flatnonzero(similarity >= ALIKE)
+    asked, index, similarity = asked[alike] // assignments, index[alike], similarity[alike]
     best = np.lexsort((index, -similarity, asked))
     asked, index, similarity = asked[best], index[best], similarity[best]
     members = np.bincount(asked, minlength=len(query))
     few = np.arange(len(asked)) < (np.cumsum(members) - members)[asked] + _COPIES
     return Correspondences(asked[few], index[few], similarity[few])
+
+
+def _of_one_word(
+    asked: UInt16[U16, " Q"], held: UInt16[U16, " N"]
+) -> tuple[Int64[I64, " P"], Int64[I64, " P"]]:
+    """Pairs of places with the same word, of each word the first few of the second alone."""
+    order, wanted = np.argsort(held, kind="stable"), np.argsort(asked, kind="stable")
+    words, terms = held[order], asked[wanted]
+    # Both sides are sorted, which searches are quickest in.
+    few = np.flatnonzero(np.arange(len(words)) < np.searchsorted(words, words, side="left") + _CROWD)
+    words = words[few]
+    start = np.searchsorted(terms, words, side="left")
+    length = np.searchsorted(terms, words, side="right") - start
+    first = np.repeat(start - (np.cumsum(length) - length), length)
+    return wanted[first + np.arange(len(first))], np.repeat(order[few], length)
