@@ -9,11 +9,11 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt16, UInt64
+from jaxtyping import Float32, Int64, UInt8, UInt16, UInt64
 from numpy.typing import NDArray
 
 from camseek.matching.features import wrapped
-from camseek.numerics import F32, I64
+from camseek.numerics import F32, I64, U8
 from camseek.results import Size
 
 U16 = NDArray[np.uint16]
@@ -192,20 +192,24 @@ def summed_signs(
         The words, rising, each once, and their signs.
     """
     order = np.argsort(words, kind="stable")
-    present, first, members = np.unique(words[order], return_index=True, return_counts=True)
-    ordered = signs[order]
+    ordered, held = signs[order], words[order]
+    first = np.flatnonzero(np.append(True, held[1:] != held[:-1])[: len(held)])
+    members = np.diff(first, append=len(held))
     joint = ordered[first]
-    # Of two points that differ the stronger one decides.
-    many = np.flatnonzero(members > 2)
-    if len(many):
-        bits = np.unpackbits(ordered.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1)
-        # Sums of whole runs: those of the words between are left out.
-        votes = np.add.reduceat(bits.astype(np.int64), first, axis=0)[many]
-        most = 2 * votes - members[many, None]
-        own = np.unpackbits(joint[many].astype("<u8").view(np.uint8).reshape(-1, 8), axis=1)
-        decided = np.where(most == 0, own, most > 0).astype(np.uint8)
-        joint[many] = np.packbits(decided, axis=1).view("<u8").ravel()
-    return present, joint
+    # Of two points that differ the stronger one decides: only more than two vote.
+    many = members > 2
+    voters = ordered[np.repeat(many, members)]
+    if len(voters):
+        several = members[many, None]
+        votes = np.add.reduceat(_bits(voters), np.cumsum(several) - several[:, 0], axis=0, dtype=np.int64)
+        decided = np.where(2 * votes == several, _bits(joint[many]), 2 * votes > several)
+        joint[many] = np.packbits(decided.astype(np.uint8), axis=1).view("<u8").ravel()
+    return held[first], joint
+
+
+def _bits(signs: UInt64[U64, " N"]) -> UInt8[U8, "N 64"]:
+    """Each sign for itself, 0 or 1, in an order of their own."""
+    return np.unpackbits(signs.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1)
 
 
 def correspondences(query: QueryWords, picture: WordPoints) -> Correspondences:
