@@ -24,12 +24,19 @@ import numpy as np
 from common import Figure, Options, Report, Table, seconds_of
 
 from camseek import Limits
-from camseek.config import Resize
+from camseek.config import DEFAULT_SIZE, Resize
 from camseek.datasets import GroundTruth, TruthQuery, read_ground_truth
 from camseek.evaluation.rankings import average_precision
 from camseek.images import read_picture, walk
 from camseek.matching.codebook import ASSIGNMENTS, embedded_codebook, packed_signs, summed
-from camseek.matching.features import INDEXED, QUERIED, Amount, LocalFeatures, extract_features
+from camseek.matching.features import (
+    INDEXED,
+    QUERIED,
+    Amount,
+    LocalFeatures,
+    extract_features,
+    shrunk,
+)
 from camseek.matching.index import WordsIndex
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F32, F64
@@ -149,11 +156,12 @@ def _seen(truth: GroundTruth, most: int) -> _Set:
 
 
 def _look(path: bytes, amount: Amount, region: Box | None = None) -> _Seen:
+    """Decodes as for the network, or larger where more is wanted, and has the features' own size of it."""
+    side = max(amount.side, DEFAULT_SIZE.longer)
     with open(path, "rb") as file:
-        size = Resize.parse(str(amount.side))
-        picture = read_picture(file, resize=size, limits=Limits(), region=region)
+        picture = read_picture(file, resize=Resize.parse(str(side)), limits=Limits(), region=region)
     started = time.perf_counter()
-    features = extract_features(picture.pixels, picture.size, amount.count)
+    features = extract_features(shrunk(picture.pixels, amount.side), picture.size, amount.count)
     return _Seen(features, picture.size, time.perf_counter() - started)
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from camseek.config import Resize
+from camseek.config import DEFAULT_SIZE
 from camseek.images import read_picture
 from camseek.matching.codebook import Codebook, fit_codebook
-from camseek.matching.features import INDEXED, extract_features
+from camseek.matching.features import INDEXED, extract_features, shrunk
 from camseek.numerics import F32
 
 FOLDER = Path(__file__).resolve().parent.parent / "src/camseek/matching/data"
@@ -37,8 +37,9 @@ def descriptors_of(folder: Path, most: int = DESCRIPTORS) -> F32:
     found: list[F32] = []
     for path in sorted(folder.rglob("*.jpg"), key=lambda path: path.relative_to(folder).as_posix()):
         with open(path, "rb") as file:
-            picture = read_picture(file, resize=Resize.parse(str(INDEXED.side)))
-        found.append(extract_features(picture.pixels, picture.size, INDEXED.count).descriptors)
+            picture = read_picture(file, resize=DEFAULT_SIZE)
+        pixels = shrunk(picture.pixels, INDEXED.side)
+        found.append(extract_features(pixels, picture.size, INDEXED.count).descriptors)
     if not found:
         sys.exit(f"there is no JPEG in {folder}")
     together = np.concatenate(found)

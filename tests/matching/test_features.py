@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camseek.matching.features import extract_features
+from camseek.matching.features import extract_features, shrunk
 
 
 def textured(height=240, width=320, seed=0):
@@ -154,3 +154,38 @@ def test_mirrored_as_if_the_picture_were():
     assert np.median(np.vecdot(here.descriptors, there.descriptors[nearest])[same_point]) < 0.9
     np.testing.assert_array_equal(here.mirrored().mirrored().descriptors, here.descriptors)
     np.testing.assert_array_equal(here.mirrored().points, here.points)
+
+
+class TestShrunk:
+    @pytest.mark.parametrize(
+        ("size", "side", "expected"),
+        [
+            ((640, 480), 512, (512, 384)),
+            ((480, 640), 320, (240, 320)),
+            ((5000, 1), 100, (100, 1)),
+            ((7, 3), 1, (1, 1)),
+        ],
+    )
+    def test_sizes(self, size, side, expected):
+        assert shrunk(np.full((*size[::-1], 3), 77, np.uint8), side).shape == (*expected[::-1], 3)
+
+    def test_by_area(self):
+        pixels = np.array([[[0], [100]], [[50], [250]]], np.uint8).repeat(3, axis=2)
+        assert shrunk(pixels, 1).tolist() == [[[100, 100, 100]]]
+
+    @pytest.mark.parametrize("side", [320, 1024])
+    def test_never_enlarged(self, side):
+        pixels = textured()
+        assert shrunk(pixels, side) is pixels
+
+    def test_positions_stay(self):
+        """What is found in the shrunk picture lies where it lies in the whole one."""
+        pixels = textured(480, 640)
+        large = extract_features(pixels, (640, 480), 800)
+        small = extract_features(shrunk(pixels, 512), (640, 480), 60)
+        _, distance = nearest(small.points, large.points)
+        assert np.median(distance) < 0.5
+
+    def test_callers_mistakes(self):
+        with pytest.raises(ValueError, match="0 pixels a side"):
+            shrunk(textured(8, 8), 0)

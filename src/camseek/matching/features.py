@@ -30,7 +30,7 @@ class Amount:
     count: int
 
 
-INDEXED = Amount(640, 600)
+INDEXED = Amount(512, 600)
 """Of a picture that is stored."""
 QUERIED = Amount(1024, 1000)
 """Of a query: it is small in other pictures, or they in it."""
@@ -112,6 +112,22 @@ def extract_features(pixels: UInt8[U8, "H W 3"], original: Size, count: int) -> 
         wrapped(np.arctan2(np.sin(turns) * zoom[1], np.cos(turns) * zoom[0])),
         np.sqrt(descriptors / descriptors.sum(axis=1, keepdims=True)),
     )
+
+
+def shrunk(pixels: UInt8[U8, "H W 3"], side: int) -> UInt8[U8, "H2 W2 3"]:
+    """A picture at a longer side of so many pixels, by area; itself where it has no more.
+
+    Raises:
+        ValueError: ``side`` is below 1.
+    """
+    if side < 1:
+        raise ValueError(f"no picture has {side} pixels a side")
+    height, width = pixels.shape[:2]
+    if max(height, width) <= side:
+        return pixels
+    factor = side / max(height, width)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 _NOTHING = np.zeros((0, DESCRIPTOR), np.float32)
