@@ -167,6 +167,17 @@ class TestChanges:
         made.add(list(range(300, 310)), [picture(seed) for seed in range(300, 310)])
         assert sum(len(part.records) for part in made._lists) < 100
 
+    def test_lists_that_lose_all_their_pictures_go(self, small_steps):
+        made = filled(range(60))
+        for record in range(60):
+            made.remove(record)
+        assert len(made) == 0
+        assert made.scores(query(1))[0].tolist() == []
+        for seed in range(100, 140):
+            made.add([seed], [picture(seed)])
+        assert all(part.there for part in made._lists)
+        assert equal(made, filled(range(100, 140)))
+
     def test_searches_beside_additions(self, small_steps):
         made, faults = filled(range(40)), []
 

@@ -26,6 +26,10 @@ _FIXED = 65536.0
 """Weights are counted in parts of this size, so that sums are whole numbers, equal in any order."""
 
 
+def _is_stale(part: Lists) -> bool:
+    return part.there < (1 - _STALE) * len(part.records)
+
+
 class WordsIndex:
     """Pictures by their visual words. Safe to use from several threads.
 
@@ -53,7 +57,7 @@ class WordsIndex:
 
     def __len__(self) -> int:
         with self._lock:
-            return len(self._fresh) + sum(int(part.alive.sum()) for part in self._lists)
+            return len(self._fresh) + sum(part.there for part in self._lists)
 
     def add(self, records: Sequence[int], pictures: Iterable[WordPoints]) -> None:
         """Adds pictures, or puts them in the place of what was known of the same records.
@@ -104,9 +108,8 @@ class WordsIndex:
         self._fresh, self._entries, self._frozen = {}, 0, None
         while len(lists) > 1 and lists[-2].entries < 2 * lists[-1].entries:
             lists[-2:] = [Merger.of(lists[-2:]).merged()]
-        self._lists = tuple(
-            Merger.of([part]).merged() if part.alive.mean() < 1 - _STALE else part for part in lists
-        )
+        left = (part for part in lists if part.there)
+        self._lists = tuple(Merger.of([part]).merged() if _is_stale(part) else part for part in left)
 
     def _parts(self) -> tuple[Lists, ...]:
         """All lists as they are now, with what is loose."""
@@ -152,7 +155,7 @@ class WordsIndex:
 
     def _weights(self, terms: UInt16[U16, " M"], parts: Sequence[Lists]) -> Float64[F64, " M"]:
         """What each word counts, in whole parts."""
-        total = sum(int(part.alive.sum()) for part in parts)
+        total = sum(part.there for part in parts)
         having = sum((part.counts(terms) for part in parts), np.zeros(len(terms), np.int64))
         return np.rint(np.log((total + 1) / np.maximum(having, 1)) * _FIXED)
 

@@ -42,10 +42,11 @@ class Lists:
     rows: UInt32[U32, " E"]
     signs: UInt64[U64, " E"]
     alive: Bool[BOOL, " R"]
-    whole: bool = field(init=False)
+    there: int = field(init=False)
+    """How many pictures are alive."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "whole", bool(self.alive.all()))
+        object.__setattr__(self, "there", int(np.count_nonzero(self.alive)))
 
     @property
     def entries(self) -> int:
@@ -67,7 +68,7 @@ class Lists:
     def counts(self, terms: UInt16[U16, " M"]) -> Int64[I64, " M"]:
         """How many pictures that are there have each of some words."""
         starts, ends = self._ranges(terms)
-        if self.whole:
+        if self.there == len(self.alive):
             return ends - starts
         having = ends - starts
         for first, last in _parts(ends - starts):
