@@ -35,7 +35,7 @@ from camseek.matching.words import Correspondences
 from camseek.numerics import F32, F64, I64
 from camseek.results import Box, Size
 
-CHANCE = 7
+CHANCE = 5
 """Inliers that pictures which share nothing reach now and then."""
 LEAST = 5
 """Inliers below which nothing is told."""
