@@ -118,6 +118,9 @@ class _NoTraces:
     def get(self, kind: str, records: Sequence[int]) -> dict[int, bytes]:
         return {}
 
+    def missing(self, kind: str) -> list[int]:
+        return []
+
     def kinds(self) -> dict[str, int]:
         return {}
 

@@ -39,6 +39,7 @@ SUBJECTS = (
     "together",
     "copies",
     "chance",
+    "board",
     "verification",
     "words",
 )

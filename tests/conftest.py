@@ -126,7 +126,7 @@ def engine(address, model):
     """An empty collection."""
     from camseek import Engine
 
-    with Engine.open(address, model=model, create=True, workers=2) as opened:
+    with Engine.open(address, model=model, create=True, workers=2, without=("points",)) as opened:
         yield opened
 
 

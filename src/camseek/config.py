@@ -11,13 +11,16 @@ from math import inf
 from numbers import Real
 from typing import Any, Literal, Self, cast, get_args, overload
 
-from camseek.arguments import meant, whole_number
+from camseek.arguments import meant, several, whole_number
 from camseek.errors import SettingsError
 
 EncodingName = Literal["sum", "ucrow", "crow", "gem", "rmac", "cam"]
 MapNormalisation = Literal["clipped", "minmax", "flipped"]
 RegionReading = Literal["crop", "cells"]
 ResizeKind = Literal["longer", "smaller", "squeezed"]
+PARTS = ("points",)
+"""What a collection may keep of each picture beside its descriptor: its local features as visual words
+(``points``)."""
 AveragePrecisionForm = Literal["mean", "trapezoid"]
 
 # Which options each encoding has, and their defaults. Parser and constructor both read this alone.
@@ -258,6 +261,23 @@ DEFAULT_ENCODING = Encoding.parse("gem:prior=centre")
 
 # A panorama's longer side is bounded, or its smaller side alone would let it take any amount of memory.
 _LONGEST = 4
+
+
+def parts_without(without: Iterable[str]) -> tuple[str, ...]:
+    """What a collection keeps of each picture if some of it is left out.
+
+    Raises:
+        SettingsError: There is no such part.
+        TypeError: It is a text: one part's name.
+    """
+    left = list(several(without, "parts"))
+    for part in left:
+        if part not in PARTS:
+            raise SettingsError(
+                f"there is no part {part!r} to leave out{meant(str(part), PARTS)}",
+                remedy=f"use {' or '.join(PARTS)}",
+            )
+    return tuple(part for part in PARTS if part not in left)
 
 
 @dataclass(frozen=True, slots=True)

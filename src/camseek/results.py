@@ -1,6 +1,6 @@
 """What searches and index runs give back, and their JSON forms."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
@@ -141,28 +141,93 @@ class RegionEvidence(Evidence):
     box: Box | None = None
 
 
+Corner = tuple[float, float]
+"""x and y, pixels of the original upright picture; outside of it where a thing is cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Where a picture shows the thing once.
+
+    Attributes:
+        corners: Where the query's corners lie: of its region, or of all of it; from its top left one on, as
+            the hands of a clock go.
+        box: What of it is in the picture.
+        points: How many points lie as those of the query do.
+        turn: How far it is turned against the query, degrees in (-180, 180], as the hands of a clock go.
+        scale: How many pixels of the picture one of the query has become, above 0.
+        mirrored: Left and right are exchanged.
+    """
+
+    corners: tuple[Corner, Corner, Corner, Corner]
+    box: Box
+    points: int
+    turn: float
+    scale: float
+    mirrored: bool
+
+    def __str__(self) -> str:
+        """In words: ``turned by 30 degrees, 0.8 times as large, mirrored``."""
+        turned = f"turned by {self.turn:.0f} degrees, " if abs(self.turn) >= 1 else ""
+        mirrored = ", mirrored" if self.mirrored else ""
+        return f"{turned}{self.scale:.2g} times as large{mirrored}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "corners": [[round(x, 2), round(y, 2)] for x, y in self.corners],
+            "box": list(self.box),
+            "points": self.points,
+            "turn": round(self.turn, 1),
+            "scale": round(self.scale, 4),
+            "mirrored": self.mirrored,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MatchEvidence(Evidence):
+    """Whether points of a picture lie as those of the query do.
+
+    Attributes:
+        points: How many do, at the place where most do; 0 where no place was found.
+        outlines: Where the thing is shown, most points first; none where as many agree by chance.
+    """
+
+    points: int = 0
+    outlines: tuple[Outline, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a picture shows the same thing, in the words of a stage that decides.
 
     Attributes:
-        same: True, False, or None where the stage cannot tell.
-        confidence: How sure it is, in [0, 1].
+        same: True, False, or None where the stage is not sure enough of either.
+        probability: Of its showing the thing, in [0, 1].
         reason: Why, for people.
     """
 
     same: bool | None
-    confidence: float
+    probability: float
     reason: str = ""
 
+    @property
+    def word(self) -> str:
+        """``present``, ``unsure`` or ``not shown``."""
+        return {True: "present", False: "not shown", None: "unsure"}[self.same]
+
     def __str__(self) -> str:
-        """In words: ``the same thing (0.93): 41 points agree``."""
-        word = {True: "the same thing", False: "not the same thing", None: "cannot tell"}[self.same]
-        return f"{word} ({self.confidence:.2f})" + (f": {self.reason}" if self.reason else "")
+        """In words: ``present (93 %): 41 points agree``."""
+        return f"{self.word} ({self.probability:.0%})" + (f": {self.reason}" if self.reason else "")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {"same": self.same, "confidence": self.confidence, "reason": self.reason}
+        return {
+            "verdict": self.word,
+            "same": self.same,
+            "probability": round(self.probability, 6),
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +269,7 @@ class Hit:
         kept: Why it could not be looked at again, so that it kept its place among those that were, or None.
         evidence: What each stage said, in order.
         verdict: Whether it shows the same thing; None where no stage decided.
+        outlines: Where it shows the thing, if its points were compared with the query's and lie alike.
         stands_out: Whether its score is one that pictures of other things seldom reach; None where that
             cannot be told.
     """
@@ -219,6 +285,7 @@ class Hit:
     kept: str | None = None
     evidence: tuple[Evidence, ...] = ()
     verdict: Verdict | None = None
+    outlines: tuple[Outline, ...] = ()
     stands_out: bool | None = None
 
     @property
@@ -249,6 +316,7 @@ class Hit:
             "size": list(self.size),
             "evidence": [item.to_json() for item in self.evidence],
             "verdict": self.verdict.to_json() if self.verdict else None,
+            "outlines": [item.to_json() for item in self.outlines],
             "stands_out": self.stands_out,
         }
         if any("path_bytes" in name for name in names):
@@ -275,9 +343,19 @@ class Hit:
             "x2": x2,
             "y2": y2,
             "copies": len(self.paths_bytes) - 1,
-            "same": self.verdict.same if self.verdict else None,
+            "verdict": self.verdict.word if self.verdict else None,
+            "probability": self.verdict.probability if self.verdict else None,
             "stands_out": self.stands_out,
         }
+
+
+def last_shown(hits: Sequence[Hit]) -> int | None:
+    """How many hits go before all that are found not to show the thing; None where no verdict says so.
+
+    Hits behind the last one that may show it, where the next one has a verdict.
+    """
+    count = max((hit.rank for hit in hits if hit.verdict and hit.verdict.same is not False), default=0)
+    return count if count < len(hits) and hits[count].verdict else None
 
 
 @dataclass(frozen=True, slots=True)

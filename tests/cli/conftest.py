@@ -16,6 +16,8 @@ from PIL import Image
 from camseek import backbones
 from camseek.backbones import onnx_backbone
 from camseek.cli import run
+from camseek.config import PARTS, parts_without
+from camseek.engine import facade
 from camseek.extraction import describer
 
 _load_once = functools.cache(backbones.load_model)
@@ -26,6 +28,13 @@ def _models_are_loaded_once(monkeypatch):
     """Hundreds of commands run in this process; those in others load the model as users' commands do."""
     for module in (backbones, onnx_backbone, describer):
         monkeypatch.setattr(module, "load_model", _load_once)
+
+
+@pytest.fixture(autouse=True)
+def _descriptors_alone(request, monkeypatch):
+    """Most tests here are about searches by descriptors; those that are marked ``points`` keep these too."""
+    if request.node.get_closest_marker("points") is None:
+        monkeypatch.setattr(facade, "parts_without", lambda without: parts_without({*without, *PARTS}))
 
 
 def _image(seed, size=(64, 48)):

@@ -14,6 +14,7 @@ OF_A_COLLECTION = [
     "explain",
     "classes",
     "fit",
+    "enrich",
     "evaluate",
     "info",
     "check",
@@ -21,7 +22,7 @@ OF_A_COLLECTION = [
     "duplicates",
     "export",
 ]
-ALONE = ["classes", "fit", "info", "check", "list", "duplicates"]
+ALONE = ["classes", "fit", "enrich", "info", "check", "list", "duplicates"]
 
 
 @pytest.fixture

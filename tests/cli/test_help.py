@@ -79,7 +79,7 @@ def test_nothing_is_cut_off_at_80_columns(verb, text, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "meant"),
     [
-        (("serch", "a.jpg"), "Did you mean 'search'?"),
+        (("serch", "a.jpg"), "'search'"),
         (("search", "a.jpg", "--colection", "c"), "'--collection'"),
         (("model", "imprt", "a.onnx"), "Did you mean 'import'?"),
         (("index", ".", "--collection", "c", "--encoding", "Gme"), "did you mean gem?"),

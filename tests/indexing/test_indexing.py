@@ -18,7 +18,7 @@ from camseek import Engine
 from camseek.errors import CancelledError, SourceError, StorageError, UnreadableFileError
 from camseek.extraction.describer import Describer
 from camseek.images import FoundFile
-from camseek.indexing import bringing
+from camseek.indexing import bringing, pace
 from camseek.indexing import runs as indexing
 from camseek.indexing.finding import find_files, find_pictures
 from camseek.store import open_collection
@@ -135,11 +135,11 @@ class TestPermanence:
         steps = Steps(lambda done: seen.append(done - committed(address)))
         engine.index(photos(60), progress=steps)
         assert (steps.total, steps.done) == (60, 60)
-        assert max(seen) <= indexing._COMMIT_PICTURES
+        assert max(seen) <= pace._PICTURES
         assert committed(address) == 60
 
     def test_slow_pictures_are_kept_one_by_one(self, engine, photos, address, monkeypatch):
-        monkeypatch.setattr(indexing, "_COMMIT_SECONDS", 0.0)
+        monkeypatch.setattr(pace, "_SECONDS", 0.0)
         seen = []
         engine.index(photos(5), progress=Steps(lambda done: seen.append(done - committed(address))))
         assert max(seen) <= 1
@@ -248,7 +248,7 @@ class TestPermanence:
         monkeypatch.setattr(FolderWriter, "insert", fails)
         with pytest.raises(StorageError):
             engine.index(folder)
-        assert indexing._COMMIT_PICTURES <= committed(address) < 30
+        assert pace._PICTURES <= committed(address) < 30
         assert engine.collection.catalogue.check() == []
         monkeypatch.undo()
         engine.index(folder)
@@ -261,7 +261,7 @@ class TestPermanence:
         # Read while a.jpg's picture was known; written when it has just gone.
         (folder / "a.jpg").write_bytes(encoded(9))
         (folder / "z.jpg").write_bytes(encoded(8))
-        monkeypatch.setattr(indexing, "_COMMIT_PICTURES", 1)
+        monkeypatch.setattr(pace, "_PICTURES", 1)
         engine._job = replace(engine._job, workers=1)
         report = engine.index(folder)
         assert (report.unchanged, report.changed, report.added, report.encoded) == (1, 1, 1, 2)
@@ -321,7 +321,7 @@ def test_whatever_happens_a_run_brings_a_root_in_line(address, model, tmp_path, 
     vector = np.zeros(1280, np.float32)
     vector[7] = 1
     monkeypatch.setattr(Describer, "describe", lambda self, seen: vector)
-    monkeypatch.setattr(indexing, "_COMMIT_PICTURES", 1 + seed)
+    monkeypatch.setattr(pace, "_PICTURES", 1 + seed)
     monkeypatch.setattr(indexing, "_TICK_NS", [2 * 10**9, -(10**18)][seed % 2])
     root = tmp_path / "photos"
     root.mkdir()

@@ -44,7 +44,15 @@ def made(address, model, folder):
 
     def make(text="cam:classes=3", place=address, whitening=None, predefined=()):
         wanted = replace(settings(text), predefined=predefined)
-        engine = Engine.open(place, model=model, create=True, settings=wanted, whitening=whitening, workers=2)
+        engine = Engine.open(
+            place,
+            model=model,
+            create=True,
+            without=("points",),
+            settings=wanted,
+            whitening=whitening,
+            workers=2,
+        )
         opened.append(engine)
         engine.index(folder)
         return engine

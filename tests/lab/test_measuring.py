@@ -106,7 +106,7 @@ def engine(folder: Path, model: Backbone) -> Iterator[Engine]:
 
 def opened(address: Path, model: Backbone, encoding: str) -> Engine:
     settings = replace(SETTINGS, encoding=Encoding.parse(encoding))
-    return Engine.open(address, model=model, settings=settings, create=True, workers=2)
+    return Engine.open(address, model=model, settings=settings, create=True, without=("points",), workers=2)
 
 
 def found(engine: Engine, truth: GroundTruth, number: int, reading: Reading) -> list[bytes]:

@@ -17,8 +17,9 @@ from camseek.lab.measuring.scratch import scratch
 from camseek.lab.measuring.searches import Searches
 from camseek.lab.measuring.tasks import Task
 from camseek.lab.protocol import Protocol, with_own_entries
-from camseek.searching import Expand, Plan
+from camseek.searching import Expand, Joined, Plan, Verify, Words
 from camseek.searching.looks import UNSEEN
+from textures import png, texture
 
 COUNT = 6
 SIZE = (192, 160)
@@ -107,8 +108,11 @@ def queries(folder, encoded):
     yield "a region", [QueryPart(folder / "2.jpg", REGION)], False
 
 
-def evaluated(engine, folder, queries, plans, reading, removed):
-    """The records and scores that an evaluation ranks, for each plan and each query."""
+def evaluated(engine, folder, queries, plans, reading, removed, stored=True):
+    """The records and scores that an evaluation ranks, for each plan and each query.
+
+    The pictures are the collection's, or (not ``stored``) the folder's, in whose order they came.
+    """
     numbers = engine.collection.vectors.records().tolist()
     whitening = engine.collection.profile.whitening
     tasks = [
@@ -125,7 +129,7 @@ def evaluated(engine, folder, queries, plans, reading, removed):
         for name, plan in plans.items()
     ]
     truth = GroundTruth(os.fsencode(folder / "truth.json"), os.fsencode(folder), ())
-    rows = read_rows(truth, (), engine.collection)
+    rows = read_rows(truth, (), engine.collection if stored else None)
     job, extractor = Job(workers=2), Extractor.of(engine.model, engine.settings.size, Limits())
     with scratch() as place:
         asked = [ask(extractor, tasks, parts) for parts in queries]
@@ -162,6 +166,39 @@ def test_a_search_and_an_evaluation_give_the_same(opened, encoded):
             assert len(records) == COUNT - removed, where
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_plans_that_compare_points_give_the_same(tmp_path, model, stored):
+    """Points of a collection's pictures, or of a folder's."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(COUNT):
+        # Two of them show one thing.
+        picture = texture(max(number, 1))[: 240 - 40 * (number == 0)]
+        (folder / f"{number}.png").write_bytes(png(picture))
+    (folder / "flat.png").write_bytes(png(np.full((90, 120, 3), 99, np.uint8)))
+    plans = {
+        "words": Plan(Words()),
+        "joined": Plan(Joined()),
+        "verified": Plan(Joined(), (Verify(3),)),
+        "all verified": Plan(Joined(), (Verify(COUNT + 1),)),
+        "descriptors verified": Plan(then=(Verify(4),)),
+        "expanded, verified": Plan.of(expand=3, verify=4),
+        "online, verified": Plan.of("online", shortlist=None, verify=4, first="words"),
+    }
+    settings = Settings(encoding="cam:classes=6", size="320")
+    with Engine.open(tmp_path / "c", model=model, settings=settings, create=True, workers=2) as engine:
+        engine.index(folder)
+        parts = [[QueryPart(folder / "1.png")], [QueryPart(folder / "2.png", (20, 10, 200, 180))]]
+        told = evaluated(engine, folder, parts, plans, "crop", False, stored=stored)
+        for (name, plan), (place, part) in itertools.product(plans.items(), enumerate(parts)):
+            found = engine.search(part, plan=plan, top=COUNT + 1)
+            records, scores = told[name][place]
+            assert [hit.record for hit in found.hits] == records, name
+            # Descriptors of a collection are of half precision.
+            near = pytest.approx(scores, abs=1e-6 if stored else 2e-2)
+            assert [hit.score for hit in found.hits] == near, name
+
+
 def test_what_shows_nothing_stands_behind_everything_that_was_seen(tmp_path, encoded, model):
     """In a search and in an evaluation alike, with a score below every cosine, never above a negative one."""
     folder = tmp_path / "photos"
@@ -169,7 +206,9 @@ def test_what_shows_nothing_stands_behind_everything_that_was_seen(tmp_path, enc
     for number in range(4):
         (folder / f"{number}.jpg").write_bytes(encoded(number, SIZE))
     settings = Settings(encoding="cam:classes=6")
-    with Engine.open(tmp_path / "c", model=model, settings=settings, create=True, workers=1) as engine:
+    with Engine.open(
+        tmp_path / "c", model=model, settings=settings, create=True, without=("points",), workers=1
+    ) as engine:
         engine.index(folder)
         # Classes whose maps are positive nowhere in one of the pictures, if there are any for this query.
         seen = {path.name: _seen_classes(engine, path) for path in sorted(folder.iterdir())}

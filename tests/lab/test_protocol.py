@@ -477,7 +477,9 @@ def test_what_nothing_is_seen_in_stands_behind_everything_that_was_seen(
 class TestCollections:
     @pytest.fixture
     def engine(self, truth: GroundTruth, model: Backbone, tmp_path: Path) -> Iterator[Engine]:
-        with Engine.open(tmp_path / "c", model=model, settings=SETTINGS, create=True) as engine:
+        with Engine.open(
+            tmp_path / "c", model=model, settings=SETTINGS, create=True, without=("points",)
+        ) as engine:
             engine.index(os.fsdecode(truth.database))
             yield engine
 

@@ -115,11 +115,11 @@ class TestScores:
 
     def test_other_codebooks(self):
         other = codebook(30, seed=1)
-        with pytest.raises(ValueError, match="record 4 are of another codebook"):
+        with pytest.raises(ValueError, match="record 4: the words are of another codebook"):
             WordsIndex(BOOK).add([4], [picture(1, book=other)])
         with pytest.raises(ValueError, match="query are of another codebook"):
             WordsIndex(BOOK).scores(query(1, book=other))
-        with pytest.raises(ValueError, match="record 4 has words that the codebook has not"):
+        with pytest.raises(ValueError, match="record 4: there are words that the codebook has not"):
             WordsIndex(BOOK).add([4], [picture(1, 50, words=31)])
         with pytest.raises(ValueError, match="shorter"):
             WordsIndex(BOOK).add([4, 5], [picture(1)])

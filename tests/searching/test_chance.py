@@ -47,7 +47,9 @@ def engine(tmp_path_factory):
         file = io.BytesIO()
         Image.fromarray(patches).resize((64, 48), Image.Resampling.BICUBIC).save(file, "PNG")
         pictures[f"{number}"] = file.getvalue()
-    with Engine.open(tmp_path_factory.mktemp("chance") / "c", settings={"size": 64}, create=True) as opened:
+    with Engine.open(
+        tmp_path_factory.mktemp("chance") / "c", settings={"size": 64}, create=True, without=("points",)
+    ) as opened:
         opened.add(pictures)
         yield opened, pictures
 

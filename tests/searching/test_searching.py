@@ -92,6 +92,7 @@ def opened(address, model, encoding, **settings):
         model=model,
         settings=Settings(encoding=Encoding.parse(encoding), **settings),
         create=True,
+        without=("points",),
         workers=2,
     )
 

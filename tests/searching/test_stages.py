@@ -166,7 +166,9 @@ def folder(tmp_path_factory, encoded):
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory, folder, model):
     address = tmp_path_factory.mktemp("c") / "c"
-    with Engine.open(address, model=model, settings=SETTINGS, create=True, workers=1) as engine:
+    with Engine.open(
+        address, model=model, settings=SETTINGS, create=True, without=("points",), workers=1
+    ) as engine:
         engine.index(folder / "db")
         yield engine
 
@@ -308,8 +310,9 @@ class TestLaterStages:
         first, second = told["hits"][:2]
         bright = result.hits[0].score
         assert first["verdict"] == {
+            "verdict": "present" if bright > 0.5 else "not shown",
             "same": bright > 0.5,
-            "confidence": bright,
+            "probability": round(bright, 6),
             "reason": "it is as bright as that",
         }
         assert first["evidence"][1] == {
@@ -322,7 +325,8 @@ class TestLaterStages:
         assert told["settings"]["plan"]["then"] == [
             {"stage": "Brightest", "count": 1, "enough": 0.5, "tells": True}
         ]
-        assert [row["same"] for row in result.rows()[:2]] == [bright > 0.5, None]
+        word = first["verdict"]["verdict"]
+        assert [row["verdict"] for row in result.rows()[:2]] == [word, None]
 
     def test_one_that_cannot_tell_says_so_all_the_same(self, search):
         before = search(0, Plan())
@@ -359,7 +363,9 @@ class TestLaterStages:
             assert found[number] == numbers(hit.path for hit in search(number, plan))
 
     def test_a_picture_that_has_gone_keeps_its_place(self, folder, model, tmp_path, encoded):
-        with Engine.open(tmp_path / "c", model=model, settings=SETTINGS, create=True) as engine:
+        with Engine.open(
+            tmp_path / "c", model=model, settings=SETTINGS, create=True, without=("points",)
+        ) as engine:
             engine.add({f"{number}": encoded(number) for number in range(3)})
             (tmp_path / "3.jpg").write_bytes(encoded(0, (70, 50)))
             engine.add([tmp_path / "3.jpg"])

@@ -14,7 +14,7 @@ from camseek.cli.classes import classes_command
 from camseek.cli.datasets import datasets
 from camseek.cli.evaluate import evaluate_command
 from camseek.cli.examples import EXAMPLES, TASKS
-from camseek.cli.fit import fit
+from camseek.cli.fit import enrich, fit
 from camseek.cli.indexing import add, index, remove
 from camseek.cli.keeping import check, info
 from camseek.cli.listing import duplicates, export, list_command
@@ -94,6 +94,7 @@ for command in (
     paper_command,
     datasets,
     fit,
+    enrich,
     model,
     info,
     check,

@@ -3,7 +3,7 @@
 TASKS = {
     "Find": ("search", "explain"),
     "Keep a collection": ("index", "add", "remove", "info", "list", "duplicates", "export", "check"),
-    "Describe it better": ("classes", "fit"),
+    "Describe it better": ("classes", "fit", "enrich"),
     "Measure": ("evaluate", "audit", "paper", "datasets"),
     "Models": ("model",),
 }
@@ -30,6 +30,7 @@ EXAMPLES = {
     "check": ("my.camseek", "--collection my.camseek --json"),
     "classes": ("my.camseek --top 5", "my.camseek --like paintings --list theme.txt"),
     "fit": ("my.camseek --on held-out", "my.camseek --remove"),
+    "enrich": ("my.camseek", "my.camseek --without points"),
     "evaluate": (
         "ground_truth.json --encoding gem --encoding cam",
         "oxford5k=sets/oxford5k --collection my.camseek",

@@ -1,4 +1,4 @@
-"""``fit``."""
+"""``fit`` and ``enrich``: what a collection has of its pictures, made anew."""
 
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from camseek.cli.options import (
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
 from camseek.cli.verbs import Resumable
+from camseek.config import PARTS
 from camseek.words import counted
 
 if TYPE_CHECKING:
@@ -99,6 +100,41 @@ def fit(
                 progress=shown_progress,
             )
     _tell(report, as_json=as_json)
+
+
+@click.command(cls=Resumable)
+@collection_option(positional=True)
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="Do not keep a part (repeatable): points. What there is of it is dropped.",
+)
+@model_option
+@limits_options
+@json_option
+def enrich(
+    collection: str, without: tuple[str, ...], model: str | None, limits: "Limits", as_json: bool
+) -> None:
+    """Have COLLECTION keep all that hits are found and verified by.
+
+    A collection of an earlier camseek gains what is new: pictures that lack it are read again. A run that was
+    stopped goes on where it ended.
+    """
+    with (
+        open_engine(collection, model=model, limits=limits) as engine,
+        progress() as shown_progress,
+    ):
+        report = engine.enrich(without=without, progress=shown_progress)
+    for item in report.skipped:
+        note(f"not enriched: {shown(item.path)}: {printable(item.reason)}")
+    if as_json:
+        emit(report.to_json())
+        return
+    kept = " and ".join(report.keeps) or "nothing"
+    say(f"keeps {kept} beside the descriptor of {counted(report.pictures, 'picture')}")
+    dropped = f", {counted(report.dropped, 'part')} dropped" if report.dropped else ""
+    say(f"{report.enriched:,} enriched{dropped} in {report.seconds:.1f} s")
 
 
 def _tell(report: "FitReport", *, as_json: bool) -> None:

@@ -12,13 +12,15 @@ from camseek.names import path_json
 from camseek.words import counted
 
 if TYPE_CHECKING:
-    from camseek.results import SearchResult, Skipped
+    from camseek.results import Hit, SearchResult, Skipped
     from camseek.searching import QueryPart
 
     Parts = tuple[QueryPart, ...] | Skipped
     Answer = SearchResult | Skipped
 
 _FROM_HERE = "--- from here on no better than chance ---"
+_NOT_SHOWN = "--- from here on none is found to show it ---"
+_NOTHING_SHOWN = "--- none is found to show it: it may not be in this collection ---"
 _NOTHING = "--- nothing stands out: it may not be in this collection ---"
 
 
@@ -39,16 +41,18 @@ def failed(answers: "Sequence[Answer]") -> int:
 class Printer:
     """Prints answers as they come, for people."""
 
-    def __init__(self, asked: Asked, *, boxes: bool, quiet: bool) -> None:
+    def __init__(self, asked: Asked, *, boxes: bool, explain: bool, quiet: bool) -> None:
         """Takes what was asked.
 
         Args:
             asked: Several queries are told with their names.
             boxes: Whether boxes were asked for.
+            explain: Whether what each stage said is told of each hit.
             quiet: Nothing is printed on standard output: something else is.
         """
         self._asked = asked
         self._boxes = boxes
+        self._explain = explain
         self._quiet = quiet
         self._count = self._failed = 0
 
@@ -67,7 +71,7 @@ class Printer:
                 say("")
             say(f"query {self._count}: {_name(parts, answer)}")
         if isinstance(answer, SearchResult):
-            for line in _lines(answer, boxes=self._boxes):
+            for line in _lines(answer, boxes=self._boxes, explain=self._explain):
                 say(line)
             _remark(answer, several=self._asked.several)
         else:
@@ -95,20 +99,40 @@ def _given_region(parts: "Parts") -> str:
     return "" if isinstance(parts, Skipped) else region_text(read_region(parts[0].region))
 
 
-def _lines(result: "SearchResult", *, boxes: bool) -> list[str]:
+def _lines(result: "SearchResult", *, boxes: bool, explain: bool) -> list[str]:
     """A line for each name of each hit; those of a copy have = in place of the rank."""
+    from camseek.results import last_shown
+
     lines: list[str] = []
+    verdicts, last = any(hit.verdict for hit in result.hits), last_shown(result.hits)
     for place, hit in enumerate(result.hits):
         # Hits come by score: from the first one that does not stand out on, none does.
         if hit.stands_out is False and (place == 0 or result.hits[place - 1].stands_out):
             lines.append(_NOTHING if place == 0 else _FROM_HERE)
+        if place == last:
+            lines.append(_NOT_SHOWN if place else _NOTHING_SHOWN)
         box = region_text(hit.box) or "-"
-        middle = f"{hit.score:6.3f}  " + (f"{box:>23}  " if boxes else "")
+        verdict = f"{hit.verdict.word} {hit.verdict.probability:4.0%}" if hit.verdict else "-"
+        middle = f"{hit.score:6.3f}  " + (f"{verdict:>14}  " if verdicts else "")
+        middle += f"{box:>23}  " if boxes or verdicts else ""
         lines.append(f"{hit.rank:4d}  {middle}{shown(hit.paths_bytes[0])}")
         lines.extend(f"   =  {middle}{shown(path)}" for path in hit.paths_bytes[1:])
-        if hit.verdict:
-            lines.append(f"      {printable(str(hit.verdict))}")
+        if explain:
+            lines.append(f"      {printable(_explained(hit))}")
     return lines
+
+
+def _explained(hit: "Hit") -> str:
+    """What each stage said of a hit, and how the thing lies in it."""
+    from camseek.results import MatchEvidence
+
+    said = [
+        f"{item.points} points agree"
+        if isinstance(item, MatchEvidence)
+        else f"{item.stage} {'-' if item.score is None else f'{item.score:.3f}'}"
+        for item in hit.evidence
+    ]
+    return "; ".join([", ".join(said), *map(str, hit.outlines)])
 
 
 def _remark(result: "SearchResult", *, several: bool) -> None:
@@ -156,7 +180,7 @@ def _told(parts: "Parts", answer: "Answer") -> dict[str, Any]:
 
 _HIT = (
     *("rank", "score", "scored_by", "path", "copies", "width", "height"),
-    *("x1", "y1", "x2", "y2", "same", "stands_out"),
+    *("x1", "y1", "x2", "y2", "verdict", "probability", "stands_out"),
 )
 _COLUMNS = ("query", "region", *_HIT, "error", "query_bytes", "path_bytes")
 

@@ -23,6 +23,7 @@ from camseek.cli.output import shown
 from camseek.cli.plans import read_class_list
 from camseek.cli.progress import progress
 from camseek.cli.verbs import Resumable
+from camseek.config import PARTS
 from camseek.names import absolute, path_text
 
 if TYPE_CHECKING:
@@ -70,6 +71,13 @@ if TYPE_CHECKING:
     help="Describe every picture with these classes: predefined aggregation (a new collection; "
     "--encoding cam).",
 )
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="Do not keep a part of what is found by (a new collection; repeatable): points, which verify hits "
+    "and find what is small or turned.",
+)
 @model_option
 @limits_options
 @json_option
@@ -86,6 +94,7 @@ def index(
     size: Any,
     layer: str | None,
     class_list: str | None,
+    without: tuple[str, ...],
     model: str | None,
     limits: "Limits",
     as_json: bool,
@@ -127,7 +136,9 @@ def index(
         predefined = resolve_list(load_model(model), read_class_list(class_list))
     options = {"encoding": encoding, "size": size, "layer": layer, "predefined": predefined}
     with (
-        open_engine(collection, model=model, limits=limits, options=options, create=True) as engine,
+        open_engine(
+            collection, model=model, limits=limits, options=options, without=without, create=True
+        ) as engine,
         progress() as shown_progress,
     ):
         report = engine.index(

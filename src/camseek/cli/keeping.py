@@ -32,6 +32,10 @@ def info(collection: str, skipped: bool, as_json: bool) -> None:
     say(f"model        {printable(told.profile.model)}, checksum {told.profile.model_checksum[:12]}")
     say(f"encoding     {settings.encoding}, layer {printable(settings.layer)}, size {settings.size}")
     say(f"pictures     {told.pictures:,} ({told.featureless:,} featureless), {counted(told.files, 'file')}")
+    if told.profile.keeps:
+        say(f"keeps        {', '.join(told.profile.keeps)} of each picture")
+    else:
+        say("keeps        descriptors alone: hits cannot be verified (camseek enrich)")
     if settings.predefined:
         say(f"classes      {len(settings.predefined)} predefined")
     if note := told.profile.whitening_note:

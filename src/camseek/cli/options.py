@@ -3,7 +3,7 @@
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -294,6 +294,7 @@ def open_engine(
     model: str | None = None,
     limits: "Limits | None" = None,
     options: dict[str, Any] | None = None,
+    without: Sequence[str] = (),
     create: bool = False,
 ) -> "Engine":
     """Opens a collection with what the options say.
@@ -303,11 +304,15 @@ def open_engine(
         model: A model's folder or name.
         limits: What one picture may cost; None for the defaults.
         options: What ``settings`` takes, as given; an existing collection must have them.
+        without: What a new one does not keep of each picture.
         create: Make it if there is none.
+
+    Raises:
+        SettingsError: An existing one has other settings, or keeps what is to be left out.
     """
     from camseek.engine import Engine
     from camseek.errors import NoCollectionError
-    from camseek.extraction.agreement import require_settings
+    from camseek.extraction.agreement import require_settings, require_without
     from camseek.store import open_collection
 
     given = options or {"encoding": None, "size": None, "layer": None}
@@ -322,12 +327,14 @@ def open_engine(
             collection,
             model=load(model, wanted.layer),
             settings=wanted,
+            without=without,
             create=True,
             limits=limits,
             keep_descriptors=False,
         )
     try:
         has = existing.profile.settings
+        require_without(existing, without)
         require_settings(existing, settings(**given, existing=has))
         return Engine(
             existing,

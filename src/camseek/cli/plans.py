@@ -1,6 +1,6 @@
 """Options for what a search does beyond comparing stored descriptors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,6 +16,20 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _SHORTLIST = 100
 
 _OPTIONS = (
+    click.option(
+        "--first",
+        type=click.Choice(["descriptors", "words", "joined"]),
+        help="What all pictures are ranked by: the network's descriptors, the visual words of their points, "
+        "or both, each as far as it stands out. [default: joined where COLLECTION keeps points and no option "
+        "below asks for one of the paper's searches]",
+    ),
+    click.option(
+        "--verify",
+        type=Count(min=0),
+        metavar="N",
+        help="Compare where the points of the first N pictures lie with where the query's do: outlines and "
+        "verdicts; 0 for none. [default: 100 with words and joined]",
+    ),
     click.option(
         "--aggregation",
         type=click.Choice(["offline", "online", "predefined"]),
@@ -57,6 +71,8 @@ _OPTIONS = (
 )
 
 PLAN_NAMES = (
+    "first",
+    "verify",
     "aggregation",
     "classes",
     "class_list",
@@ -79,14 +95,23 @@ def shortlist_option(default: str) -> Callable[[Function], Function]:
 
 
 def plan_options(command: Function) -> Function:
-    """``--aggregation`` to ``--rerank``."""
+    """``--first`` to ``--rerank``."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
+def is_usual(options: Mapping[str, Any]) -> bool:
+    """Whether these options, and ``--shortlist``, ask for nothing: a search then does what is usual."""
+    asked = {name: options[name] for name in (*PLAN_NAMES, "shortlist")}
+    # --verify 0 asks for something; so does no other number of 0.
+    return asked.pop("verify") is None and not any(asked.values())
+
+
 def read_plan(
     *,
+    first: str | None,
+    verify: int | None,
     aggregation: str | None,
     classes: int | None,
     class_list: str | None,
@@ -100,6 +125,8 @@ def read_plan(
     """The plan that the options ask for, once the model says which classes are meant by names.
 
     Args:
+        first: As given, None for whatever the others mean.
+        verify: As given, None for as many as usual.
         aggregation: As given, None for whatever the others mean.
         classes: As given.
         class_list: Name of a file.
@@ -121,7 +148,13 @@ def read_plan(
     from camseek.errors import SettingsError
     from camseek.extraction.classes import resolve_classes, resolve_list
     from camseek.searching import Plan
+    from camseek.searching.plan import VERIFIED
 
+    if first is None:
+        papers = aggregation or attend or class_list or rerank or expand
+        first = "joined" if verify and not papers else "descriptors"
+    if verify is None:
+        verify = VERIFIED if top is not None and first != "descriptors" else 0
     if attend and class_list:
         raise click.UsageError("--attend and --class-list both choose the classes; give one")
     meant = aggregation or ("online" if attend else "predefined" if class_list else "offline")
@@ -134,6 +167,8 @@ def read_plan(
         "expand": expand,
         "expand_with_query": expand_with_query,
         "rerank": rerank,
+        "first": first,
+        "verify": verify,
     }
     try:
         # Any class stands for those that are named.

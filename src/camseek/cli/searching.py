@@ -20,7 +20,7 @@ from camseek.cli.options import (
 )
 from camseek.cli.output import emit, note, pour, printable, say
 from camseek.cli.outputs import Outputs, force_option
-from camseek.cli.plans import plan_options, read_plan, shortlist_option
+from camseek.cli.plans import is_usual, plan_options, read_plan, shortlist_option
 from camseek.cli.progress import Steps, progress
 from camseek.cli.queries import Asked, QueryCommand, named, read_queries
 
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     help="Box where the network looked for the query's classes in each hit, after --rerank the region that "
     "matches best: a guide to the eye, no outline. Reads the hits' files.",
 )
+@click.option("--explain", is_flag=True, help="Say what each stage said of each hit, and how the thing lies.")
 @click.option("--without-self", is_flag=True, help="Leave out the query's own picture, known by its content.")
 @click.option(
     "--report",
@@ -84,6 +85,7 @@ def search(
     region_reading: str,
     top: int,
     boxes: bool,
+    explain: bool,
     without_self: bool,
     report: str | None,
     table: str | None,
@@ -109,7 +111,7 @@ def search(
         reads=(*named(queries), plan["class_list"]),
         model=model,
     )
-    planned = read_plan(**plan, top=top)
+    planned = None if is_usual(plan) else read_plan(**plan, top=top)
     options: dict[str, Any] = {
         "reading": "cells" if region_reading == "cells" else "crop",
         "top": top,
@@ -117,7 +119,7 @@ def search(
         "without_self": without_self,
         "views": report is not None,
     }
-    printer = Printer(asked, boxes=boxes, quiet=as_json or table == "-")
+    printer = Printer(asked, boxes=boxes, explain=explain, quiet=as_json or table == "-")
     page = _page(report) if report else None
     answers: list[SearchResult | Skipped] = []
     with (
@@ -125,7 +127,7 @@ def search(
         progress("queries" if asked.several else "pictures") as shown_progress,
     ):
         outputs.spare(engine.collection)
-        options["plan"] = planned(engine.model)
+        options["plan"] = None if planned is None else planned(engine.model)
         for parts, answer in zip(
             asked.queries, _answers(engine, asked, shown_progress, options), strict=True
         ):

@@ -43,7 +43,7 @@ class Asking(Opened):
             reading: How a region is read: ``crop`` encodes its pixels alone, ``cells`` crops the maps of the
                 whole picture (the paper's reading).
             top: How many hits at most, 1 or more.
-            plan: The stages: aggregation, re-ranking, expansion; None to compare stored descriptors alone.
+            plan: The stages; None for the collection's usual one (``Plan.usual``).
             boxes: Box where the network looks for the query's classes in each hit: a guide to the eye, no
                 outline. Reads the hits' files.
             without_self: Leave the query's own pictures out, known by their content.
@@ -61,7 +61,7 @@ class Asking(Opened):
         """
         require_reading(reading)
         parts = query_parts(query, region, together=together)
-        wanted = Request(plan or Plan(), reading, top, boxes, without_self, views)
+        wanted = Request(self._planned(plan), reading, top, boxes, without_self, views)
         job = self._job.told(progress, cancelled)
         return searched(self.collection, self._describers, job, parts, wanted)
 
@@ -90,6 +90,9 @@ class Asking(Opened):
             none: one bad query ends none of the others.
         """
         require_reading(reading)
-        wanted = Request(plan or Plan(), reading, top, boxes, without_self, views)
+        wanted = Request(self._planned(plan), reading, top, boxes, without_self, views)
         job, waiting = self._job.told(progress, cancelled), iter(several(queries, "queries"))
         return searched_many(self.collection, self._describers, job, waiting, wanted)
+
+    def _planned(self, plan: Plan | None) -> Plan:
+        return Plan.usual(self._describers.profile().keeps) if plan is None else plan

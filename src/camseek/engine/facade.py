@@ -1,11 +1,11 @@
 """The engine: a collection and the model that reads it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from camseek.backbones import Backbone, as_model
-from camseek.config import Encoding, Limits, Settings
+from camseek.config import Encoding, Limits, Settings, parts_without
 from camseek.encoding.whitening import Whitening
 from camseek.engine.asking import Asking
 from camseek.engine.holding import Holding
@@ -60,6 +60,7 @@ class Engine(Holding, Keeping, Asking):
         model: Backbone | str | os.PathLike[str] | None = None,
         settings: Settings | Encoding | str | Mapping[str, Any] | None = None,
         whitening: Whitening | None = None,
+        without: Iterable[str] = (),
         create: bool = False,
         limits: Limits | None = None,
         workers: int | None = None,
@@ -74,6 +75,8 @@ class Engine(Holding, Keeping, Asking):
                 settings, or an encoding's name, or a dictionary; None for the defaults and for whatever it
                 has.
             whitening: What a new collection's descriptors are whitened with; an existing one keeps its own.
+            without: What a new collection does not keep of each picture, of ``camseek.config.PARTS``; an
+                existing one keeps what it keeps.
             create: Make the collection if there is none.
             limits: What this machine may spend on one picture.
             workers: Threads of one index run or search; None for one a core.
@@ -85,7 +88,7 @@ class Engine(Holding, Keeping, Asking):
             SettingsError: It was made with another model or other settings.
             ModelError: The model cannot be loaded.
         """
-        wanted, place = Settings.of(settings), os.fspath(address)
+        wanted, place, keeps = Settings.of(settings), os.fspath(address), parts_without(without)
         try:
             collection = open_collection(place, keep_vectors=keep_descriptors)
         except NoCollectionError:
@@ -94,7 +97,7 @@ class Engine(Holding, Keeping, Asking):
             chosen = wanted or Settings()
             Job.of(limits, workers)  # what is wrong with these must not leave a collection behind
             model = as_model(model, chosen.layer)
-            profile = new_profile(model, chosen, whitening)
+            profile = new_profile(model, chosen, whitening, keeps)
             collection = create_collection(place, profile, keep_vectors=keep_descriptors)
         try:
             require_settings(collection, wanted)

@@ -4,11 +4,13 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
+from camseek.config import parts_without
 from camseek.engine.base import Opened
 from camseek.extraction.classes import ClassTally
 from camseek.extraction.sources import Source
-from camseek.indexing import bringing, refitting
+from camseek.indexing import bringing, enriching, refitting
 from camseek.indexing.counting import count_classes
+from camseek.indexing.enriching import EnrichReport
 from camseek.indexing.refitting import FitReport
 from camseek.job import Progress
 from camseek.results import IndexReport, RemoveReport
@@ -125,6 +127,31 @@ class Keeping(Opened):
             allow_removal=allow_removal,
             job=self._job.told(progress, cancelled),
         )
+
+    def enrich(
+        self,
+        *,
+        without: Iterable[str] = (),
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> EnrichReport:
+        """Has the collection keep what can be kept of each picture, also of those that are in it already.
+
+        A collection of an earlier camseek so gains what is new. Only pictures that lack something are read
+        again; what was done is kept whenever the run ends, and the next one goes on from there.
+
+        Args:
+            without: What is not kept, of ``camseek.config.PARTS``; what there is of it is dropped.
+            progress: Told how far the run is.
+            cancelled: Whoever sets it ends the run with ``CancelledError``.
+
+        Raises:
+            SettingsError: There is no such part.
+            CollectionBusyError: Another process is writing.
+            StorageError: The disk is full or read-only.
+        """
+        job = self._job.told(progress, cancelled)
+        return enriching.enrich(self.collection, self._describers.single, parts_without(without), job=job)
 
     def unfit(
         self,

@@ -1,7 +1,9 @@
 """Whether a model, settings and a collection fit together."""
 
+from collections.abc import Iterable
+
 from camseek.backbones import Backbone
-from camseek.config import Settings
+from camseek.config import Settings, parts_without
 from camseek.encoding.whitening import Whitening
 from camseek.errors import SettingsError
 from camseek.extraction.classes import require_class_ids
@@ -64,6 +66,20 @@ def require_settings(collection: Collection, wanted: Settings | None) -> None:
         )
 
 
+def require_without(collection: Collection, without: Iterable[str]) -> None:
+    """Makes sure that a collection does not keep what somebody wants left out.
+
+    Raises:
+        SettingsError: It does, or there is no such part.
+    """
+    wanted = parts_without(without)
+    if kept := [part for part in collection.profile.keeps if part not in wanted]:
+        raise SettingsError(
+            f"{collection.address} keeps {' and '.join(kept)} of each picture",
+            remedy=f"drop them with: camseek enrich --without {kept[0]}, or leave the option out",
+        )
+
+
 def require_whitening(whitening: Whitening | None, model: Backbone) -> None:
     """Makes sure that a whitening, if there is one, takes what a model's layer gives.
 
@@ -78,7 +94,9 @@ def require_whitening(whitening: Whitening | None, model: Backbone) -> None:
         )
 
 
-def new_profile(model: Backbone, settings: Settings, whitening: Whitening | None) -> Profile:
+def new_profile(
+    model: Backbone, settings: Settings, whitening: Whitening | None, keeps: tuple[str, ...] = ()
+) -> Profile:
     """The profile of a new collection.
 
     Raises:
@@ -100,4 +118,5 @@ def new_profile(model: Backbone, settings: Settings, whitening: Whitening | None
         settings=settings,
         dimensions=whitening.projection.shape[1] if whitening else model.channels,
         whitening=whitening.to_bytes() if whitening else None,
+        keeps=keeps,
     )

@@ -14,6 +14,7 @@ from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening
 from camseek.extraction.agreement import require_model
 from camseek.extraction.extractor import Extraction, Extractor
+from camseek.extraction.points import traces_of
 from camseek.images import fingerprint, prepare
 from camseek.numerics import F32, is_usable
 from camseek.store import Collection, PictureRecord, Profile, as_stored
@@ -54,6 +55,7 @@ class Describer:
         settings: The collection's.
         limits: What this machine may spend on one picture.
         whitening: The collection's, as bytes, or None.
+        keeps: What is stored of a picture beside its descriptor, of ``camseek.config.PARTS``.
         extractor: Reads pictures, as these say.
         encoder: Makes their descriptors, likewise.
     """
@@ -62,6 +64,7 @@ class Describer:
     settings: Settings
     limits: Limits
     whitening: bytes | None = None
+    keeps: tuple[str, ...] = ()
     extractor: Extractor = field(init=False)
     encoder: Encoder = field(init=False)
 
@@ -74,7 +77,7 @@ class Describer:
         object.__setattr__(self, "encoder", encoder)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Describer, (self.model, self.settings, self.limits, self.whitening)
+        return Describer, (self.model, self.settings, self.limits, self.whitening, self.keeps)
 
     def describe(self, seen: Extraction) -> Float32[F32, " D"]:
         """The descriptor of a whole picture: of unit norm, or zero where it is featureless."""
@@ -107,6 +110,7 @@ class Describer:
             format=picture.format,
             frames=picture.frames,
             descriptor=descriptor if is_usable(descriptor) else None,
+            traces=traces_of(picture, self.keeps),
         )
         warnings = picture.warnings
         if picture.frames > 1:
@@ -174,7 +178,7 @@ class Describers:
             model = self.model
             if single:
                 model = self._single = self._single or model.with_threads(1)
-            made = Describer(model, profile.settings, self._limits, profile.whitening)
+            made = Describer(model, profile.settings, self._limits, profile.whitening, profile.keeps)
             self._made[single] = profile, made
             return made
 

@@ -2,10 +2,11 @@
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
-from typing import BinaryIO, Literal, Protocol, get_args, runtime_checkable
+from typing import BinaryIO, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 from camseek.arguments import Region, read_region
 from camseek.backbones import Backbone
@@ -14,10 +15,12 @@ from camseek.encoding.activations import Activations
 from camseek.encoding.regions import CellGrid, Cells
 from camseek.errors import PictureError, SettingsError, UnreadableFileError
 from camseek.extraction.faults import one_picture, tried
+from camseek.extraction.points import QUERY_SIZE, query_features
 from camseek.extraction.reading import PictureReader, check_region_size
 from camseek.extraction.sources import Source, opened
 from camseek.images import Picture, check_region, fingerprint, open_file
 from camseek.images.files import MOST_BYTES
+from camseek.matching.features import LocalFeatures
 from camseek.names import is_given
 from camseek.results import Box, Skipped
 from camseek.store import FILE_TRACE, StoredPicture, Traces
@@ -25,6 +28,8 @@ from camseek.store import FILE_TRACE, StoredPicture, Traces
 CHANGED = "changed"
 """The code of a stored picture whose file holds something else now."""
 _CHANGED = "its file has changed since it was indexed"
+
+Seen = TypeVar("Seen")
 
 Reading = RegionReading | Literal["whole"]
 """How a query's region is read; ``whole`` takes no notice of it."""
@@ -78,6 +83,7 @@ class Extraction:
         grid: How the maps' cells lie over the picture.
         cells: The region on the maps, for the reading ``cells``; else None.
         inside: The activations in the region; all of them where there is none.
+        features: Its local features, of the region alone, where they were asked for.
     """
 
     name: bytes | None
@@ -88,6 +94,12 @@ class Extraction:
     grid: CellGrid
     cells: Cells | None
     inside: Activations
+    features: LocalFeatures | None = None
+
+    @property
+    def outline(self) -> Box:
+        """What of the picture was asked for: the region, or all of it."""
+        return self.region or (0, 0, *self.picture.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +126,12 @@ class Extractor:
         return cls(model, PictureReader.of(model, size, limits))
 
     def extract(
-        self, source: Source, region: Region | str | None = None, rules: RegionRules | None = None
+        self,
+        source: Source,
+        region: Region | str | None = None,
+        rules: RegionRules | None = None,
+        *,
+        features: bool = False,
     ) -> Extraction:
         """Reads a picture, or a region of it.
 
@@ -122,13 +139,21 @@ class Extractor:
             source: A file's name, an open file, its content, or pixels.
             region: The box of the thing, pixels or shares of the upright picture; None for all of it.
             rules: How the region is read; None to encode its pixels alone.
+            features: Whether its local features are wanted, as of a query.
 
         Raises:
             PictureError: The picture cannot be used.
             RegionError: The region is none, empty, reversed, too small or outside the picture.
         """
         with opened(source) as (name, file):
-            return self.extract_file(file, name, fingerprint(file), region, rules or RegionRules())
+            rules = rules or RegionRules()
+            seen = self.extract_file(file, name, fingerprint(file), region, rules)
+            return replace(seen, features=self._features(file, seen)) if features else seen
+
+    def _features(self, file: BinaryIO, seen: Extraction) -> LocalFeatures:
+        """The local features of a query, which is looked at more closely than stored pictures."""
+        reader = replace(self.reader, resize=QUERY_SIZE, multiple=1, fitted_to=None)
+        return query_features(reader.read(file, seen.region), seen.outline)
 
     def extract_file(
         self,
@@ -212,6 +237,15 @@ class FileMaps:
 
     def see(self, picture: StoredPicture) -> Extraction | Skipped:
         """The same, with the picture's name where it cannot be seen: one picture never ends a run."""
+        return self._of_file(
+            picture, lambda file, path: self.extractor.extract_file(file, path, picture.content)
+        )
+
+    def read(self, picture: StoredPicture) -> Picture | Skipped:
+        """Its pixels as the network would see them, without a pass of the network."""
+        return self._of_file(picture, lambda file, path: self.extractor.reader.read(file))
+
+    def _of_file(self, picture: StoredPicture, use: Callable[[BinaryIO, bytes], Seen]) -> Seen | Skipped:
         reason, code = "it has no file", UnreadableFileError.code
         for path in picture.paths:
             try:
@@ -220,7 +254,7 @@ class FileMaps:
                     continue
                 with one_picture(), self._open(picture, path) as file:
                     if _holds(file, picture, path):
-                        return self.extractor.extract_file(file, path, picture.content)
+                        return use(file, path)
                     reason, code = _CHANGED, CHANGED
             except PictureError as error:
                 reason, code = error.message, error.code

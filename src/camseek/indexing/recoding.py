@@ -1,7 +1,6 @@
 """Every picture of a collection encoded anew, for a whitening that takes another's place."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -14,15 +13,13 @@ from camseek.errors import is_settled
 from camseek.extraction.describer import Describer, describe_to_store
 from camseek.extraction.extractor import FileMaps
 from camseek.extraction.faults import tried
+from camseek.indexing.pace import Pace
 from camseek.indexing.sampling import Sampler, Samples, gather
 from camseek.job import Job
 from camseek.numerics import F32, is_usable, l2_normalise
 from camseek.results import Skipped
 from camseek.store import Collection, Refit, StoredPicture, Writer, pictures_of
 
-# How often the work is made permanent, as in an index run.
-_COMMIT_PICTURES = 16
-_COMMIT_SECONDS = 1.0
 # Descriptors that are read at a time.
 _CHUNK = 512
 
@@ -185,7 +182,7 @@ class Recoder:
             seen = maps.see(item)
             return seen if isinstance(seen, Skipped) else describe_to_store(encoder, seen.activations)
 
-        committed, waiting = time.monotonic(), 0
+        pace = Pace(self._writer)
         with closing(self._job.map(encode, self._stored(records))) as encoded:
             for item, vector in encoded:
                 if not isinstance(vector, Skipped):
@@ -201,10 +198,7 @@ class Recoder:
                     else:
                         done.lost.append((item.record, vector))
                     self._job.progress.step()
-                waiting += 1
-                if waiting >= _COMMIT_PICTURES or time.monotonic() - committed >= _COMMIT_SECONDS:
-                    self._writer.commit()
-                    committed, waiting = time.monotonic(), 0
+                pace.step()
 
     def _put(self, record: int, vector: F32, done: Recoded) -> None:
         self._writer.refitter.put(record, vector if is_usable(vector) else None)

@@ -27,6 +27,7 @@ from camseek.indexing.leaving import (
     under_any,
     vanished,
 )
+from camseek.indexing.pace import Pace
 from camseek.indexing.rehearsal import Onlooker
 from camseek.job import Job
 from camseek.patterns import Patterns
@@ -42,9 +43,6 @@ from camseek.store import (
 )
 from camseek.version import VERSION
 
-# How often the work is made permanent: a killed run loses at most this much.
-_COMMIT_PICTURES = 16
-_COMMIT_SECONDS = 1.0
 # A file written less than this before it was read may be written again within one tick of its clock.
 _TICK_NS = 2_000_000_000
 
@@ -119,7 +117,7 @@ class IndexRun:
         # Known files that cannot be used any more.
         self._damaged: list[SkippedEntry] = []
         self._became: dict[bytes, Change] = {}
-        self._committed, self._pending = time.monotonic(), 0
+        self._pace = Pace(writer)
 
     def reconcile(self, place: bytes, walk: Walk, patterns: Patterns, *, allow_removal: bool) -> None:
         """Makes the root's part of the collection what the walk found.
@@ -327,10 +325,7 @@ class IndexRun:
     def _done_with_one(self) -> None:
         """Tells of it, and makes the work permanent now and then."""
         self._job.progress.step()
-        self._pending += 1
-        if self._pending >= _COMMIT_PICTURES or time.monotonic() - self._committed >= _COMMIT_SECONDS:
-            self._writer.commit()
-            self._committed, self._pending = time.monotonic(), 0
+        self._pace.step()
 
     def _settle(self, read: _Read) -> None:
         """Writes down what became of one file."""

@@ -84,6 +84,17 @@ class Codebook:
         mean, rest = values[:numbers], values[numbers:].reshape(-1, BITS)
         return cls(mean, rest[:numbers], rest[numbers:])
 
+    def require(self, picture: WordPoints) -> None:
+        """Makes sure that a picture's words are of this codebook.
+
+        Raises:
+            ValueError: They are of another, or none of it.
+        """
+        if picture.codebook != self.tag:
+            raise ValueError("the words are of another codebook")
+        if len(picture) and int(picture.words.max()) >= len(self.words):
+            raise ValueError("there are words that the codebook has not")
+
     def picture_words(self, features: LocalFeatures) -> WordPoints:
         """The points of a picture as words: each its nearest one.
 

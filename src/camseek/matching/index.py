@@ -41,6 +41,7 @@ class WordsIndex:
     """
 
     def __init__(self, codebook: Codebook) -> None:
+        self._book = codebook
         self._codebook = codebook.tag
         self._words = len(codebook.words)
         self._lists: tuple[Lists, ...] = ()
@@ -67,10 +68,10 @@ class WordsIndex:
                 What came before them is added.
         """
         for record, picture in zip(records, pictures, strict=True):
-            if picture.codebook != self._codebook:
-                raise ValueError(f"the words of record {record} are of another codebook")
-            if len(picture) and int(picture.words.max()) >= self._words:
-                raise ValueError(f"record {record} has words that the codebook has not")
+            try:
+                self._book.require(picture)
+            except ValueError as error:
+                raise ValueError(f"record {record}: {error}") from error
             entries = summed_signs(picture.words, picture.signs)
             with self._lock:
                 self._take_out(record)

@@ -13,7 +13,7 @@ from PIL import Image
 from camseek.names import name_text, path_text
 from camseek.report.markup import Markup, element
 from camseek.report.overlay import COLOURS, heat_overlay
-from camseek.results import Box, ClassScore, Size, View
+from camseek.results import Box, ClassScore, Outline, Size, View
 
 # Pictures are scaled down to this longer side: sharp in a column of the page, and twenty of them are a
 # megabyte or so.
@@ -56,9 +56,15 @@ def document(title: str, *, header: Markup, main: Markup, note: str) -> str:
 
 
 def framed(
-    view: View, *, alt: str, box: Box | None = None, region: bool = False, plain: bool = False
+    view: View,
+    *,
+    alt: str,
+    box: Box | None = None,
+    region: bool = False,
+    plain: bool = False,
+    outlines: Sequence[Outline] = (),
 ) -> Markup:
-    """A picture with its heat map and a box over it.
+    """A picture with its heat map, and a box or outlines over it.
 
     Args:
         view: The picture and its heat.
@@ -66,17 +72,31 @@ def framed(
         box: In pixels of the original.
         region: The box is the user's own, not the network's.
         plain: Leave the heat map out.
+        outlines: Where the thing is; they take the box's place.
     """
     width, height = view.size
     layers = [element("img", src=_data_uri(_jpeg(view), "jpeg"), alt=alt, class_="picture")]
     if not plain:
         layers.append(element("img", src=_data_uri(heat_overlay(view), "png"), alt="", class_="heat"))
-    if box is not None:
+    if outlines:
+        layers.append(_drawn(outlines, view.size))
+    elif box is not None:
         kind = "box region" if region else "box"
         layers.append(element("span", class_=kind, style=_placed(box, view.size)))
     shape = "wide" if width >= height else "tall"
     frame = element("span", *layers, class_=f"frame {shape}", style=f"aspect-ratio:{width}/{height}")
     return element("span", frame, class_="stage")
+
+
+def _drawn(outlines: Sequence[Outline], size: Size) -> Markup:
+    """Outlines as shapes over a picture; what reaches beyond it is cut off."""
+    shapes = [
+        element("polygon", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in item.corners), class_=kind)
+        for item in outlines
+        for kind in ("edge", "line")
+    ]
+    view = {"viewBox": f"0 0 {size[0]} {size[1]}", "preserveAspectRatio": "none"}
+    return element("svg", *shapes, class_="outlines", aria_hidden="true", **view)
 
 
 def placeholder(reason: str) -> Markup:

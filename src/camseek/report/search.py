@@ -17,20 +17,28 @@ from camseek.report.parts import (
     facts,
     file_names,
     framed,
+    percentage,
     placeholder,
     switches,
 )
-from camseek.results import Hit, Query, QueryPicture, SearchResult, Skipped, Stage, View
+from camseek.results import Hit, Query, QueryPicture, SearchResult, Skipped, Stage, View, last_shown
 from camseek.words import counted
 
 _BOX_NOTE = (
     "A box shows where the network looked for the query's classes, not the outline of the thing: "
     "it is a guide to the eye, not a measurement."
 )
+_OUTLINE_NOTE = (
+    "An outline shows where points of the picture lie as those of the query do: it is where the thing is, "
+    "as far as it is flat. The verdict says how probable it is that the picture shows the same thing."
+)
 _NOTE = (
     "The score is the cosine of two descriptors: the nearer to 1, the more alike. "
     "Pictures link to their files."
 )
+_VERIFIED_NOTE = "Hits are in the order of their scores. Pictures link to their files."
+_NOT_SHOWN = "From here on none is found to show it."
+_NONE_SHOWN = "None of them is found to show it: it may not be in this collection."
 _FROM_HERE = "From here on no better than chance: pictures of other things reach such scores, too."
 _NOTHING = (
     "Nothing stands out: pictures of other things reach such scores, too. It may not be in this collection."
@@ -51,7 +59,7 @@ class SearchPage:
         """
         self._folder = None if place is None else os.path.dirname(absolute(place))
         self._parts: list[tuple[str, Markup, Markup]] = []
-        self._boxes = self._views = False
+        self._boxes = self._views = self._verdicts = self._plain = False
 
     def add(self, answer: SearchResult | Skipped) -> None:
         """Draws a search made with views, or says why there was none; a hit without a view says why."""
@@ -61,7 +69,10 @@ class SearchPage:
             body = element("p", f"It could not be used: {answer.reason}", class_="nothing")
             self._parts.append((name, _failed(answer), body))
             return
-        self._boxes |= any(hit.box for hit in answer.hits)
+        self._boxes |= any(hit.box and not hit.outlines for hit in answer.hits)
+        verified = any(hit.verdict for hit in answer.hits)
+        self._verdicts |= verified
+        self._plain |= not verified
         self._views |= any(isinstance(view, View) for view in answer.views)
         links = Links(self._folder)
         body = Markup.joined([_query(answer, links), _hits(answer, links, number)])
@@ -69,7 +80,7 @@ class SearchPage:
 
     def text(self) -> str:
         """The page, to be written as UTF-8."""
-        over = [switches(heat=False, box=self._boxes)] if self._views else []
+        over = [switches(heat=False, box=self._boxes or self._verdicts)] if self._views else []
         if len(self._parts) == 1:
             [(name, told, body)] = self._parts
             header = [element("h1", "Hits for ", element("em", element("bdi", name))), told]
@@ -91,7 +102,13 @@ class SearchPage:
         return self._document(f"camseek: {title.lower()}", header, [*over, *sections])
 
     def _document(self, title: str, header: list[Markup], main: list[Markup]) -> str:
-        note = " ".join([*([_BOX_NOTE] if self._boxes else []), _NOTE])
+        notes = {
+            _BOX_NOTE: self._boxes,
+            _OUTLINE_NOTE: self._verdicts,
+            _NOTE: self._plain,
+            _VERIFIED_NOTE: not self._plain,
+        }
+        note = " ".join(text for text, wanted in notes.items() if wanted)
         return document(title, header=Markup.joined(header), main=Markup.joined(main), note=note)
 
 
@@ -207,9 +224,12 @@ def _hits(result: SearchResult, links: Links, number: int) -> Markup:
     if not result.hits:
         return element("p", "The search found nothing.", class_="nothing")
     cards: list[Markup] = []
+    shown = last_shown(result.hits)
     for hit, view in zip_longest(result.hits, result.views[: len(result.hits)]):
         if hit.stands_out is False and (hit.rank == 1 or result.hits[hit.rank - 2].stands_out):
             cards.append(element("li", _NOTHING if hit.rank == 1 else _FROM_HERE, class_="chance"))
+        if shown is not None and hit.rank == shown + 1:
+            cards.append(element("li", _NOT_SHOWN if shown else _NONE_SHOWN, class_="chance"))
         cards.append(_hit(hit, view, links))
     return element(
         "section",
@@ -224,16 +244,23 @@ def _hit(hit: Hit, view: View | str | None, links: Links) -> Markup:
     if not isinstance(view, View):
         picture = placeholder(view or "no picture was kept of it")
     else:
-        boxed = "" if hit.box is None else f", box {hit.box}"
-        picture = framed(view, alt=f"Hit {hit.rank}: {name}{boxed}", box=hit.box)
+        what = "outlined in" if hit.outlines else "box"
+        boxed = "" if hit.box is None else f", {what} {hit.box}"
+        alt = f"Hit {hit.rank}: {name}{boxed}"
+        picture = framed(view, alt=alt, box=hit.box, outlines=hit.outlines)
     score = element(
         "p",
         element("span", element("span", "Rank ", class_="unseen"), str(hit.rank), class_="rank"),
-        bar(hit.score),
+        bar(hit.verdict.probability if hit.verdict else hit.score),
         element("span", element("span", "score ", class_="unseen"), f"{hit.score:z.3f}", class_="number"),
         class_="score",
     )
-    words = [score, file_names(hit.paths_bytes, links)]
+    if hit.verdict:
+        probability = element("span", percentage(hit.verdict.probability), class_="number")
+        words = [score, element("p", f"{hit.verdict.word}, ", probability, class_="verdict")]
+    else:
+        words = [score]
+    words.append(file_names(hit.paths_bytes, links))
     words.extend(element("p", line, class_="quiet") for line in _asides(hit, seen=isinstance(view, View)))
     linked = links.around(picture, hit.path_bytes)
     return element("li", element("figure", linked, element("figcaption", *words)), class_="card")
@@ -247,8 +274,9 @@ def _asides(hit: Hit, *, seen: bool) -> list[str]:
         lines.append(f"also as {', '.join(others[:_NAMES_TOLD])}{more}")
     if seen and hit.box is None and hit.box_reason:
         lines.append(f"no box: {hit.box_reason}")
-    if hit.verdict:
-        lines.append(str(hit.verdict))
+    if hit.verdict and hit.verdict.reason:
+        lines.append(hit.verdict.reason)
+    lines.extend(map(str, hit.outlines))
     if hit.kept:
         lines.append(f"could not be looked at again: {hit.kept}")
     return lines

@@ -4,13 +4,23 @@ from camseek.searching.plan import Aggregation, Plan
 from camseek.searching.query import QueryPart, Sought
 from camseek.searching.search import Found, run
 from camseek.searching.searcher import Request, Searcher, searched, searched_many
-from camseek.searching.stages import DescribeAnew, Expand, MatchRegions, Nearest, Searching
+from camseek.searching.stages import (
+    DescribeAnew,
+    Expand,
+    Joined,
+    MatchRegions,
+    Nearest,
+    Searching,
+    Verify,
+    Words,
+)
 
 __all__ = [
     "Aggregation",
     "DescribeAnew",
     "Expand",
     "Found",
+    "Joined",
     "MatchRegions",
     "Nearest",
     "Plan",
@@ -19,6 +29,8 @@ __all__ = [
     "Searcher",
     "Searching",
     "Sought",
+    "Verify",
+    "Words",
     "run",
     "searched",
     "searched_many",

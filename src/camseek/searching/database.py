@@ -1,13 +1,33 @@
 """What a search asks of the pictures that it searches."""
 
-from collections.abc import Collection, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Float32, Int64
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
 
-from camseek.numerics import F32, I64
-from camseek.searching.looks import Look
-from camseek.store import Ranking
+from camseek.matching.words import QueryWords, WordPoints
+from camseek.numerics import F32, F64, I64
+from camseek.results import Size
+from camseek.searching.looks import Look, Unreadable, cosines
+from camseek.store import Ranking, Vectors
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredPoints:
+    """What is stored of a picture's local features.
+
+    Attributes:
+        words: They, as visual words.
+        size: Width and height of the upright picture, pixels.
+    """
+
+    words: WordPoints
+    size: Size
 
 
 @runtime_checkable
@@ -22,6 +42,45 @@ class Database(Protocol):
         """The stored descriptors of records."""
         ...
 
+    def cosines(self, descriptor: Float32[F32, " D"], records: Int64[I64, " N"]) -> Float64[F64, " N"]:
+        """The cosines of records with a descriptor; NaN of featureless pictures."""
+        ...
+
+    def words(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
+        """The records whose points are stored, ascending, and how much of a query's words each shares."""
+        ...
+
+    def points(self, records: Sequence[int]) -> "list[StoredPoints | Unreadable]":
+        """The points of records; ``Unreadable`` for one that has none."""
+        ...
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Work that no picture need be seen for, shared by threads; answers in the order of the items."""
+        ...
+
     def look(self, look: Look, records: Sequence[int]) -> list[Any]:
         """The answers to a question about pictures, seen again; ``Unreadable`` for one that cannot be."""
         ...
+
+
+def cosines_with(
+    vectors: Vectors,
+    descriptor: Float32[F32, " D"],
+    records: Int64[I64, " N"],
+    *,
+    generation: int | None = None,
+) -> Float64[F64, " N"]:
+    """The cosines of records with a descriptor; NaN of those that have none.
+
+    Raises:
+        CollectionChangedError: The descriptors are no longer of ``generation``.
+    """
+    found = np.full(len(records), np.nan)
+    try:
+        known, held = np.ones(len(records), bool), vectors.of(records, generation=generation)
+    except KeyError:
+        known = np.isin(records, vectors.records())
+        held = vectors.of(records[known], generation=generation)
+    query = np.broadcast_to(descriptor.astype(np.float64), held.shape)
+    found[known] = cosines(query, held)
+    return found

@@ -1,6 +1,6 @@
 """What a search does: one first stage, and the stages after it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, cast, get_args
 
@@ -13,15 +13,23 @@ from camseek.searching.stages import (
     DescribeAnew,
     Expand,
     FirstStage,
+    Joined,
     LaterStage,
     MatchRegions,
     Nearest,
     Step,
     Terms,
+    Verify,
+    Words,
 )
 from camseek.searching.stages.base import class_ids
+from camseek.store import POINTS
 
 Aggregation = Literal["offline", "online", "predefined"]
+First = Literal["descriptors", "words", "joined"]
+VERIFIED = 100
+"""How many pictures a search verifies that says nothing of it."""
+_FIRST: dict[str, type[FirstStage]] = {"descriptors": Nearest, "words": Words, "joined": Joined}
 Kind = TypeVar("Kind", bound=FirstStage | LaterStage)
 
 
@@ -63,8 +71,10 @@ class Plan:
         rerank: int = 0,
         expand: int = 0,
         expand_with_query: bool = False,
+        first: First = "descriptors",
+        verify: int = 0,
     ) -> "Plan":
-        """The paper's searches by their options: aggregation, then re-ranking, then expansion.
+        """Searches by their options: a first stage, the paper's later ones, verification.
 
         Args:
             aggregation: ``offline``: what the collection's descriptors hold. ``online``: the query's own most
@@ -77,16 +87,21 @@ class Plan:
             rerank: R, how many of the first are compared region by region; 0 for none.
             expand: Top results whose descriptors are summed into a new query; 0 for no expansion.
             expand_with_query: The query's own descriptor is in that sum (CroW's form).
+            first: What the whole database is ranked by: ``descriptors``, ``words``, or both ``joined``.
+            verify: How many of the first results are verified; 0 for none.
 
         Raises:
             SettingsError: Options that do not go together.
             TypeError: A number is no whole number, or a class no id.
         """
         rerank, expand = whole_number(rerank, "rerank"), whole_number(expand, "expand")
+        verify = whole_number(verify, "verify")
         predefined, attend = class_ids(predefined), class_ids(attend)
         _require(aggregation, classes, predefined, attend)
-        if rerank < 0 or expand < 0:
-            raise SettingsError("expand and rerank are 0 or more", remedy="use 0 for none")
+        if min(rerank, expand, verify) < 0:
+            raise SettingsError("expand, rerank and verify are 0 or more", remedy="use 0 for none")
+        if first not in _FIRST:
+            raise SettingsError(f"there is no first stage {first!r}", remedy=f"use {' or '.join(_FIRST)}")
         if expand_with_query and not expand:
             raise SettingsError(
                 "the query joins an expansion that there is none of",
@@ -103,14 +118,26 @@ class Plan:
                     classes=classes,
                     predefined=predefined,
                     attend=attend,
-                    shortlist=None if shortlist is None else max(shortlist, rerank, expand),
+                    shortlist=None if shortlist is None else max(shortlist, rerank, expand, verify),
                 )
             )
         if rerank:
             then.append(MatchRegions(rerank, attend=attend))
         if expand:
             then.append(Expand(expand, expand_with_query))
-        return cls(then=tuple(then))
+        if verify:
+            then.append(Verify(verify))
+        return cls(_FIRST[first](), tuple(then))
+
+    @classmethod
+    def usual(cls, keeps: Collection[str]) -> "Plan":
+        """What a search does that asks for nothing else.
+
+        Args:
+            keeps: What the collection keeps of each picture: with ``points`` hits are found by descriptors
+                and words, and the first 100 verified; else stored descriptors alone are compared.
+        """
+        return cls.of(first="joined", verify=VERIFIED) if POINTS in keeps else cls()
 
     def stage(self, kind: type[Kind]) -> Kind | None:
         """The first stage of a kind, or None."""
@@ -146,6 +173,11 @@ class Plan:
     def needs_classifier(self) -> bool:
         """Whether a plain backbone cannot do it."""
         return any(stage.needs_classifier for stage in (self.first, *self.then))
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether it compares local features."""
+        return any(stage.needs_features for stage in (self.first, *self.then))
 
     def reach(self, top: int | None) -> int | None:
         """How many candidates a ranking must give for ``top`` hits; None for all."""

@@ -129,15 +129,22 @@ class Sought:
         return attention(self.scores)
 
 
-def read_query(extractor: Extractor, parts: Sequence[QueryPart], reading: RegionReading) -> Sought:
+def read_query(
+    extractor: Extractor, parts: Sequence[QueryPart], rules: RegionRules, *, features: bool
+) -> Sought:
     """Reads the pictures of a query and passes them through the network.
+
+    Args:
+        extractor: Reads them.
+        parts: The pictures.
+        rules: How their regions are read.
+        features: Whether the plan compares local features.
 
     Raises:
         PictureError: One cannot be used.
         RegionError: A region is empty, reversed, too small or outside its picture.
     """
-    rules = RegionRules(reading=reading)
-    return Sought([extractor.extract(part.picture, part.region, rules) for part in parts])
+    return Sought([extractor.extract(part.picture, part.region, rules, features=features) for part in parts])
 
 
 def query_views(

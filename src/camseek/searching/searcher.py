@@ -21,22 +21,23 @@ from camseek.errors import (
     NotAPictureError,
     PictureError,
     RegionError,
+    SettingsError,
 )
 from camseek.extraction.attention import class_scores
 from camseek.extraction.describer import Describer, Describers
-from camseek.extraction.extractor import Extractor, FileMaps, MapSource
+from camseek.extraction.extractor import Extractor, FileMaps, MapSource, RegionRules
 from camseek.extraction.faults import one_picture
 from camseek.extraction.sources import Source, content_of
 from camseek.job import Job
 from camseek.names import absolute, there_first
-from camseek.results import Box, Chance, Hit, Query, QueryPicture, SearchResult, Skipped, View
+from camseek.results import Box, Chance, Hit, MatchEvidence, Query, QueryPicture, SearchResult, Skipped, View
 from camseek.searching.looks import BoxLook, Unreadable, ViewLook, digest
 from camseek.searching.plan import Plan
 from camseek.searching.query import QueryPart, Sought, query_parts, query_views, read_query
 from camseek.searching.search import Found, run
 from camseek.searching.stages import Candidates, Searching, Step
 from camseek.searching.stored import StoredDatabase
-from camseek.store import Collection, Profile, Ranking, StoredPicture, Traces
+from camseek.store import POINTS, Collection, Profile, Ranking, StoredPicture, Traces
 
 # So many of the query's classes are told; the descriptor may sum more.
 _TOLD_CLASSES = 5
@@ -189,7 +190,13 @@ class Searcher:
         """Reads a query and binds the plan to it."""
         started = time.perf_counter()
         request.plan.require(describer.model)
-        sought = read_query(describer.extractor, parts, request.reading)
+        if request.plan.needs_features and POINTS not in self.profile.keeps:
+            raise SettingsError(
+                f"{self.collection.address} keeps no points of its pictures to compare",
+                remedy="have it keep them with: camseek enrich COLLECTION",
+            )
+        rules = RegionRules(reading=request.reading)
+        sought = read_query(describer.extractor, parts, rules, features=request.plan.needs_features)
         steps = request.plan.bind(sought, describer.encoder)
         return _Asked(tuple(parts), sought, steps, self._own(sought), time.perf_counter() - started)
 
@@ -380,6 +387,8 @@ def _hit(
     candidates, (place, picture) = outcome.candidates, found
     score = float(candidates.scores[place])
     detail = candidates.judged(picture.record, score)
+    matches = [item for item in detail.evidence if isinstance(item, MatchEvidence)]
+    outlines = matches[-1].outlines if matches else ()
     return Hit(
         rank=rank,
         record=picture.record,
@@ -387,10 +396,11 @@ def _hit(
         score=score,
         scored_by=detail.by or candidates.by,
         size=picture.size,
-        box=box[0],
-        box_reason=box[1],
+        box=outlines[0].box if outlines else box[0],
+        box_reason=None if outlines else box[1],
         kept=detail.kept,
         evidence=detail.evidence,
         verdict=detail.verdict,
+        outlines=outlines,
         stands_out=None if known is None else score >= known.score,
     )

@@ -1,21 +1,24 @@
 """A collection as one search sees it."""
 
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Set
-from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from camseek.errors import CollectionChangedError, PictureError
 from camseek.extraction.extractor import MapSource
 from camseek.extraction.faults import one_picture
 from camseek.job import Job
-from camseek.numerics import F32, I64
+from camseek.matching.words import QueryWords, WordPoints
+from camseek.numerics import F32, F64, I64
+from camseek.results import Size
+from camseek.searching.database import Item, Result, StoredPoints, cosines_with
 from camseek.searching.looks import Look, LookSet, Unreadable, digest
-from camseek.store import Collection, Ranking, StoredPicture, step_of
+from camseek.store import POINTS_TRACE, Collection, Ranking, StoredPicture, step_of
 
 # A ranking of all pictures has no more than this.
 _ALL = 2**62
@@ -92,6 +95,34 @@ class StoredDatabase:
                 f"a picture left {self.collection.address} during the search", remedy="search again"
             ) from error
 
+    def cosines(self, descriptor: Float32[F32, " D"], records: Int64[I64, " N"]) -> Float64[F64, " N"]:
+        """The cosines of records with a descriptor; NaN of featureless pictures.
+
+        Raises:
+            CollectionChangedError: A whitening was fitted meanwhile.
+        """
+        return cosines_with(self.collection.vectors, descriptor, records, generation=self.generation)
+
+    def words(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
+        """The records whose points are stored, ascending, and how much of a query's words each shares."""
+        return self.collection.words.scores(query)
+
+    def points(self, records: Sequence[int]) -> list[StoredPoints | Unreadable]:
+        """The points of records; ``Unreadable`` for one that has none, or damaged ones."""
+        with self.collection.snapshot():
+            traces = self.collection.traces.get(POINTS_TRACE, records)
+            pictures = self.collection.catalogue.pictures(records)
+        return [
+            _unpacked(traces[record], pictures[record].size)
+            if record in traces and record in pictures
+            else Unreadable("none of its points are stored")
+            for record in records
+        ]
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Work that no picture need be seen for, shared by threads; answers in the order of the items."""
+        return list(self.job.quiet().map(work, items))
+
     def look(self, look: Look, records: Sequence[int]) -> list[Any]:
         """The answers to a question about pictures."""
         key = look.key  # a digest of the query: once, not for each picture
@@ -131,3 +162,10 @@ class StoredDatabase:
     def _answer(self, record: int, key: Hashable) -> Any:
         known = self._seen[record]
         return known if isinstance(known, Unreadable) else known[key]
+
+
+def _unpacked(data: bytes, size: Size) -> StoredPoints | Unreadable:
+    try:
+        return StoredPoints(WordPoints.unpack(data, size), size)
+    except ValueError as error:
+        return Unreadable(f"its stored points are damaged: {error}")

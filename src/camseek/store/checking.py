@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from camseek.errors import CamseekError
+from camseek.matching.codebook import embedded_codebook
+from camseek.matching.words import WordPoints
 from camseek.names import is_given
 from camseek.store.database import STORED
 from camseek.store.ledger import FolderLedger
 from camseek.store.meta import profile_of, refit_of
 from camseek.store.places import is_relative
 from camseek.store.reader import Reader
-from camseek.store.records import ADDED_BY_HAND, FILE_TRACE
+from camseek.store.records import ADDED_BY_HAND, FILE_TRACE, POINTS_TRACE
 from camseek.store.traces import FEATURELESS, TRACES_SINCE, FolderTraces
 from camseek.words import counted
 
@@ -63,6 +65,7 @@ def faults(reader: Reader, traces: FolderTraces) -> list[str]:
         _of_patterns,
         _of_skipped,
         lambda _: traces.faults(),
+        _of_points,
         _of_given,
     ]
     for part in parts:
@@ -172,6 +175,24 @@ def _of_skipped(reader: Reader) -> Iterator[str]:
             yield f"the name of a file that was skipped is no name: {path!r:.60}"
         if not _CODE.fullmatch(code) or len(reason) > 10_000 or len(tried) > 1_000:
             yield f"the file {path!r:.60} was skipped for no reason that camseek has: {code!r:.40}"
+
+
+def _of_points(reader: Reader) -> Iterator[str]:
+    """Stored points as a search would read them."""
+    if reader.format_version < TRACES_SINCE:
+        return
+    book = embedded_codebook()
+    sql = (
+        "SELECT t.picture, p.width, p.height, t.data FROM traces t JOIN pictures p ON p.id = t.picture "
+        "WHERE t.picture > ? AND t.kind = ? ORDER BY t.picture LIMIT 64"
+    )
+    after = -(1 << 63)
+    while rows := reader.query(sql, (after, POINTS_TRACE), (int, int, int, bytes)):
+        for after, width, height, data in rows:
+            try:
+                book.require(WordPoints.unpack(data, (width, height)))
+            except ValueError as error:
+                yield f"the points of record {after} are damaged: {error}"
 
 
 def _of_given(reader: Reader) -> Iterator[str]:

@@ -18,6 +18,7 @@ from camseek.store.reader import Reader, changed
 from camseek.store.records import Profile
 from camseek.store.traces import FolderTraces
 from camseek.store.vectors import FolderVectors
+from camseek.store.words import FolderWords
 from camseek.store.writer import FolderWriter
 
 
@@ -45,6 +46,7 @@ class FolderCollection:
         self._traces = FolderTraces(self._reader)
         self._catalogue = FolderCatalogue(self._reader, self._traces)
         self._vectors = FolderVectors(self._reader, keep=keep_vectors)
+        self._words = FolderWords(self._reader, self._traces)
 
     @classmethod
     def create(
@@ -96,6 +98,11 @@ class FolderCollection:
     def vectors(self) -> FolderVectors:
         """Its descriptors."""
         return self._vectors
+
+    @property
+    def words(self) -> FolderWords:
+        """The visual words of its pictures' points."""
+        return self._words
 
     @property
     def traces(self) -> FolderTraces:

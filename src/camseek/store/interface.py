@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
-from camseek.numerics import F32, I64
+from camseek.matching.words import QueryWords
+from camseek.numerics import F32, F64, I64
 from camseek.patterns import Patterns
 from camseek.store.records import (
     CollectionInfo,
@@ -148,8 +149,28 @@ class Traces(Protocol):
         """
         ...
 
+    def missing(self, kind: str) -> list[int]:
+        """The records that have no trace of this kind, ascending."""
+        ...
+
     def kinds(self) -> dict[str, int]:
         """How many pictures have a trace, by its kind."""
+        ...
+
+
+@runtime_checkable
+class Words(Protocol):
+    """The visual words of pictures' points, which the ``points`` traces hold."""
+
+    def scores(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
+        """The records whose points are stored, ascending, and how much of a query's words each shares.
+
+        Scores are those of ASMK* (Tolias, Avrithis and Jegou, ICCV 2013), 0 where nothing is shared; they
+        depend on what is stored now alone, not on how it came.
+
+        Raises:
+            CorruptCollectionError: Stored points are damaged.
+        """
         ...
 
 
@@ -351,6 +372,22 @@ class Writer(Scribe, Protocol):
         """Replaces every descriptor at once."""
         ...
 
+    def keep(self, parts: tuple[str, ...]) -> None:
+        """Has these kept of each picture from now on; traces of pictures that are there stay as they are.
+
+        Args:
+            parts: Of ``camseek.config.PARTS``.
+        """
+        ...
+
+    def drop_traces(self, kind: str) -> int:
+        """Drops the traces of a kind of all pictures; how many there were.
+
+        Raises:
+            ValueError: The kind is none.
+        """
+        ...
+
     def drop_trace(self, record: int, kind: str) -> None:
         """Drops a trace of a picture, if it has one."""
         ...
@@ -393,6 +430,11 @@ class Collection(Protocol):
     @property
     def vectors(self) -> Vectors:
         """Its descriptors."""
+        ...
+
+    @property
+    def words(self) -> Words:
+        """The visual words of its pictures' points."""
         ...
 
     @property

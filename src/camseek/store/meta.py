@@ -6,9 +6,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from camseek.config import Settings
+from camseek.config import PARTS, Settings
 from camseek.encoding.whitening import Whitening
-from camseek.errors import CollectionVersionError
+from camseek.errors import CollectionVersionError, SettingsError
 from camseek.store.database import FORMAT_VERSION, corrupt
 from camseek.store.migrations import OLDEST, settings_of
 from camseek.store.records import Profile, Refit, WhiteningNote
@@ -23,7 +23,13 @@ _REQUIRED = {
     "dimensions": int,
     "generation": int,
 }
-_OPTIONAL = {"whitening": bytes, "whitening_note": str, "refit": str, "refit_whitening": bytes}
+_OPTIONAL = {
+    "keeps": str,
+    "whitening": bytes,
+    "whitening_note": str,
+    "refit": str,
+    "refit_whitening": bytes,
+}
 
 # What anybody may have written is not built, compared or shown beyond these: bytes of all, characters of a
 # text and of a name, rows, and what a number may be.
@@ -66,15 +72,21 @@ def profile_of(address: str, meta: dict[str, Any]) -> Profile:
 
     Raises:
         CollectionVersionError, CorruptCollectionError: As ``check_meta``.
-        SettingsError: A later camseek has settings that this one does not know.
+        SettingsError: A later camseek has settings, or keeps parts, that this one does not know.
     """
     check_meta(address, meta)
     try:
         settings = Settings.from_json(settings_of(meta["format_version"], _settings(meta["settings"])))
         note = _note(_json(meta.get("whitening_note", "null")))
         _require_fit(meta.get("whitening"), meta["dimensions"], note)
+        keeps = tuple(str(part) for part in list(_json(meta.get("keeps", "[]"))))
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
         raise corrupt(address, _short(error)) from error
+    if later := sorted(set(keeps) - set(PARTS)):
+        raise SettingsError(
+            f"a later camseek made {address}; it keeps what is unknown here: {', '.join(later):.200}",
+            remedy="upgrade camseek",
+        )
     return Profile(
         model=meta["model"],
         model_checksum=meta["model_checksum"],
@@ -83,6 +95,7 @@ def profile_of(address: str, meta: dict[str, Any]) -> Profile:
         whitening=meta.get("whitening"),
         whitening_note=note,
         generation=meta.get("generation", 0),
+        keeps=keeps,
     )
 
 
@@ -94,7 +107,13 @@ def profile_rows(profile: Profile) -> dict[str, Any]:
         "settings": json.dumps(profile.settings.to_json()),
         "generation": profile.generation,
     }
+    rows |= keeps_rows(profile.keeps)
     return rows | whitening_rows(profile.dimensions, profile.whitening, profile.whitening_note)
+
+
+def keeps_rows(keeps: tuple[str, ...]) -> dict[str, Any]:
+    """The row that says what is kept of each picture; none where nothing is."""
+    return {"keeps": json.dumps(keeps)} if keeps else {}
 
 
 def whitening_rows(dimensions: int, whitening: bytes | None, note: WhiteningNote | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from camseek.store.database import (
     translated,
     typed,
 )
-from camseek.store.meta import MOST_BYTES, MOST_ROWS, profile_of
+from camseek.store.meta import MOST_BYTES, MOST_ROWS, keeps_rows, profile_of
 from camseek.store.own import require_plain
 from camseek.store.records import Profile
 
@@ -227,10 +227,13 @@ class Reader:
         version = self.query("PRAGMA data_version")[0][0]
         if version == self._version:
             return
-        rows = self.query("SELECT key, value FROM meta WHERE key IN ('generation', 'format_version')")
+        rows = self.query(
+            "SELECT key, value FROM meta WHERE key IN ('generation', 'format_version', 'keeps')"
+        )
         # Format 1 had no generations.
         now = {"generation": 0, **dict(rows)}
-        if now != {"generation": self._profile.generation, "format_version": self._format}:
+        known = {"generation": self._profile.generation, "format_version": self._format}
+        if now != known | keeps_rows(self._profile.keeps):
             with translated(self.address):
                 require_ours(self._database, self.address)
             meta = self.meta()

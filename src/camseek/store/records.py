@@ -28,6 +28,12 @@ def step_of(scores: Float32[F32, "..."]) -> Int64[I64, "..."]:
 ADDED_BY_HAND = 0
 """The root of files that ``add`` brought: no folder reconciles them."""
 
+POINTS = "points"
+"""The part of a collection that its pictures' local features are (``camseek.config.PARTS``)."""
+POINTS_TRACE = "points-1"
+"""The trace of a picture's local features, as visual words of the codebook that ships. Another codebook is
+another number: what was made with the one before is then missing, and ``camseek enrich`` makes it anew."""
+
 FILE_TRACE = "file"
 """The trace of a picture that came without a file: what its file would hold."""
 
@@ -111,6 +117,7 @@ class Profile:
         whitening: The matrix applied, as bytes, or None.
         whitening_note: What it was fitted on; None where there is none or nobody said.
         generation: Goes up by 1 whenever all descriptors are replaced (``camseek fit``).
+        keeps: What is stored of each picture beside its descriptor, of ``PARTS``: traces of these kinds.
     """
 
     model: str
@@ -120,6 +127,7 @@ class Profile:
     whitening: bytes | None = None
     whitening_note: WhiteningNote | None = None
     generation: int = 0
+    keeps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +257,27 @@ class Ranking:
     compared: int
     spread: Int64[I64, " steps"] | None = None
 
+    def moments(self) -> tuple[float, float]:
+        """Mean and standard deviation of the scores of everything that was compared; 0 and 0 of nothing.
+
+        Where not all scores are here, to half a step of the ``spread``.
+
+        Raises:
+            ValueError: Not all scores are here, and nobody counted them.
+        """
+        if self.spread is not None:
+            values = (np.arange(len(self.spread)) + 0.5) / STEPS - 1
+            counts = self.spread
+        elif len(self.scores) == self.compared:
+            values, counts = self.scores, np.ones(len(self.scores))
+        else:
+            raise ValueError("the scores of what was compared were not counted")
+        total = counts.sum()
+        if not total:
+            return 0.0, 0.0
+        mean = float(values @ counts / total)
+        return mean, float(np.sqrt(np.square(values - mean) @ counts / total))
+
     def score_at(self, place: int) -> float | None:
         """The score at a place from the best on, from 1, to the step below it; None where nobody counted."""
         if self.spread is None or not 1 <= place <= self.compared:
@@ -330,6 +359,7 @@ class CollectionInfo:
             "model_checksum": self.profile.model_checksum,
             "settings": self.profile.settings.to_json(),
             "dimensions": self.profile.dimensions,
+            "keeps": list(self.profile.keeps),
             "whitened": self.profile.whitening is not None,
             "whitening": self.profile.whitening_note.to_json() if self.profile.whitening_note else None,
             "pictures": self.pictures,

@@ -52,6 +52,20 @@ class FolderTraces:
                 found[record] = data
         return found
 
+    def missing(self, kind: str) -> list[int]:
+        """The records that have no trace of this kind, ascending.
+
+        Raises:
+            ValueError: The kind is none.
+        """
+        require_kind(kind)
+        sql = "SELECT id FROM pictures"
+        with self._reader.snapshot():
+            if self._reader.format_version < TRACES_SINCE:
+                return [record for (record,) in self._reader.query(f"{sql} ORDER BY id", (), (int,))]
+            sql += " WHERE id NOT IN (SELECT picture FROM traces WHERE kind = ?) ORDER BY id"
+            return [record for (record,) in self._reader.query(sql, (kind,), (int,))]
+
     def kinds(self) -> dict[str, int]:
         """How many pictures have a trace, by its kind."""
         with self._reader.snapshot():

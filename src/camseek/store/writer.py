@@ -11,6 +11,7 @@ from typing import Any
 from camseek.patterns import Patterns
 from camseek.store.database import FORMAT_VERSION, translated, typed
 from camseek.store.ledger import UNDER, FolderLedger, under
+from camseek.store.meta import keeps_rows
 from camseek.store.places import is_relative
 from camseek.store.records import ADDED_BY_HAND, PictureRecord, Signature, SkippedEntry
 from camseek.store.refitter import FolderRefitter, packed
@@ -236,6 +237,19 @@ class FolderWriter(FolderLedger):
             "ON CONFLICT (picture, kind) DO UPDATE SET data = excluded.data, crc = excluded.crc",
             (record, kind, data, zlib.crc32(data)),
         )
+
+    def keep(self, parts: tuple[str, ...]) -> None:
+        """Has these kept of each picture from now on; traces of pictures that are there stay as they are."""
+        self._do("DELETE FROM meta WHERE key = 'keeps'")
+        for row in keeps_rows(parts).items():
+            self._do("INSERT INTO meta VALUES (?, ?)", row)
+
+    def drop_traces(self, kind: str) -> int:
+        """Drops the traces of a kind of all pictures; how many there were."""
+        require_kind(kind)
+        [(count,)] = self._do("SELECT count(*) FROM traces WHERE kind = ?", (kind,), (int,))
+        self._do("DELETE FROM traces WHERE kind = ?", (kind,))
+        return count
 
     def drop_trace(self, record: int, kind: str) -> None:
         """Drops a trace of a picture, if it has one."""

@@ -1,6 +1,6 @@
 """What was seen of a ground truth's pictures, for all searches of all protocols."""
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,11 @@ from jaxtyping import Float32, Float64, Int64
 
 from camseek.extraction.extractor import Extraction
 from camseek.lab.measuring.scratch import Scratch
+from camseek.matching.codebook import embedded_codebook
+from camseek.matching.index import WordsIndex
+from camseek.matching.words import QueryWords
 from camseek.numerics import F32, F64, I64
+from camseek.searching.database import Item, Result, StoredPoints, cosines_with
 from camseek.searching.looks import Described, DescribeLook, Look, LookSet, Unreadable
 from camseek.searching.stages import RegionMatch
 from camseek.store import MemoryVectors, Ranking
@@ -56,6 +60,25 @@ class Answers:
         self._described: dict[Hashable, _Descriptions] = {}
         self._vectors: dict[Hashable, F32] = {}
         self._others: dict[Hashable, dict[int, Any]] = {}
+        self._points: dict[int, StoredPoints] = {}
+        self._index: WordsIndex | None = None
+
+    def take_points(self, row: int, points: StoredPoints) -> None:
+        """Remembers a picture's points; before any search asks for them."""
+        self._points[row] = points
+
+    @property
+    def index(self) -> WordsIndex:
+        """The inverted index of all points that were taken."""
+        if self._index is None:
+            self._index = WordsIndex(embedded_codebook())
+            self._index.add(list(self._points), (item.words for item in self._points.values()))
+        return self._index
+
+    def points(self, rows: Sequence[int]) -> list[StoredPoints | Unreadable]:
+        """The points of pictures."""
+        none = Unreadable("it has no points")
+        return [self._points.get(row) or self._unreadable.get(row) or none for row in rows]
 
     def expect(self, looks: Iterable[Look]) -> None:
         """Makes room for the answers to some looks; before threads take them."""
@@ -151,6 +174,22 @@ class MeasuredDatabase:
     def descriptors(self, records: Int64[I64, " N"]) -> Float32[F32, "N D"]:
         """The descriptors of rows."""
         return self.vectors.of(records)
+
+    def cosines(self, descriptor: Float32[F32, " D"], records: Int64[I64, " N"]) -> Float64[F64, " N"]:
+        """The cosines of rows with a descriptor; NaN of featureless pictures."""
+        return cosines_with(self.vectors, descriptor, records)
+
+    def words(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
+        """The rows whose points were taken, ascending, and how much of a query's words each shares."""
+        return self.answers.index.scores(query)
+
+    def points(self, records: Sequence[int]) -> list[StoredPoints | Unreadable]:
+        """The points of rows; ``Unreadable`` for one that has none."""
+        return self.answers.points(records)
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Work that no picture need be seen for; in this thread, as an evaluation has many searches."""
+        return list(map(work, items))
 
     def look(self, look: Look, records: Sequence[int]) -> list[Any]:
         """The answers to a question about pictures.

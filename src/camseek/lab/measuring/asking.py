@@ -10,7 +10,7 @@ from camseek.extraction.attention import Attention, attention
 from camseek.extraction.extractor import Extractor, RegionRules
 from camseek.lab.measuring.tasks import Task
 from camseek.names import path_text
-from camseek.searching.query import QueryPart, Sought
+from camseek.searching.query import QueryPart, Sought, read_query
 from camseek.searching.stages import Step
 
 
@@ -37,10 +37,11 @@ def ask(extractor: Extractor, tasks: Sequence[Task], parts: Sequence[QueryPart])
         PictureError, RegionError: Its picture or region cannot be used.
     """
     read: dict[RegionRules, Sought] = {}
+    features = any(task.protocol.plan.needs_features for task in tasks)
     for task in tasks:
         rules = task.protocol.rules
         if rules not in read:
-            read[rules] = Sought([extractor.extract(part.picture, part.region, rules) for part in parts])
+            read[rules] = read_query(extractor, parts, rules, features=features)
     # Most classes first: fewer of the same begin with them, and are not pooled again.
     order = sorted(range(len(tasks)), key=lambda number: -tasks[number].encoder.encoding.classes)
     bound = {number: _ready(tasks[number], read) for number in order}

@@ -68,8 +68,15 @@ class Searches:
             if step.look is not None and stage.reach is None
         )
         self._answers.expect(looks.looks.values())
+        points = any(task.protocol.plan.needs_features for task in self.tasks)
         first = FirstPass(
-            self.tasks, self.rows, self.scratch, self._answers, boxed, compare or (lambda seen, names: [])
+            self.tasks,
+            self.rows,
+            self.scratch,
+            self._answers,
+            points,
+            boxed,
+            compare or (lambda seen, names: []),
         )
         self._vectors, overlaps = first.run(extractor, looks, job)
         return overlaps

@@ -14,8 +14,11 @@ from camseek.searching.stages.base import (
 )
 from camseek.searching.stages.describe_anew import DescribeAnew
 from camseek.searching.stages.expand import Expand
+from camseek.searching.stages.joined import Joined
 from camseek.searching.stages.match_regions import MatchRegions, RegionLook
 from camseek.searching.stages.nearest import Nearest
+from camseek.searching.stages.verify import Verify
+from camseek.searching.stages.words import Words
 
 __all__ = [
     "Candidates",
@@ -23,6 +26,7 @@ __all__ = [
     "Detail",
     "Expand",
     "FirstStage",
+    "Joined",
     "LaterStage",
     "MatchRegions",
     "Nearest",
@@ -33,4 +37,6 @@ __all__ = [
     "Step",
     "Terms",
     "Told",
+    "Verify",
+    "Words",
 ]

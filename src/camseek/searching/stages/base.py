@@ -69,6 +69,7 @@ class Candidates:
         by: The stage that ranked them, but for those whose detail names another.
         details: What later stages said, by record.
         chance: From where on those of the first stage look no better than chance, where that is known.
+        compared: How many pictures the first stage compared.
     """
 
     records: Int64[I64, " N"]
@@ -76,6 +77,7 @@ class Candidates:
     by: str
     details: Mapping[int, Detail] = field(default_factory=dict[int, Detail])
     chance: Chance | None = None
+    compared: int = 0
 
     def __len__(self) -> int:
         return len(self.records)
@@ -251,10 +253,12 @@ class _Settings:
     Attributes:
         name: What it is called in what was done, in ``Hit.scored_by`` and in evidence.
         needs_classifier: Whether a plain backbone cannot do it.
+        needs_features: Whether it compares local features, the query's with those that are stored.
     """
 
     name: ClassVar[str]
     needs_classifier: ClassVar[bool] = False
+    needs_features: ClassVar[bool] = False
 
     def require(self, model: Backbone) -> None:
         """Refuses a model that the stage cannot work with.

@@ -32,7 +32,9 @@ class Nearest(FirstStage):
         terms = step.terms
         own = dict.fromkeys(search.own, terms.descriptor) if self.own_entry == "query" else {}
         found = search.nearest(terms.descriptor, own)
-        ranked = Candidates(found.records, found.scores, self.name, chance=chance(found))
+        ranked = Candidates(
+            found.records, found.scores, self.name, chance=chance(found), compared=found.compared
+        )
         return ranked, Stage(self.name, found.compared)
 
 

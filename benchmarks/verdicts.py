@@ -1,0 +1,185 @@
+"""How far a verdict can be trusted: fitted on all sets but one, and tried on that one, each in turn.
+
+Each query is asked once of its set's pictures. Its first hits are samples: does this picture show the thing?
+With the positives taken out it is asked of a thing that is absent: the first hits of those that are left.
+The logistic curve has two numbers of a hit: what its points agree in beyond chance, and how far it stands out
+by the joined first stages, in what the best of so many pictures reaches by chance.
+
+- AUROC: how often the first hit of a present query is more probable than the first one of an absent query;
+- error: expected calibration error in ten equal steps, over the first hits of both;
+- called present: which share of right first hits is, and of those of absent queries (false alarms).
+
+The last row's curve, of all sets together, is the one in ``camseek.matching.verdict``, and so is one of
+points alone, for collections of so few pictures that nothing can stand out. Nothing of a picture is in them
+but these five numbers. Collections are made in a folder of ``--work``, and kept there.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from board import TRUTHS
+from common import Table, find_data
+
+from camseek import Engine, Plan
+from camseek.datasets import read_ground_truth
+from camseek.matching.verdict import PRESENT, gain, standing
+from camseek.numerics import F64
+from camseek.results import MatchEvidence, SearchResult
+from camseek.searching import Joined
+
+_FIRST = 5
+_RIDGE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """First hits: (N, 2) numbers of each, whether it shows the thing, and whether its query's thing is there.
+
+    Attributes:
+        numbers: What ``gain`` and ``standing`` say of it.
+        shows: (N,), 1 or 0.
+        first: (N,): 1 for the first hit of a present query, 0 of an absent one, -1 for all others.
+    """
+
+    numbers: F64
+    shows: F64
+    first: F64
+
+    @classmethod
+    def of(cls, parts: "Sequence[Samples]") -> "Samples":
+        """Several as one."""
+        return cls(
+            np.concatenate([part.numbers for part in parts]),
+            np.concatenate([part.shows for part in parts]),
+            np.concatenate([part.first for part in parts]),
+        )
+
+
+def sampled(data: Path, name: str, work: Path) -> Samples:
+    """The first hits of a set's queries."""
+    truth = read_ground_truth(data / TRUTHS[name])
+    numbers: list[tuple[float, float]] = []
+    shows: list[float] = []
+    first: list[float] = []
+    with Engine.open(work / truth.database.hex()[-40:], create=True) as engine:
+        engine.index(os.fsdecode(truth.database))
+        plan = Plan.usual(engine.collection.profile.keeps)
+        for query in truth.queries:
+            labels = truth.labels(query)
+            image = os.fsdecode(query.image)
+            result = engine.search(image, region=query.region, plan=plan, top=60, without_self=True)
+            hits = [
+                (item, os.path.relpath(result.hits[place].path_bytes, truth.database))
+                for place, item in enumerate(_numbers(result))
+            ]
+            hits = [(item, path) for item, path in hits if path not in labels.ignored]
+            absent = [(item, path) for item, path in hits if path not in labels.positives]
+            for present, some in ((bool(labels.positives), hits), (False, absent)):
+                if present or some is absent:
+                    for place, (item, path) in enumerate(some[:_FIRST]):
+                        numbers.append(item)
+                        shows.append(float(path in labels.positives))
+                        first.append(float(present) if place == 0 else -1.0)
+    return Samples(np.array(numbers), np.array(shows), np.array(first))
+
+
+def _numbers(result: SearchResult) -> list[tuple[float, float]]:
+    """What the curve knows of each hit that was verified."""
+    found: list[tuple[float, float]] = []
+    for hit in result.hits:
+        points = next((item.points for item in hit.evidence if isinstance(item, MatchEvidence)), None)
+        joined = next(item.score for item in hit.evidence if item.stage == Joined.name)
+        if points is not None and joined is not None:
+            found.append((gain(points), standing(joined, result.searched)))
+    return found
+
+
+def fitted(samples: Samples) -> F64:
+    """Bias and two weights: logistic regression with a small ridge, by Newton's method."""
+    rows = np.column_stack([np.ones(len(samples.numbers)), samples.numbers])
+    weights = np.zeros(rows.shape[1])
+    ridge = _RIDGE * len(rows) * np.diag([0.0, *[1.0] * (rows.shape[1] - 1)])
+    for _ in range(100):
+        probability = 1 / (1 + np.exp(-rows @ weights))
+        slope = rows.T @ (samples.shows - probability) - ridge @ weights
+        curve = rows.T @ (rows * (probability * (1 - probability))[:, None]) + ridge
+        step = np.linalg.solve(curve, slope)
+        weights += step
+        if np.abs(step).max() < 1e-10:
+            break
+    return weights
+
+
+def judged(samples: Samples, weights: F64) -> F64:
+    """The probability of each sample."""
+    return 1 / (1 + np.exp(-(weights[0] + samples.numbers @ weights[1:])))
+
+
+def auroc(present: F64, absent: F64) -> float:
+    """How often one of the first is above one of the second; half where they are equal."""
+    above = (present[:, None] > absent).mean() + 0.5 * (present[:, None] == absent).mean()
+    return float(above)
+
+
+def calibration_error(probability: F64, shows: F64) -> float:
+    """Expected calibration error, ten equal steps."""
+    step = np.minimum((probability * 10).astype(int), 9)
+    return float(
+        sum(
+            (step == place).mean() * abs(probability[step == place].mean() - shows[step == place].mean())
+            for place in range(10)
+            if (step == place).any()
+        )
+    )
+
+
+def main() -> None:
+    """Prints the table and the curve."""
+    parser = argparse.ArgumentParser(description="How far a verdict can be trusted.")
+    parser.add_argument("--work", type=Path, required=True, help="a folder for collections")
+    parser.add_argument("--sets", nargs="+", choices=TRUTHS, default=list(TRUTHS))
+    options = parser.parse_args()
+    data = find_data()
+    if data is None:
+        raise SystemExit("there are no photographs: set CAMSEEK_TEST_DATA")
+    options.work.mkdir(parents=True, exist_ok=True)
+    samples = {name: sampled(data, name, options.work) for name in options.sets}
+    table = Table(
+        "Verdicts on a set that the curve was not fitted on",
+        ("set", "queries", "AUROC", "error", "called present, shown", "called present, absent"),
+    )
+    everything: list[tuple[Samples, F64]] = []
+    for name, mine in samples.items():
+        weights = fitted(Samples.of([item for other, item in samples.items() if other != name]))
+        everything.append((mine, judged(mine, weights)))
+        table.rows.append(_row(name, [everything[-1]]))
+    table.rows.append(_row("all, each left out", everything))
+    print(table.markdown())
+    together = Samples.of(list(samples.values()))
+    print("bias, gain, standing:", np.round(fitted(together), 2))
+    alone = replace(together, numbers=together.numbers[:, :1])
+    print("bias, gain, where few pictures are compared:", np.round(fitted(alone), 2))
+
+
+def _row(name: str, parts: Sequence[tuple[Samples, F64]]) -> tuple[str, ...]:
+    first = np.concatenate([part.first for part, _ in parts])
+    shows = np.concatenate([part.shows for part, _ in parts])
+    probability = np.concatenate([item for _, item in parts])
+    present, absent, asked = first == 1, first == 0, first >= 0
+    right = present & (shows == 1)
+    return (
+        name,
+        str(int(present.sum())),
+        f"{auroc(probability[present], probability[absent]):.3f}",
+        f"{calibration_error(probability[asked], shows[asked]):.3f}",
+        f"{(probability[right] >= PRESENT).mean():.3f}",
+        f"{(probability[absent] >= PRESENT).mean():.3f}",
+    )
+
+
+if __name__ == "__main__":
+    main()

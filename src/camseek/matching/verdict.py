@@ -1,0 +1,57 @@
+"""The verdict: how probable it is that a candidate shows the thing, from what was seen of it.
+
+A logistic curve over what agrees beyond chance and how far the first stages stand out. Its numbers come from
+``benchmarks/verdicts.py``, which prints how they hold on sets that they were not fitted on.
+"""
+
+import math
+
+from camseek.matching.geometry import CHANCE
+from camseek.results import Verdict
+from camseek.words import counted
+
+PRESENT = 0.9
+"""From this probability on a picture is said to show the thing."""
+NOT_SHOWN = 0.1
+"""Below this one it is said not to."""
+
+FEW = 30
+"""Of fewer pictures none can stand out far: points alone decide."""
+
+_BIAS, _GAIN, _STANDS = -5.43, 0.66, 1.54
+_BIAS_ALONE, _GAIN_ALONE = -4.22, 0.87
+
+
+def gain(points: int) -> float:
+    """What points that agree add to a candidate's score: nothing for as many as agree by chance."""
+    return 2 * math.log1p(max(points - CHANCE, 0))
+
+
+def standing(first: float, pictures: int) -> float:
+    """How far a score stands out, in what the best of so many pictures reaches by chance.
+
+    The largest of N standard normal numbers is about the square root of 2 ln N: of more pictures more look
+    alike by chance.
+
+    Args:
+        first: By the joined first stages: standard deviations above the collection's mean.
+        pictures: N, how many were compared.
+    """
+    return first / math.sqrt(2 * math.log(max(pictures, 2)))
+
+
+def judge(points: int, first: float, pictures: int) -> Verdict:
+    """Whether a candidate shows the thing.
+
+    Args:
+        points: How many of its points lie as the query's do, at the place where most do.
+        first: Its score by the joined first stages: standard deviations above the collection's mean.
+        pictures: How many pictures were compared.
+    """
+    total = _BIAS + _GAIN * gain(points) + _STANDS * standing(first, pictures)
+    if pictures < FEW:
+        total = _BIAS_ALONE + _GAIN_ALONE * gain(points)
+    probability = 1 / (1 + math.exp(-max(min(total, 50.0), -50.0)))
+    same = True if probability >= PRESENT else False if probability < NOT_SHOWN else None
+    agree = f"{counted(points, 'point')} agree{'s' * (points == 1)}" if points else "no points agree"
+    return Verdict(same, probability, agree)

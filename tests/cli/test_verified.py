@@ -1,0 +1,124 @@
+"""Searches that are verified, on the command line."""
+
+import re
+
+import numpy as np
+import pytest
+
+from textures import png, texture
+
+pytestmark = pytest.mark.points
+
+
+@pytest.fixture
+def made(tmp_path, text):
+    """Four textures and a flat picture, one of them again upside down."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.png").write_bytes(png(texture(number)))
+    (folder / "turned.png").write_bytes(png(np.ascontiguousarray(texture(2)[::-1, ::-1])))
+    (folder / "flat.png").write_bytes(png(np.full((90, 120, 3), 99, np.uint8)))
+    text("index", folder, "--collection", tmp_path / "c")
+    return folder, tmp_path / "c"
+
+
+def test_for_people(made, text):
+    folder, collection = made
+    told = text("search", folder / "2.png", "--collection", collection, "--explain")
+    lines = told.out.splitlines()
+    assert re.search(r"present +\d+%", lines[0])
+    assert lines[0].endswith("0,0,320,240  " + str(folder / "2.png"))
+    assert "points agree; 1 times as large" in lines[1]
+    assert "present" in lines[2]
+    assert "turned by 180 degrees" in lines[3].replace("-180", "180")
+    assert lines[4] == "--- from here on none is found to show it ---"
+    flat = next(line for line in lines if line.endswith("flat.png"))
+    assert " - " in flat
+    assert "verification: 6 pictures" in told.err
+
+
+def test_none_is_shown(made, text, tmp_path):
+    _, collection = made
+    query = tmp_path / "query.png"
+    query.write_bytes(png(texture(50)))
+    told = text("search", query, "--collection", collection)
+    assert told.out.startswith("--- none is found to show it: it may not be in this collection ---\n")
+    plain = text("search", query, "--collection", collection, "--first", "descriptors")
+    assert "---" not in plain.out
+    assert "present" not in plain.out
+
+
+def test_json_and_tables(made, camseek, text):
+    folder, collection = made
+    found = camseek("search", folder / "2.png", "--collection", collection)
+    assert [stage["stage"] for stage in found["stages"]] == ["joined", "verification"]
+    first = found["hits"][0]
+    assert first["verdict"]["verdict"] == "present"
+    assert first["box"] == [0, 0, 320, 240]
+    assert len(first["outlines"][0]["corners"]) == 4
+    table = text("search", folder / "2.png", "--collection", collection, "--csv", "-").out.splitlines()
+    heading, row = table[0].split(","), table[1].split(",")
+    assert row[heading.index("verdict")] == "present"
+    assert float(row[heading.index("probability")]) == pytest.approx(
+        first["verdict"]["probability"], abs=1e-6
+    )
+
+
+def test_the_report_draws_outlines(made, text, tmp_path):
+    folder, collection = made
+    text("search", folder / "2.png", "--collection", collection, "--report", tmp_path / "hits.html")
+    page = (tmp_path / "hits.html").read_text("utf-8")
+    assert page.count('<svg class="outlines"') == 2
+    assert '<polygon points="' in page
+    assert "present, " in page
+    assert "not shown, " in page
+    assert "From here on none is found to show it." in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_options_of_a_plan(made, camseek, failing):
+    folder, collection = made
+    search = ("search", folder / "2.png", "--collection", collection)
+
+    def stages(*options):
+        return [stage["stage"] for stage in camseek(*search, *options)["stages"]]
+
+    assert stages("--first", "words") == ["words", "verification"]
+    assert stages("--first", "words", "--verify", "0") == ["words"]
+    assert stages("--verify", "0") == ["ranking"]
+    assert stages("--verify", "2") == ["joined", "verification"]
+    assert stages("--first", "descriptors") == ["ranking"]
+    assert stages("--expand", "2") == ["ranking", "expansion"]
+    assert stages("--expand", "2", "--verify", "3") == ["ranking", "expansion", "verification"]
+    assert failing(*search, "--first", "word", code=2)["code"]
+
+
+def test_enrich(made, text, camseek, failing):
+    folder, collection = made
+    assert "6 enriched" not in text("enrich", collection).out
+    dropped = camseek("enrich", collection, "--without", "points")
+    assert (dropped["keeps"], dropped["dropped"]) == ([], 6)
+    assert "descriptors alone" in text("info", collection).out
+    error = failing("search", folder / "2.png", "--collection", collection, "--first", "words")
+    assert "camseek enrich" in error["remedy"]
+    told = text("enrich", collection)
+    assert "keeps points beside the descriptor of 6 pictures" in told.out
+    assert "keeps        points of each picture" in text("info", collection).out
+    text("check", collection)
+    error = failing("index", folder, "--collection", collection, "--without", "points")
+    assert "keeps points" in error["message"]
+    assert failing("enrich", collection, "--without", "sketches", code=2)["code"]
+
+
+def test_an_evaluation_of_it(made, camseek, tmp_path):
+    _folder, _ = made
+    truth = tmp_path / "truth.json"
+    truth.write_text(
+        '{"database": "photos", "queries": [{"id": "a", "image": "photos/2.png", "region": null, '
+        '"good": ["turned.png"], "ok": [], "junk": ["2.png"]}]}'
+    )
+    plan = ("--first", "joined", "--verify", "5", "--region-reading", "crop")
+    found = camseek("evaluate", truth, "--encoding", "gem", *plan)
+    [scores] = found["encodings"].values()
+    assert scores["mAP"] == 1.0

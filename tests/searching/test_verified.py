@@ -1,0 +1,268 @@
+"""The first stages of words, and of both; verification, outlines and verdicts, on a collection."""
+
+import io
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from camseek import Engine, Plan, QueryPart
+from camseek.errors import SettingsError
+from camseek.matching.geometry import CHANCE
+from camseek.matching.verdict import FEW, NOT_SHOWN, PRESENT, gain, judge
+from camseek.searching import Joined, Nearest, Verify, Words
+from camseek.store import Ranking
+from textures import SIZE, png, texture
+
+COUNT = 8
+VERIFIED = Plan(Joined(), (Verify(COUNT),))
+
+
+def placed(thing, homography, seed=900, size=(480, 400)):
+    """A picture of another texture in which a thing lies, and where its corners are."""
+    scene = texture(seed, size)
+    warped = cv2.warpPerspective(thing, homography, size)
+    mask = cv2.warpPerspective(np.full(thing.shape[:2], 255, np.uint8), homography, size)
+    scene[mask > 127] = warped[mask > 127]
+    height, width = thing.shape[:2]
+    corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
+    return scene, cv2.perspectiveTransform(corners, homography)[0]
+
+
+def turned(degrees, scale, shift):
+    turn = np.deg2rad(degrees)
+    rotation = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return np.vstack([np.column_stack([rotation, shift]), [0, 0, 1]])
+
+
+WARP = turned(30, 0.8, (180, 20)) + np.array([[0, 0, 0], [0, 0, 0], [1e-4, 2e-4, 0]])
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory, model):
+    """Eight textures, one of them again in a scene, and a flat picture."""
+    place = tmp_path_factory.mktemp("verified")
+    scene, corners = placed(texture(3), WARP)
+    pictures = {f"{seed}": png(texture(seed)) for seed in range(COUNT)}
+    pictures |= {"scene": png(scene), "flat": png(np.full((200, 300, 3), 90, np.uint8))}
+    with Engine.open(place / "c", model=model, create=True, workers=2) as engine:
+        engine.add(pictures)
+        yield engine, pictures, corners
+
+
+def by_name(result):
+    return {hit.path.removeprefix("camseek:"): hit for hit in result.hits}
+
+
+def test_the_thing_is_found_verified_and_outlined(opened):
+    engine, pictures, corners = opened
+    result = engine.search(pictures["3"])
+    hits = by_name(result)
+    assert [stage.name for stage in result.stages] == ["joined", "verification"]
+    assert {hit.path.removeprefix("camseek:") for hit in result.hits[:2]} == {"3", "scene"}
+    for name in ("3", "scene"):
+        assert hits[name].verdict.word == "present", name
+    outline = hits["scene"].outlines[0]
+    np.testing.assert_allclose(outline.corners, corners, atol=2)
+    assert hits["scene"].box == outline.box
+    x1, y1, x2, y2 = outline.box
+    assert 0 <= x1 < x2 <= 480
+    assert 0 <= y1 < y2 <= 400
+    assert abs(outline.turn - 30) < 6
+    assert not outline.mirrored
+    for name in set(hits) - {"3", "scene", "flat"}:
+        assert hits[name].verdict.word == "not shown", name
+        assert (hits[name].outlines, hits[name].box) == ((), None)
+
+
+def test_a_mirrored_copy_is_found_and_said_to_be_one(opened):
+    engine, pictures, _ = opened
+    mirrored = np.asarray(Image.open(io.BytesIO(pictures["4"])))[:, ::-1]
+    hit = by_name(engine.search(png(np.ascontiguousarray(mirrored))))["4"]
+    assert hit.verdict.word == "present"
+    outline = hit.outlines[0]
+    assert outline.mirrored
+    width, height = SIZE
+    np.testing.assert_allclose(outline.corners, [(width, 0), (0, 0), (0, height), (width, height)], atol=2)
+    assert "mirrored" in str(outline)
+
+
+def test_a_region_is_outlined_by_its_own_corners(opened):
+    engine, pictures, _corners = opened
+    region = (60, 40, 260, 200)
+    hits = by_name(engine.search(pictures["3"], region=region))
+    outline = hits["3"].outlines[0].corners
+    x1, y1, x2, y2 = region
+    np.testing.assert_allclose(outline, [(x1, y1), (x2, y1), (x2, y2), (x1, y2)], atol=1)
+    assert hits["3"].verdict.same
+    assert hits["scene"].rank == 2
+    assert hits["scene"].outlines
+
+
+def test_evidence_says_what_each_stage_said(opened):
+    engine, pictures, _ = opened
+    hit = by_name(engine.search(pictures["3"]))["scene"]
+    said = {item.stage: item for item in hit.evidence}
+    assert list(said) == ["ranking", "words", "joined", "verification"]
+    assert said["verification"].score == hit.score
+    assert hit.score == pytest.approx(said["joined"].score + gain(said["verification"].points))
+    words = by_name(engine.search(pictures["3"], plan=Plan(Words())))["scene"]
+    assert said["words"].score == pytest.approx(words.score)
+    plain = by_name(engine.search(pictures["3"], plan=Plan()))["scene"]
+    assert said["ranking"].score == pytest.approx(plain.score)
+    told = json.loads(json.dumps(hit.to_json(), allow_nan=False))
+    assert told["outlines"][0]["points"] == said["verification"].points
+    assert told["verdict"]["verdict"] == "present"
+    assert told["evidence"][-1]["outlines"] == told["outlines"]
+    assert hit.to_row()["verdict"] == "present"
+
+
+def test_joined_is_standardised_weighted_and_summed(opened):
+    """By the definition, in plain loops, from what each stage gives alone."""
+    engine, pictures, _ = opened
+    plans = {"near": Plan(), "words": Plan(Words()), "joined": Plan(Joined())}
+    found = {name: by_name(engine.search(pictures["2"], plan=plan)) for name, plan in plans.items()}
+    parts = []
+    for name in ("near", "words"):
+        scores = {key: hit.score for key, hit in found[name].items()}
+        values = list(scores.values())
+        mean = sum(values) / len(values)
+        deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+        standard = {key: (value - mean) / deviation for key, value in scores.items()}
+        weight = sum(sorted(standard.values())[-5:]) / 5
+        parts.append((standard, weight))
+    total = sum(weight for _, weight in parts)
+    for key, hit in found["joined"].items():
+        expected = sum(2 * weight / total * standard.get(key, 0.0) for standard, weight in parts)
+        # The descriptors' mean and deviation are of scores counted in steps of a thousandth.
+        assert hit.score == pytest.approx(expected, abs=0.02), key
+
+
+@pytest.mark.parametrize("first", [Joined(), Words(), Nearest()])
+def test_the_same_answer_every_time_whatever_the_threads(opened, model, first):
+    engine, pictures, _ = opened
+    plan = Plan(first, (Verify(5),))
+    told = [engine.search(pictures["3"], plan=plan).to_json()["hits"] for _ in range(2)]
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        with Engine.open(engine.collection.address, model=model, workers=1) as other:
+            told.append(other.search(pictures["3"], plan=plan).to_json()["hits"])
+    finally:
+        cv2.setNumThreads(before)
+    assert told[0] == told[1] == told[2]
+
+
+def test_few_hits_are_the_first_of_many(opened):
+    engine, pictures, _ = opened
+    many = [hit.record for hit in engine.search(pictures["5"], top=10, plan=Plan(Joined())).hits]
+    few = [hit.record for hit in engine.search(pictures["5"], top=3, plan=Plan(Joined())).hits]
+    assert many[:3] == few
+
+
+def test_those_that_are_not_verified_stay_behind(opened):
+    engine, pictures, _ = opened
+    all_of = engine.search(pictures["3"], plan=Plan(Joined()), top=10)
+    first = engine.search(pictures["3"], plan=Plan(Joined(), (Verify(2),)), top=10)
+    assert [hit.record for hit in first.hits[2:]] == [hit.record for hit in all_of.hits[2:]]
+    assert [hit.verdict is None for hit in first.hits] == [False] * 2 + [True] * (len(first.hits) - 2)
+    assert {hit.scored_by for hit in first.hits[2:]} == {"joined"}
+
+
+def test_its_own_picture_is_left_out(opened):
+    engine, pictures, _ = opened
+    hits = by_name(engine.search(pictures["3"], without_self=True))
+    assert "3" not in hits
+    assert hits["scene"].rank == 1
+
+
+def test_several_pictures_of_one_thing(opened):
+    engine, pictures, _ = opened
+    result = engine.search([pictures["3"], QueryPart(pictures["3"], (0, 0, 200, 200))], together=True)
+    assert by_name(result)["scene"].verdict.same
+
+
+def test_many_queries_are_searches_of_each(opened):
+    engine, pictures, _ = opened
+    queries = [pictures["3"], pictures["flat"], pictures["6"]]
+    for query, found in zip(queries, engine.search_many(queries), strict=True):
+        assert found.to_json()["hits"] == engine.search(query).to_json()["hits"]
+
+
+def test_a_query_without_points_is_found_by_its_descriptor(opened):
+    engine, pictures, _ = opened
+    result = engine.search(pictures["flat"])
+    assert by_name(result)["flat"].rank == 1
+    assert all((hit.outlines, hit.verdict) == ((), None) for hit in result.hits)
+
+
+def test_of_a_picture_without_points_nothing_is_told(opened):
+    engine, pictures, _ = opened
+    hits = by_name(engine.search(pictures["3"]))
+    assert hits["flat"].verdict is None
+    assert {name for name, hit in hits.items() if hit.verdict is None} == {"flat"}
+
+
+def test_pictures_come_and_go(tmp_path, model):
+    with Engine.open(tmp_path / "c", model=model, create=True) as engine:
+        engine.add({"0": png(texture(0))})
+        alone = engine.search(png(texture(0)))
+        assert [hit.verdict.word for hit in alone.hits] == ["present"]
+        engine.add({"1": png(texture(1))})
+        assert len(engine.search(png(texture(1))).hits) == 2
+        engine.remove(["camseek:0"])
+        assert [hit.path for hit in engine.search(png(texture(0))).hits] == ["camseek:1"]
+        engine.remove(["camseek:1"])
+        assert engine.search(png(texture(0))).hits == ()
+
+
+def test_settings_that_cannot_be():
+    for stage in (Joined, Verify):
+        with pytest.raises(SettingsError):
+            stage(0)
+        with pytest.raises(TypeError):
+            stage(1.5)
+    with pytest.raises(SettingsError, match="no first stage"):
+        Plan.of(first="word")
+    with pytest.raises(SettingsError, match="0 or more"):
+        Plan.of(verify=-1)
+
+
+def test_the_usual_plan():
+    assert Plan.usual(()) == Plan()
+    assert Plan.usual(("points",)) == Plan(Joined(), (Verify(100),))
+
+
+def test_a_verdict_knows_more_from_more():
+    probabilities = [judge(points, 3.0, 1000).probability for points in range(200)]
+    assert probabilities == sorted(probabilities)
+    assert len(set(probabilities[: CHANCE + 1])) == 1  # as many agree by chance
+    assert judge(0, 0.0, 10**6).word == "not shown"
+    assert judge(150, 20.0, 10**6).word == "present"
+    assert judge(150, 20.0, 1).word == "present"
+    assert judge(150, 0.0, 1).word == "present"  # a collection of one picture has no deviation
+    by_size = [judge(10, 6.0, 10**power).probability for power in range(7)]
+    assert by_size[2:] == sorted(by_size[2:], reverse=True)
+    assert judge(80, 0.0, FEW - 1) == judge(80, 9.0, 1)  # none can stand out among few
+    for points in range(60):
+        verdict = judge(points, 2.0, 500)
+        assert 0 < verdict.probability < 1
+        wanted = (
+            True if verdict.probability >= PRESENT else False if verdict.probability < NOT_SHOWN else None
+        )
+        assert verdict.same is wanted
+
+
+def test_moments_of_a_ranking():
+    records, scores = np.arange(4), np.array([0.9, 0.5, 0.1, -0.5])
+    mean, deviation = Ranking(records, scores, 4).moments()
+    assert (mean, deviation) == pytest.approx((scores.mean(), scores.std()))
+    spread = np.zeros(2000, np.int64)
+    np.add.at(spread, np.floor((scores + 1) * 1000).astype(int), 1)
+    assert Ranking(records[:1], scores[:1], 4, spread).moments() == pytest.approx((mean, deviation), abs=1e-3)
+    assert Ranking(records[:0], scores[:0], 0).moments() == (0.0, 0.0)
+    with pytest.raises(ValueError, match="not counted"):
+        Ranking(records[:1], scores[:1], 4).moments()
