@@ -132,8 +132,11 @@ def test_a_process_that_somebody_ends_says_nothing_of_a_model(
 
 @needs_limits
 def test_it_goes_first_where_memory_runs_out_and_ends_with_its_caller(tmp_path: Path) -> None:
+    # time.sleep takes no argument by name, and would end the process at once.
+    (tmp_path / "waiting.py").write_text("import time\ndef wait(seconds): time.sleep(seconds)\n")
     program = """
         import os, sys, threading, time
+        sys.path.append(sys.argv[1])
         from camseek import limited
         whole = limited.start
         def start(code):
@@ -142,16 +145,21 @@ def test_it_goes_first_where_memory_runs_out_and_ends_with_its_caller(tmp_path: 
             return process
         limited.start = start
         limits = {"seconds": 600, "memory": 10**9}
-        waiting = threading.Thread(target=limited.call, args=("time:sleep", {"seconds": 600}), kwargs=limits)
+        job = "waiting:wait", {"seconds": 600}
+        waiting = threading.Thread(target=limited.call, args=job, kwargs=limits)
         waiting.start()
         time.sleep(600)
     """
-    command = [sys.executable, "-c", textwrap.dedent(program)]
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:
-        assert caller.stdout
-        pid = int(caller.stdout.readline())
-        wait_for(lambda: Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n")
-        caller.kill()
+        try:
+            assert caller.stdout
+            pid = int(caller.stdout.readline())
+            wait_for(lambda: Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n")
+            time.sleep(0.5)
+            assert not ended(pid)
+        finally:
+            caller.kill()
     wait_for(lambda: ended(pid))
 
 
