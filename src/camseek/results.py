@@ -258,9 +258,10 @@ class Hit:
         record: The picture's number in the collection.
         paths_bytes: Every name of this content as the disk has it, those that are there first, else sorted;
             copies are one hit.
-        score: What the last stage that could compare it gave; those of different stages do not compare. The
-            stages here give the cosine with the query's descriptor, in [-1, 1], and -1 where one looked and
-            saw nothing of the query's classes.
+        score: What the last stage that could compare it gave; those of different stages do not compare.
+            Stages of descriptors give the cosine with the query's, in [-1, 1], and -1 where one looked and
+            saw nothing of the query's classes; joined ones standard deviations above the collection's mean,
+            to which verification adds.
         scored_by: That stage.
         size: Width and height of the upright picture, pixels.
         box: Where the network looked for the query's classes (after re-ranking the region that matches best);
@@ -352,10 +353,10 @@ class Hit:
 def last_shown(hits: Sequence[Hit]) -> int | None:
     """How many hits go before all that are found not to show the thing; None where no verdict says so.
 
-    Hits behind the last one that may show it, where the next one has a verdict.
+    Hits behind the last one that may show it, where one of those has a verdict.
     """
     count = max((hit.rank for hit in hits if hit.verdict and hit.verdict.same is not False), default=0)
-    return count if count < len(hits) and hits[count].verdict else None
+    return count if any(hit.verdict for hit in hits[count:]) else None
 
 
 @dataclass(frozen=True, slots=True)

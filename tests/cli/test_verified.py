@@ -102,6 +102,13 @@ def test_enrich(made, text, camseek, failing):
     assert "descriptors alone" in text("info", collection).out
     error = failing("search", folder / "2.png", "--collection", collection, "--first", "words")
     assert "camseek enrich" in error["remedy"]
+    truth = folder.parent / "truth.json"
+    truth.write_text(
+        '{"database": "photos", "queries": [{"id": "a", "image": "photos/2.png", "region": null, '
+        '"good": ["turned.png"], "ok": [], "junk": []}]}'
+    )
+    error = failing("evaluate", truth, "--collection", collection, "--first", "words")
+    assert "camseek enrich" in error["remedy"]
     told = text("enrich", collection)
     assert "keeps points beside the descriptor of 6 pictures" in told.out
     assert "keeps        points of each picture" in text("info", collection).out

@@ -147,13 +147,17 @@ def test_parts_that_there_are_not():
         parts_without("points")
 
 
-@pytest.mark.parametrize("damage", [b"", b"cwp1", bytes(40), None])
+@pytest.mark.parametrize("damage", [b"", b"cwp1", bytes(40), None, "tag"])
 def test_damaged_points_are_a_clear_error_of_words_and_no_reason_for_a_hit(address, model, photos, damage):
     """By descriptors the picture is found all the same, and keeps its place."""
     folder = photos(3)
     with Engine.open(address, model=model, create=True) as engine:
         engine.index(folder)
     with closing(sqlite3.connect(address / "collection.sqlite")) as database, database:
+        if damage == "tag":  # another codebook
+            sql = "SELECT data FROM traces WHERE kind = ? AND picture = 2"
+            [(data,)] = database.execute(sql, (POINTS_TRACE,)).fetchall()
+            damage = data[:4] + bytes(4) + data[8:]
         if damage is None:  # words that the codebook has not
             [(data,)] = database.execute(
                 "SELECT data FROM traces WHERE kind = ? AND picture = 2", (POINTS_TRACE,)

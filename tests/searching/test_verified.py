@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import threading
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from camseek import Engine, Plan, QueryPart
 from camseek.errors import SettingsError
+from camseek.matching.codebook import embedded_codebook
+from camseek.matching.features import extract_features
 from camseek.matching.geometry import CHANCE
 from camseek.matching.verdict import FEW, NOT_SHOWN, PRESENT, gain, judge
 from camseek.searching import Joined, Nearest, Verify, Words
@@ -156,6 +159,49 @@ def test_the_same_answer_every_time_whatever_the_threads(opened, model, first):
     assert told[0] == told[1] == told[2]
 
 
+@pytest.mark.parametrize("plan", [Plan.of(verify=10), Plan.of(first="words", verify=10)])
+def test_a_verdict_of_other_first_stages_is_of_points_alone(opened, plan):
+    """Their scores are no standard deviations."""
+    engine, pictures, _ = opened
+    hits = by_name(engine.search(pictures["3"], plan=plan))
+    points = {name: hit.evidence[-1].points for name, hit in hits.items()}
+    for name in ("3", "scene"):
+        assert hits[name].verdict == judge(points[name], None, 10)
+        assert hits[name].verdict.same
+
+
+def test_expansion_of_pictures_that_words_alone_found(tmp_path, model, featureless):
+    """A featureless picture has nothing to sum, and its words may be found."""
+    with Engine.open(tmp_path / "c", model=model, create=True) as engine:
+        engine.add({"0": png(texture(0)), "1": png(texture(1)), "grey": featureless})
+        for first in ("words", "joined"):
+            found = engine.search(png(texture(0)), plan=Plan.of(first=first, expand=3))
+            assert found.hits[0].path == "camseek:0"
+
+
+def test_words_within_a_snapshot_beside_others(opened):
+    engine, pictures, _ = opened
+    query = query_words_of(pictures["2"])
+    told = []
+
+    def search():
+        told.extend(engine.collection.words.scores(query)[1].sum() for _ in range(20))
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    for _ in range(20):
+        with engine.collection.snapshot():
+            told.append(engine.collection.words.scores(query)[1].sum())
+    thread.join(30)
+    assert not thread.is_alive()
+    assert len(set(told)) == 1
+
+
+def query_words_of(content):
+    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    return embedded_codebook().query_words(extract_features(pixels, SIZE, 500))
+
+
 def test_few_hits_are_the_first_of_many(opened):
     engine, pictures, _ = opened
     many = [hit.record for hit in engine.search(pictures["5"], top=10, plan=Plan(Joined())).hits]
@@ -246,6 +292,10 @@ def test_a_verdict_knows_more_from_more():
     assert judge(150, 0.0, 1).word == "present"  # a collection of one picture has no deviation
     by_size = [judge(10, 6.0, 10**power).probability for power in range(7)]
     assert by_size[2:] == sorted(by_size[2:], reverse=True)
+    # Looks alone never say that it is there, however far they stand out.
+    assert judge(CHANCE, 1000.0, 100).word == "unsure"
+    assert judge(0, 40.0, 10**6).probability <= 0.5
+    assert judge(80, None, 10**6) == judge(80, 0.0, 1)
     assert judge(80, 0.0, FEW - 1) == judge(80, 9.0, 1)  # none can stand out among few
     for points in range(60):
         verdict = judge(points, 2.0, 500)

@@ -20,15 +20,15 @@ _OPTIONS = (
         "--first",
         type=click.Choice(["descriptors", "words", "joined"]),
         help="What all pictures are ranked by: the network's descriptors, the visual words of their points, "
-        "or both, each as far as it stands out. [default: joined where COLLECTION keeps points and no option "
-        "below asks for one of the paper's searches]",
+        "or both, each as far as it stands out. [default: in searches joined, where COLLECTION keeps points "
+        "and no other option of the plan is given; else descriptors]",
     ),
     click.option(
         "--verify",
         type=Count(min=0),
         metavar="N",
         help="Compare where the points of the first N pictures lie with where the query's do: outlines and "
-        "verdicts; 0 for none. [default: 100 with words and joined]",
+        "verdicts; 0 for none. [default: in searches 100 with words and joined, else 0]",
     ),
     click.option(
         "--aggregation",

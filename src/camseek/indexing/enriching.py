@@ -62,6 +62,8 @@ def enrich(
         writer.keep(parts)
         wanted = {TRACES[part] for part in parts}
         dropped = sum(writer.drop_traces(kind) for kind in _kinds(collection) - wanted)
+        if dropped:
+            writer.compact()
         writer.commit()
         lacking: dict[int, list[str]] = {}
         for part in parts:

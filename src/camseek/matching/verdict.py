@@ -18,6 +18,9 @@ NOT_SHOWN = 0.1
 FEW = 30
 """Of fewer pictures none can stand out far: points alone decide."""
 
+_MOST_BY_LOOKS = 0.5
+"""The most probable that a picture can be of which no points agree."""
+
 _BIAS, _GAIN, _STANDS = -5.43, 0.66, 1.54
 _BIAS_ALONE, _GAIN_ALONE = -4.22, 0.87
 
@@ -40,18 +43,23 @@ def standing(first: float, pictures: int) -> float:
     return first / math.sqrt(2 * math.log(max(pictures, 2)))
 
 
-def judge(points: int, first: float, pictures: int) -> Verdict:
-    """Whether a candidate shows the thing.
+def judge(points: int, first: float | None, pictures: int) -> Verdict:
+    """Whether a candidate shows the thing; never that it does where no more agree than by chance.
 
     Args:
         points: How many of its points lie as the query's do, at the place where most do.
-        first: Its score by the joined first stages: standard deviations above the collection's mean.
+        first: Its score by the joined first stages: standard deviations above the collection's mean; None
+            where they were not asked, and points alone decide.
         pictures: How many pictures were compared.
     """
-    total = _BIAS + _GAIN * gain(points) + _STANDS * standing(first, pictures)
-    if pictures < FEW:
+    if first is None or pictures < FEW:
         total = _BIAS_ALONE + _GAIN_ALONE * gain(points)
+    else:
+        total = _BIAS + _GAIN * gain(points) + _STANDS * standing(first, pictures)
     probability = 1 / (1 + math.exp(-max(min(total, 50.0), -50.0)))
+    if points <= CHANCE:
+        # Among pictures that share nothing with a query, one that shares a little stands out without end.
+        probability = min(probability, _MOST_BY_LOOKS)
     same = True if probability >= PRESENT else False if probability < NOT_SHOWN else None
     agree = f"{counted(points, 'point')} agree{'s' * (points == 1)}" if points else "no points agree"
     return Verdict(same, probability, agree)

@@ -35,7 +35,7 @@ from camseek.searching.looks import BoxLook, Unreadable, ViewLook, digest
 from camseek.searching.plan import Plan
 from camseek.searching.query import QueryPart, Sought, query_parts, query_views, read_query
 from camseek.searching.search import Found, run
-from camseek.searching.stages import Candidates, Searching, Step
+from camseek.searching.stages import Candidates, Nearest, Searching, Step
 from camseek.searching.stored import StoredDatabase
 from camseek.store import POINTS, Collection, Profile, Ranking, StoredPicture, Traces
 
@@ -178,7 +178,7 @@ class Searcher:
     def _ranked(self, asked: "Sequence[_Asked]", request: Request) -> dict[bytes, Ranking]:
         """The nearest pictures of each query, by the digest of its descriptor."""
         reach = request.plan.reach(request.top)
-        if not asked or reach is None:
+        if not asked or reach is None or not isinstance(request.plan.first, Nearest):
             return {}
         # Whatever is left out of one query's ranking, as many are there.
         most = reach + max(len(item.own) for item in asked)
@@ -190,11 +190,7 @@ class Searcher:
         """Reads a query and binds the plan to it."""
         started = time.perf_counter()
         request.plan.require(describer.model)
-        if request.plan.needs_features and POINTS not in self.profile.keeps:
-            raise SettingsError(
-                f"{self.collection.address} keeps no points of its pictures to compare",
-                remedy="have it keep them with: camseek enrich COLLECTION",
-            )
+        require_points(request.plan, self.collection.address, self.profile)
         rules = RegionRules(reading=request.reading)
         sought = read_query(describer.extractor, parts, rules, features=request.plan.needs_features)
         steps = request.plan.bind(sought, describer.encoder)
@@ -349,6 +345,19 @@ def _to_read(picture: Source) -> Source:
         absolute(picture)
         return picture
     return picture if isinstance(picture, bytes) else content_of(picture)
+
+
+def require_points(plan: Plan, address: str, profile: Profile) -> None:
+    """Makes sure that a collection keeps points if a plan compares them.
+
+    Raises:
+        SettingsError: It does not.
+    """
+    if plan.needs_features and POINTS not in profile.keeps:
+        raise SettingsError(
+            f"{address} keeps no points of its pictures to compare",
+            remedy="have it keep them with: camseek enrich COLLECTION",
+        )
 
 
 def _skipped(parts: Sequence[QueryPart], error: CamseekError) -> Skipped:

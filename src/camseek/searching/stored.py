@@ -13,6 +13,7 @@ from camseek.errors import CollectionChangedError, PictureError
 from camseek.extraction.extractor import MapSource
 from camseek.extraction.faults import one_picture
 from camseek.job import Job
+from camseek.matching.codebook import embedded_codebook
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F32, F64, I64
 from camseek.results import Size
@@ -166,6 +167,8 @@ class StoredDatabase:
 
 def _unpacked(data: bytes, size: Size) -> StoredPoints | Unreadable:
     try:
-        return StoredPoints(WordPoints.unpack(data, size), size)
+        words = WordPoints.unpack(data, size)
+        embedded_codebook().require(words)
+        return StoredPoints(words, size)
     except ValueError as error:
         return Unreadable(f"its stored points are damaged: {error}")

@@ -1,6 +1,6 @@
 """The visual words of a collection in a folder, and the search in them."""
 
-from threading import Lock
+import time
 
 from jaxtyping import Float64, Int64
 
@@ -15,6 +15,8 @@ from camseek.store.traces import TRACES_SINCE, FolderTraces
 
 # Pictures whose points are read at a time, while other threads wait for the connection.
 _READ = 256
+# Seconds between two such reads: whoever waits for the connection gets it.
+_PAUSE = 0.0002
 _KEPT = "SELECT picture FROM traces WHERE kind = ? ORDER BY picture"
 _SIZES = "SELECT id, width, height FROM pictures WHERE id IN (RECORDS)"
 
@@ -30,10 +32,10 @@ class FolderWords:
         self._reader = reader
         self._traces = traces
         self._index = WordsIndex(embedded_codebook())
-        # These change under the lock only; the reader's own would keep others waiting while points are read.
-        self._lock = Lock()
+        # These change under the reader's lock only, some pictures at a time: others may want it in between.
         self._known: set[int] = set()
-        self._at: int | None = None
+        self._waiting: list[int] = []
+        self._looked_at: int | None = None
 
     def scores(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
         """The records whose points are stored, ascending, and how much of a query's words each shares.
@@ -41,34 +43,38 @@ class FolderWords:
         Raises:
             CorruptCollectionError: Stored points are damaged.
         """
-        with self._lock:
-            self._bring_in_step()
-        return self._index.scores(query)
+        while True:
+            with self._reader.snapshot():
+                if self._step():
+                    return self._index.scores(query)
+            time.sleep(_PAUSE)
 
-    def _bring_in_step(self) -> None:
-        with self._reader.snapshot():
-            version = self._reader.version
-            if version == self._at:
-                return
+    def _step(self) -> bool:
+        """Brings the index nearer to this moment; whether it is there."""
+        version = self._reader.version
+        if version != self._looked_at:
             old = self._reader.format_version < TRACES_SINCE
             rows = [] if old else self._reader.query(_KEPT, (POINTS_TRACE,), (int,))
-        there = {record for (record,) in rows}
-        for record in self._known - there:
-            self._index.remove(record)
-        self._known &= there
-        new = sorted(there - self._known)
-        for start in range(0, len(new), _READ):
-            self._add(new[start : start + _READ])
-        self._at = version
+            there = {record for (record,) in rows}
+            for record in self._known - there:
+                self._index.remove(record)
+            self._known &= there
+            self._waiting = sorted(there - self._known, reverse=True)
+            self._looked_at = version
+        some = [self._waiting.pop() for _ in range(min(_READ, len(self._waiting)))]
+        try:
+            self._add(some)
+        except BaseException:
+            self._looked_at = None  # what was taken is looked for again
+            raise
+        return not self._waiting
 
     def _add(self, records: list[int]) -> None:
-        with self._reader.snapshot():
-            traces = self._traces.get(POINTS_TRACE, records)
-            sizes = {
-                record: (width, height)
-                for record, width, height in self._reader.query_of(_SIZES, records, (), (int, int, int))
-            }
-        # One that has left since is missing; the next search looks again.
+        traces = self._traces.get(POINTS_TRACE, records)
+        sizes = {
+            record: (width, height)
+            for record, width, height in self._reader.query_of(_SIZES, records, (), (int, int, int))
+        }
         some = [record for record in records if record in traces and record in sizes]
         try:
             points = [WordPoints.unpack(traces[record], sizes[record]) for record in some]

@@ -84,7 +84,8 @@ class Expand(LaterStage):
             # An evaluation ranks all pictures, and tells no evidence.
             if record in found.details or search.wanted is not None
         }
-        return Candidates(ranking.records, ranking.scores, self.name, details), stage
+        expanded = Candidates(ranking.records, ranking.scores, self.name, details, compared=found.compared)
+        return expanded, stage
 
     def _among(
         self,
@@ -126,8 +127,10 @@ def _described(
     One that should have been described anew and could not be has none.
     """
     if terms.anew is None:
-        stored = search.database.descriptors(np.array(records, np.int64))
-        return dict(zip(records, stored, strict=True))
+        some = np.array(records, np.int64)
+        # Words find featureless pictures, too: they have nothing to sum.
+        some = some[~np.isnan(search.database.cosines(terms.descriptor, some))]
+        return dict(zip(some.tolist(), search.database.descriptors(some), strict=True))
     seen = [record for record in records if found.detail(record).anew]
     answers: Sequence[Described | Unreadable] = search.database.look(terms.anew, seen)
     return {

@@ -18,7 +18,8 @@ from camseek.results import Box, MatchEvidence, Outline, Stage
 from camseek.searching.database import StoredPoints
 from camseek.searching.looks import Unreadable
 from camseek.searching.query import Sought
-from camseek.searching.stages.base import Candidates, LaterStage, Searching, Step, Terms, Told
+from camseek.searching.stages.base import Candidates, Detail, LaterStage, Searching, Step, Terms, Told
+from camseek.searching.stages.joined import Joined
 from camseek.searching.stages.words import query_words
 
 _ENOUGH = 3 * CHANCE
@@ -47,7 +48,7 @@ class Verify(LaterStage):
     Points of one visual word that turn, resize and lie as one flat thing would are counted; beyond what as
     many agree by chance they raise a candidate's score by twice the logarithm of one more than their number.
     The other candidates keep their places behind them. Each gets an outline for each time it shows the
-    thing, and a verdict, but where either picture has so few points (21) that it cannot be told.
+    thing, and a verdict, but where either picture has so few points (15) that it cannot be told.
 
     Attributes:
         count: How many candidates.
@@ -83,8 +84,14 @@ class Verify(LaterStage):
         seen = search.database.map(partial(_matched, step.features), points)
         before: list[float] = found.scores[: len(records)].tolist()
         told = [
-            _told(answer, score, found.compared, tells=_tells(step.features, item))
-            for answer, score, item in zip(seen, before, points, strict=True)
+            _told(
+                answer,
+                score,
+                _joined_score(found.judged(record, score)),
+                found.compared,
+                tells=_tells(step.features, item),
+            )
+            for record, answer, score, item in zip(records, seen, before, points, strict=True)
         ]
         kept = sum(item.score is None for item in told)
         return found.reordered(self.name, told), Stage(self.name, len(told), (), {"kept": kept})
@@ -109,20 +116,32 @@ def _agreeing(matches: tuple[Match, ...]) -> int:
     return matches[0].inliers if matches else 0
 
 
+def _joined_score(detail: Detail) -> float | None:
+    """What the joined first stages said of a candidate, whatever came after them; None where they did not."""
+    return next((item.score for item in detail.evidence if item.stage == Joined.name), None)
+
+
 def _tells(sides: Sequence[_Side], points: StoredPoints | Unreadable) -> bool:
     """Whether both have enough points for it to mean something that few of them agree."""
     most = max(len(side.words) for side in sides)
     return not isinstance(points, Unreadable) and min(most, len(points.words)) >= _ENOUGH
 
 
-def _told(answer: tuple[Match, ...] | Unreadable, before: float, compared: int, *, tells: bool) -> Told:
+def _told(
+    answer: tuple[Match, ...] | Unreadable,
+    before: float,
+    first: float | None,
+    compared: int,
+    *,
+    tells: bool,
+) -> Told:
     if isinstance(answer, Unreadable):
         return Told(None, kept=answer.reason)
     count = _agreeing(answer)
     sure = tuple(_outline(match) for match in answer if match.inliers > CHANCE)
     evidence = MatchEvidence(Verify.name, None, count, sure)
     score = before + gain(count)
-    verdict = judge(count, before, compared) if tells or sure else None
+    verdict = judge(count, first, compared) if tells or sure else None
     return Told(score, replace(evidence, score=score), verdict=verdict)
 
 
