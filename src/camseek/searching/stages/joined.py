@@ -62,15 +62,12 @@ class Joined(FirstStage):
         by_words = _standardised(words, _looked_up(records, words))
         scores = _joined([by_descriptor, by_words])
         order = np.lexsort((records, -scores))[: search.wanted]
-        raw = {
-            Nearest.name: (by_descriptor.raw, near.compared),
-            Words.name: (by_words.raw, words.compared),
-        }
+        raw = {Nearest.name: by_descriptor.raw, Words.name: by_words.raw}
         details = {
             int(records[place]): Detail(
                 tuple(
                     Evidence(name, float(values[place]))
-                    for name, (values, _) in raw.items()
+                    for name, values in raw.items()
                     if np.isfinite(values[place])
                 )
             )

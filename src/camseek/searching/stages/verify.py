@@ -1,7 +1,7 @@
 """Verification: whether a candidate's points lie as the query's do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
@@ -139,10 +139,10 @@ def _told(
         return Told(None, kept=answer.reason)
     count = _agreeing(answer)
     sure = tuple(_outline(match) for match in answer if match.inliers > CHANCE)
-    evidence = MatchEvidence(Verify.name, None, count, sure)
     score = before + gain(count)
+    evidence = MatchEvidence(Verify.name, score, count, sure)
     verdict = judge(count, first, compared) if tells or sure else None
-    return Told(score, replace(evidence, score=score), verdict=verdict)
+    return Told(score, evidence, verdict=verdict)
 
 
 def _outline(match: Match) -> Outline:
