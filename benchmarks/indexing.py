@@ -1,10 +1,11 @@
 """Indexing as a whole beside the bare work it cannot do without.
 
-Compared: ``Engine.index`` on a folder (a new engine and a new collection each time: loading the model,
-walking, hashing, decoding, the network, encoding, writing, all on every core), and the same decoder at the
-same reduced scale on one thread with one pass of the network on two threads after it, picture by picture,
-nothing else, the model loaded beforehand. In turns, folder by folder. Above 1, indexing is quicker than the
-bare work one after the other.
+Compared: ``Engine.index`` on a folder without local features (a new engine and a new collection each time:
+loading the model, walking, hashing, decoding in processes of their own, the network, encoding, writing, all
+on every core), and the same decoder at the same reduced scale in this process on one thread with one pass of
+the network on two threads after it, picture by picture, nothing else, the model loaded beforehand. In turns,
+folder by folder. Above 1, indexing is quicker than the bare work one after the other. Beside them the same
+run with local features, as it is by default: how many pictures a second are left of it.
 
 The folders are the databases of the shared sets, and generated photographs of 12 megapixels, where decoding
 dominates. The peak memory is that of ``camseek index`` on all of the latter.
@@ -19,6 +20,8 @@ import os
 import statistics
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +33,7 @@ from camseek import Backbone, Engine, Limits, Settings, load_model
 from camseek.datasets import read_ground_truth
 from camseek.encoding.encoder import Encoder
 from camseek.extraction.reading import PictureReader
-from camseek.images import Picture, open_file
+from camseek.images import Picture, decode, open_file
 from camseek.job import ordered
 
 _MEGAPIXELS = (4000, 3000)
@@ -62,32 +65,44 @@ def measure(options: Options) -> Report:
 def _compare(report: Report, what: str, folders: dict[str, Path], rounds: int, place: Path) -> None:
     model = load_model(threads=2)
     table = Table(
-        f"Index beside the bare work: {what}", ("folder", "pictures", "bare, s", "index, s", "ratio")
+        f"Index beside the bare work: {what}",
+        ("folder", "pictures", "bare, s", "without points, s", "ratio", "with points, s", "share"),
     )
-    totals = [0.0, 0.0]
+    totals = [0.0, 0.0, 0.0]
     for name, folder in folders.items():
         paths = pictures_in(folder)
         collection = _Fresh(folder, place / "collections")
-        seconds = in_turns([lambda: bare(model, paths), collection.index], rounds)  # noqa: B023  # called at once
+        works = [
+            partial(bare, model, paths),
+            partial(collection.index, without=("points",)),
+            collection.index,
+        ]
+        seconds = in_turns(works, rounds)
         row = [statistics.median(column) for column in zip(*seconds, strict=True)]
         totals = [total + value for total, value in zip(totals, row, strict=True)]
         table.rows.append(_row(name, len(paths), row))
     table.rows.append(_row("all", sum(int(row[1]) for row in table.rows), totals))
     report.tables.append(table)
-    label = f"bare decode and pass over index, {what}"
+    label = f"bare decode and pass over index without points, {what}"
     report.figures.append(Figure(label, totals[0] / totals[1], 0.85, at_least=True))
+    label = f"index: pictures a second with points over those without, {what}"
+    report.figures.append(Figure(label, totals[1] / totals[2], 0.33, at_least=True))
 
 
 def _row(name: str, count: int, seconds: Sequence[float]) -> tuple[str, ...]:
-    return name, str(count), *(f"{value:.1f}" for value in seconds), f"{seconds[0] / seconds[1]:.2f}"
+    bare, without, everything = (f"{value:.1f}" for value in seconds)
+    ratio, share = (f"{over / under:.2f}" for over, under in pairwise(seconds))
+    return name, str(count), bare, without, ratio, everything, share
 
 
 def bare(model: Backbone, paths: Sequence[Path]) -> None:
-    """Decodes pictures and passes them through the network, one after the other."""
-    read = _reading(model)
+    """Decodes pictures in this process and passes them through the network, one after the other."""
+    reader = PictureReader.of(model, Settings().size, Limits())
     with threadpool_limits(1, user_api="blas"):
         for path in paths:
-            model.run(read(path).pixels)
+            with open_file(os.fsencode(path)) as file:
+                picture = decode(file, resize=reader.resize, multiple=reader.multiple)
+            model.run(picture.pixels)
 
 
 def _reading(model: Backbone) -> Callable[[Path], Picture]:
@@ -145,12 +160,12 @@ class _Fresh:
         self._place = place
         self._made = 0
 
-    def index(self) -> None:
+    def index(self, *, without: tuple[str, ...] = ()) -> None:
         self._made += 1
         address = self._place / f"{self._folder.name}{self._made}"
         while address.exists():
             address = address.with_name(f"{address.name}_")
-        with Engine.open(address, create=True) as engine:
+        with Engine.open(address, create=True, without=without) as engine:
             report = engine.index(self._folder)
         if report.skipped:
             raise RuntimeError(f"{self._folder}: pictures were skipped: {report.skipped}")
