@@ -27,9 +27,11 @@ _KINDS = {
 
 DATABASE = "collection.sqlite"
 """A folder with a file of this name is a camseek collection."""
+WORDS_INDEX = "words.index"
+"""Beside it: the index of visual words, made of what the database holds."""
 # How the names of all files begin that a collection may have: the database, its logs, the writer's lock and
-# note, and that note while it is written, which a killed writer leaves behind.
-_OWN = (DATABASE, "writer.", ".writer.")
+# note, the index, and those two while they are written, which a killed writer leaves behind.
+_OWN = (DATABASE, "writer.", ".writer.", WORDS_INDEX, f".{WORDS_INDEX}.")
 
 
 class IrregularFileError(OSError):

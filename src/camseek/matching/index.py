@@ -14,7 +14,7 @@ from jaxtyping import Float64, Int64, UInt16
 
 from camseek.matching.codebook import Codebook
 from camseek.matching.lists import PERFECT, Lists, Merger, listed
-from camseek.matching.mapped import read_lists, write_lists
+from camseek.matching.mapped import MOST_PICTURES, read_lists, write_lists
 from camseek.matching.words import U16, U64, QueryWords, WordPoints, summed_signs
 from camseek.numerics import F64, I64
 
@@ -55,6 +55,12 @@ class WordsIndex:
     def stamp(self) -> bytes:
         """What its writer said of the file it was opened from; empty for an index that was not."""
         return self._stamp
+
+    @property
+    def records(self) -> Int64[I64, " R"]:
+        """The pictures that are there, rising."""
+        parts = self._parts()
+        return np.sort(np.concatenate([part.records[part.alive] for part in parts]))
 
     def __len__(self) -> int:
         with self._lock:
@@ -175,8 +181,19 @@ class WordsIndex:
         """
         write_lists(path, Merger.of(self._parts()), self._codebook, stamp)
 
+    def check(self) -> None:
+        """Looks at every entry.
+
+        Raises:
+            ValueError: The file that the index was opened from is damaged.
+        """
+        for _ in Merger.of(self._parts()).runs():
+            pass
+
     @classmethod
-    def open(cls, path: str | os.PathLike[str], codebook: Codebook) -> "WordsIndex":
+    def open(
+        cls, path: str | os.PathLike[str], codebook: Codebook, *, most: int = MOST_PICTURES
+    ) -> "WordsIndex":
         """Opens what ``save`` wrote. The entries stay in the file, mapped into memory.
 
         The file must not change afterwards; replacing it, as ``save`` does, is no change.
@@ -184,13 +201,14 @@ class WordsIndex:
         Args:
             path: The file.
             codebook: Whose words they must be.
+            most: How many pictures it may be of.
 
         Raises:
-            ValueError: It is no index, damaged, or of another codebook. Entries are looked at when a search
-                comes to them.
-            OSError: It cannot be read.
+            ValueError: It is no index, damaged, of another codebook, or of more pictures. Entries are looked
+                at when a search comes to them.
+            OSError: It cannot be read, or is a link.
         """
         index = cls(codebook)
-        lists, index._stamp = read_lists(path, index._codebook, index._words)
+        lists, index._stamp = read_lists(path, index._codebook, index._words, most)
         index._lists = (lists,)
         return index

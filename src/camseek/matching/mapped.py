@@ -19,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from camseek.files import open_regular
 from camseek.matching.lists import Lists, Merger
 from camseek.numerics import I64, U8
 from camseek.writing import whole_file
@@ -30,7 +31,8 @@ _MAGIC = b"camseek words 1\n"
 _HEAD = struct.Struct("<16sIIQQI")
 _SUM = struct.Struct("<I")
 _ALIGNED = 64
-_MOST_PICTURES = 1 << 31
+MOST_PICTURES = 1 << 31
+"""As many as rows have numbers for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +122,22 @@ def _checksum(*parts: bytes) -> int:
     return total
 
 
-def read_lists(path: str | os.PathLike[str], codebook: int, words: int) -> tuple[Lists, bytes]:
+def read_lists(
+    path: str | os.PathLike[str], codebook: int, words: int, most: int = MOST_PICTURES
+) -> tuple[Lists, bytes]:
     """Opens what ``write_lists`` wrote: the lists, their entries left in the file, and the stamp.
 
     Args:
         path: The file.
         codebook: The tag that it must have.
         words: How many words that codebook has.
+        most: How many pictures it may be of.
 
     Raises:
-        ValueError: It is no such file, damaged, or of another codebook.
-        OSError: It cannot be read.
+        ValueError: It is no such file, damaged, of another codebook, or of more pictures.
+        OSError: It cannot be read, or is a link.
     """
-    with open(path, "rb") as file:
+    with open_regular(path, follow=False) as file:
         size = os.fstat(file.fileno()).st_size
         beginning = file.read(_HEAD.size + _SUM.size + LONGEST_STAMP)
         if len(beginning) < _HEAD.size + _SUM.size + LONGEST_STAMP or not beginning.startswith(_MAGIC):
@@ -145,7 +150,7 @@ def read_lists(path: str | os.PathLike[str], codebook: int, words: int) -> tuple
     after = _HEAD.size + _SUM.size
     head = _Head(tag, held, pictures, entries, beginning[after : after + length])
     places = head.places()
-    if length > LONGEST_STAMP or pictures > _MOST_PICTURES or size != places["signs"][1]:
+    if length > LONGEST_STAMP or pictures > min(most, MOST_PICTURES) or size != places["signs"][1]:
         raise ValueError(f"an index of {pictures} pictures and {entries} entries is not {size} bytes")
     # Copies, which nobody can change: what is checked here is what will be used.
     small = {name: raw[slice(*places[name])].tobytes() for name in _SMALL}

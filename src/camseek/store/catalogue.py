@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from camseek.files import DATABASE
+from camseek.files import DATABASE, WORDS_INDEX
 from camseek.numerics import I64
 from camseek.results import Skipped
 from camseek.store.checking import faults
@@ -112,7 +112,7 @@ class FolderCatalogue:
                 skipped=skipped,
                 roots=self.ledger().roots(),
                 added_by_hand=reader.query(by_hand, (ADDED_BY_HAND,))[0][0],
-                bytes=sum(map(_bytes_of, reader.folder.glob(f"{DATABASE}*"))),
+                bytes=sum(map(_bytes_of, [*reader.folder.glob(f"{DATABASE}*"), reader.folder / WORDS_INDEX])),
                 traces=self._traces.kinds(),
             )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from camseek.errors import CamseekError
+from camseek.files import WORDS_INDEX, reason_of
 from camseek.matching.codebook import embedded_codebook
 from camseek.matching.words import WordPoints
 from camseek.names import is_given
@@ -21,6 +22,7 @@ from camseek.store.places import is_relative
 from camseek.store.reader import Reader
 from camseek.store.records import ADDED_BY_HAND, FILE_TRACE, POINTS_TRACE
 from camseek.store.traces import FEATURELESS, TRACES_SINCE, FolderTraces
+from camseek.store.words import saved_index
 from camseek.words import counted
 
 # So many faults are told of each kind: one fault may be that of every picture.
@@ -66,6 +68,7 @@ def faults(reader: Reader, traces: FolderTraces) -> list[str]:
         _of_skipped,
         lambda _: traces.faults(),
         _of_points,
+        _of_words,
         _of_given,
     ]
     for part in parts:
@@ -193,6 +196,20 @@ def _of_points(reader: Reader) -> Iterator[str]:
                 book.require(WordPoints.unpack(data, (width, height)))
             except ValueError as error:
                 yield f"the points of record {after} are damaged: {error}"
+
+
+def _of_words(reader: Reader) -> Iterator[str]:
+    """The index of visual words beside the database, where it is used."""
+    if reader.format_version < TRACES_SINCE:
+        return
+    try:
+        index = saved_index(reader)
+        if index is not None:
+            index.check()
+    except ValueError as error:
+        yield f"{WORDS_INDEX} is damaged: {error}; take it away, and it is made anew"
+    except OSError as error:
+        yield f"{WORDS_INDEX} cannot be read: {reason_of(error)}"
 
 
 def _of_given(reader: Reader) -> Iterator[str]:

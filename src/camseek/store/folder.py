@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from camseek.errors import StorageError
+from camseek.errors import CamseekError, StorageError
 from camseek.files import DATABASE
 from camseek.names import absolute
 from camseek.store.catalogue import FolderCatalogue
@@ -152,12 +152,19 @@ class FolderCollection:
                     writer.abandon() if writer.torn else writer.commit()
                     raise
                 writer.commit()
+                self._save_words(writer)
                 with self.snapshot():
                     pass  # the profile that this writer may have made
             finally:
                 database.close()
         finally:
             lock.release()
+
+    def _save_words(self, writer: FolderWriter) -> None:
+        try:
+            self._words.save(writer.name_words)
+        except (CamseekError, OSError):
+            writer.abandon()  # searches begin sooner with it, nothing else
 
     def _require_current(self, database: sqlite3.Connection) -> None:
         """Makes the profile that of now: no other process can change it while this one is the writer.

@@ -29,6 +29,7 @@ _OPTIONAL = {
     "whitening_note": str,
     "refit": str,
     "refit_whitening": bytes,
+    "words_index": str,
 }
 
 # What anybody may have written is not built, compared or shown beyond these: bytes of all, characters of a

@@ -1,9 +1,15 @@
 """The visual words of a collection in a folder, and the search in them."""
 
+import secrets
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
+import numpy as np
 from jaxtyping import Float64, Int64
 
+from camseek.files import WORDS_INDEX
 from camseek.matching.codebook import embedded_codebook
 from camseek.matching.index import WordsIndex
 from camseek.matching.words import QueryWords, WordPoints
@@ -13,27 +19,55 @@ from camseek.store.reader import Reader
 from camseek.store.records import POINTS_TRACE
 from camseek.store.traces import TRACES_SINCE, FolderTraces
 
+LEAST_SAVED = 1000
+"""Of fewer pictures an index is made anew sooner than it is worth a file."""
+
 # Pictures whose points are read at a time, while other threads wait for the connection.
 _READ = 256
 # Seconds between two such reads: whoever waits for the connection gets it.
 _PAUSE = 0.0002
 _KEPT = "SELECT picture FROM traces WHERE kind = ? ORDER BY picture"
+_COUNT = "SELECT count(*), coalesce(sum(picture > ?), 0) FROM traces WHERE kind = ?"
 _SIZES = "SELECT id, width, height FROM pictures WHERE id IN (RECORDS)"
+_NAMED = "SELECT value FROM meta WHERE key = 'words_index'"
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What of the index lies in the file: how many pictures, and the last of them."""
+
+    pictures: int = 0
+    last: int = 0
+
+    def needs(self, there: int, newer: int) -> bool:
+        """Whether it is worth writing anew.
+
+        Args:
+            there: How many pictures there are now.
+            newer: How many of them came after its last one.
+        """
+        missing = max(there - self.pictures, newer)
+        return missing >= max(LEAST_SAVED, self.pictures // 8) or there < self.pictures // 2
 
 
 class FolderWords:
     """The visual words of a folder collection (the ``Words`` interface).
 
-    The traces are the truth. An inverted index of them is kept in memory and brought in step with them before
-    each search: what changed since the last one is read, nothing else.
+    The traces are the truth. An inverted index of them is brought in step with them before each search: what
+    changed since the last one is read, nothing else. A large collection's lies beside the database, in one
+    mapped file, and only what came since then is kept in memory; its writer saves it anew when that is much.
+
+    The file says by a token which database it was made of, and the database names the token. Numbers of
+    pictures are never used twice: what the file tells of one is right as long as the picture is there,
+    whatever came and went since. A file that is lost, damaged, or of another token is not used.
     """
 
     def __init__(self, reader: Reader, traces: FolderTraces) -> None:
         self._reader = reader
         self._traces = traces
-        self._index = WordsIndex(embedded_codebook())
         # These change under the reader's lock only, some pictures at a time: others may want it in between.
-        self._known: set[int] = set()
+        self._index: WordsIndex | None = None
+        self._saved = _Saved()
         self._waiting: list[int] = []
         self._looked_at: int | None = None
 
@@ -45,31 +79,89 @@ class FolderWords:
         """
         while True:
             with self._reader.snapshot():
-                if self._step():
-                    return self._index.scores(query)
+                index = self._step()
+                if index is not None:
+                    try:
+                        return index.scores(query)
+                    except ValueError:
+                        if not self._forget_saved():
+                            raise
             time.sleep(_PAUSE)
 
-    def _step(self) -> bool:
-        """Brings the index nearer to this moment; whether it is there."""
+    def save(self, remember: Callable[[str], None]) -> None:
+        """Writes the index beside the database where that is worth it. For the one writer alone.
+
+        Args:
+            remember: Takes the token that the database must name from now on.
+
+        Raises:
+            CorruptCollectionError: Stored points are damaged.
+            StorageError: The database cannot be read.
+            OSError: The file cannot be written.
+        """
+        with self._reader.snapshot():
+            if self._reader.format_version < TRACES_SINCE:
+                return
+            self._open()
+            [(there, newer)] = self._reader.query(_COUNT, (self._saved.last, POINTS_TRACE), (int, int))
+        if not self._saved.needs(there, newer):
+            return
+        while True:
+            with self._reader.snapshot():
+                index = self._step()
+            if index is not None:
+                break
+            time.sleep(_PAUSE)
+        token = secrets.token_hex(16)
+        index.save(self._reader.folder / WORDS_INDEX, _stamp(token))
+        remember(token)
+        with self._reader.snapshot():
+            # From the file, so that memory is free again.
+            self._index, self._looked_at = None, None
+            self._open()
+
+    def _open(self) -> WordsIndex:
+        """The index, first of all that of the file."""
+        if self._index is not None:
+            return self._index
+        self._index, self._saved = WordsIndex(embedded_codebook()), _Saved()
+        with suppress(ValueError, OSError):
+            found = saved_index(self._reader)
+            if found is not None:
+                records = found.records
+                self._index, self._saved = found, _Saved(len(records), int(records.max(initial=0)))
+        return self._index
+
+    def _forget_saved(self) -> bool:
+        """Begins without the file, which is damaged; whether there was one."""
+        there = self._saved.pictures > 0
+        self._index, self._saved = WordsIndex(embedded_codebook()), _Saved()
+        self._looked_at = None
+        return there
+
+    def _step(self) -> WordsIndex | None:
+        """Brings the index nearer to this moment; itself if it is there."""
+        index = self._open()
         version = self._reader.version
         if version != self._looked_at:
             old = self._reader.format_version < TRACES_SINCE
             rows = [] if old else self._reader.query(_KEPT, (POINTS_TRACE,), (int,))
-            there = {record for (record,) in rows}
-            for record in self._known - there:
-                self._index.remove(record)
-            self._known &= there
-            self._waiting = sorted(there - self._known, reverse=True)
+            there = np.fromiter((record for (record,) in rows), np.int64, len(rows))
+            known = index.records
+            for record in np.setdiff1d(known, there, assume_unique=True).tolist():
+                index.remove(record)
+            self._waiting = np.setdiff1d(there, known, assume_unique=True)[::-1].tolist()
             self._looked_at = version
         some = [self._waiting.pop() for _ in range(min(_READ, len(self._waiting)))]
         try:
-            self._add(some)
+            whole = self._add(index, some)
         except BaseException:
             self._looked_at = None  # what was taken is looked for again
             raise
-        return not self._waiting
+        return index if whole and not self._waiting else None
 
-    def _add(self, records: list[int]) -> None:
+    def _add(self, index: WordsIndex, records: list[int]) -> bool:
+        """Adds pictures; whether the index could take them."""
         traces = self._traces.get(POINTS_TRACE, records)
         sizes = {
             record: (width, height)
@@ -78,7 +170,35 @@ class FolderWords:
         some = [record for record in records if record in traces and record in sizes]
         try:
             points = [WordPoints.unpack(traces[record], sizes[record]) for record in some]
-            self._index.add(some, points)
+            index.add(some, points)
         except ValueError as error:
+            # Adding looks at what lies in the file, too.
+            if self._forget_saved():
+                return False
             raise corrupt(self._reader.address, error) from error
-        self._known.update(some)
+        return True
+
+
+def saved_index(reader: Reader) -> WordsIndex | None:
+    """The index in the file beside the database, as it was when it was written; None where there is none.
+
+    Inside a snapshot.
+
+    Raises:
+        ValueError: The file is damaged, or of many more pictures than there are.
+        OSError: It cannot be read, or is a link.
+    """
+    for (token,) in reader.query(_NAMED, (), (str,)):
+        [(there, _)] = reader.query(_COUNT, (0, POINTS_TRACE), (int, int))
+        # It is written anew when it has become twice as large as the collection.
+        most = 2 * (there + LEAST_SAVED)
+        try:
+            found = WordsIndex.open(reader.folder / WORDS_INDEX, embedded_codebook(), most=most)
+        except FileNotFoundError:
+            return None
+        return found if found.stamp == _stamp(token) else None
+    return None
+
+
+def _stamp(token: str) -> bytes:
+    return f"{POINTS_TRACE} {token}".encode()

@@ -79,6 +79,11 @@ class FolderWriter(FolderLedger):
                 self._database.execute("COMMIT")
         self._bereft.clear()
 
+    def name_words(self, token: str) -> None:
+        """Names the index of visual words that was made of what is there now."""
+        self._do("INSERT OR REPLACE INTO meta VALUES ('words_index', ?)", (token,))
+        self.commit()
+
     def compact(self) -> None:
         """Commits, and gives freed space back to the disk, where there is room to do so."""
         self.commit()
