@@ -12,12 +12,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from common import CHECKOUT, Figure, Options, Report, Table, file_maps, in_turns, pictures_in, spread
+from common import (
+    CHECKOUT,
+    Figure,
+    Options,
+    Report,
+    Table,
+    file_maps,
+    in_turns,
+    pictures_in,
+    spread,
+    stored_picture,
+)
 
 from camseek import Backbone, Limits, Settings, load_model
 from camseek.extraction.attention import Attention, attention
 from camseek.extraction.extractor import Extractor
-from camseek.images import fingerprint, open_file
+from camseek.images import open_file
 from camseek.job import ordered
 from camseek.searching.looks import BoxLook, LookSet, ViewLook
 from camseek.store import StoredPicture
@@ -46,7 +57,7 @@ def measure(options: Options) -> Report:
 
 
 def _works(model: Backbone, paths: list[bytes], workers: int) -> list[Callable[[], object]]:
-    hits = [StoredPicture(place, _content(path), (1, 1), (path,)) for place, path in enumerate(paths)]
+    hits = [stored_picture(path, place) for place, path in enumerate(paths)]
     extractor = Extractor.of(model, Settings().size, Limits())
     wanted = attention(extractor.extract(os.fsdecode(paths[0])).activations.scores)
 
@@ -66,11 +77,6 @@ def _works(model: Backbone, paths: list[bytes], workers: int) -> list[Callable[[
         lambda: boxes(model),
         lambda: boxes(model.with_threads(1)),
     ]
-
-
-def _content(path: bytes) -> bytes:
-    with open_file(path) as file:
-        return fingerprint(file)
 
 
 def _looks(model: Backbone, wanted: Attention) -> LookSet:

@@ -16,13 +16,24 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from common import CHECKOUT, Figure, Options, Report, Table, file_maps, in_turns, pictures_in, spread
+from common import (
+    CHECKOUT,
+    Figure,
+    Options,
+    Report,
+    Table,
+    file_maps,
+    in_turns,
+    pictures_in,
+    spread,
+    stored_picture,
+)
 
 from camseek import Backbone, Encoding, Limits, MatchRegions, Settings, load_model
 from camseek.encoding.aggregation import aggregate, most_probable
 from camseek.encoding.encoder import Encoder
 from camseek.extraction.extractor import Extractor
-from camseek.images import fingerprint, open_file
+from camseek.images import open_file
 from camseek.job import ordered
 from camseek.searching.looks import DescribeLook, Look, LookSet
 from camseek.searching.stages import RegionLook
@@ -41,17 +52,12 @@ def measure(options: Options) -> Report:
     model = load_model(threads=1)
     encoder = Encoder(Encoding.parse("cam"), model.classifier_weights, model.classifier_bias)
     extractor = Extractor.of(model, Settings().size, Limits())
-    items = [StoredPicture(place, _content(path), (1, 1), (path,)) for place, path in enumerate(paths)]
+    items = [stored_picture(path, place) for place, path in enumerate(paths)]
     workers = len(os.sched_getaffinity(0))
     report = Report()
     _compare(report, encoder, extractor, items, workers=workers, rounds=options.pick(5, 1))
     report.tables.append(_ways(model, encoder, extractor, items, rounds=options.pick(5, 1)))
     return report
-
-
-def _content(path: bytes) -> bytes:
-    with open_file(path) as file:
-        return fingerprint(file)
 
 
 def _compare(

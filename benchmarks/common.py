@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from camseek.extraction.extractor import Extractor, FileMaps
+from camseek.images import fingerprint, open_file
+from camseek.store import StoredPicture
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SETS = ("groceries", "buildings", "paintings", "covers")
@@ -128,6 +130,12 @@ class _NoTraces:
 def file_maps(extractor: Extractor) -> FileMaps:
     """What a search sees stored pictures with, for pictures of no collection."""
     return FileMaps(extractor, _NoTraces())
+
+
+def stored_picture(path: bytes, record: int) -> StoredPicture:
+    """A file as a collection knows it."""
+    with open_file(path) as file:
+        return StoredPicture(record, fingerprint(file), (1, 1), (path,), {path: os.stat(path).st_size})
 
 
 def seconds_of(work: Callable[[], object]) -> float:

@@ -49,7 +49,7 @@ _GIANTS = (
     _Giant("GIF", "GIF", 199, "P"),
     _Giant("TIFF", "TIFF", 199),
     _Giant("TIFF, compressed", "TIFF", 199, options={"compression": "tiff_adobe_deflate"}),
-    _Giant("TIFF, floating point", "TIFF", 199, "F"),
+    _Giant("TIFF, floating point, one strip", "TIFF", 105, "F"),
     _Giant("WebP", "WEBP", 94, options={"method": 0}),
     _Giant("WebP, lossless, alpha", "WEBP", 94, "RGBA", {"method": 0, "quality": 0, "lossless": True}),
     _Giant("AVIF", "AVIF", 104, options={"speed": 10}),

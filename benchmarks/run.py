@@ -37,6 +37,7 @@ SUBJECTS = (
     "attention",
     "candidates",
     "together",
+    "queries",
     "copies",
     "chance",
     "board",

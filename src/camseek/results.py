@@ -515,7 +515,7 @@ class IndexReport:
         moved: Files whose content stood under a name that is gone.
         removed: Files that left the collection.
         encoded: Pictures that went through the network.
-        featureless: Of those, pictures on which the network sees nothing: counted, never returned.
+        featureless: Of those, pictures on which the network sees nothing: they have no descriptor.
         ignored: Other files in the folder, no pictures.
         skipped: Files that could not be used.
         unknown: Folders that could not be read; what was known of them is kept.

@@ -71,7 +71,7 @@ def _tell_index(report: "IndexReport") -> None:
     if report.removal is not None and report.dry_run:
         say(_held(report.removal) if report.held else f"to be removed: {_what(report.removal)}")
     if report.featureless and not report.dry_run:
-        say(f"{report.featureless} featureless: the network sees nothing in them, no search finds them")
+        say(f"{report.featureless} featureless: the network sees nothing in them; words alone can find them")
     if report.encoded and report.dry_run:
         say(f"{counted(report.encoded, 'picture')} to encode")
     elif report.encoded:

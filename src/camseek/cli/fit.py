@@ -162,6 +162,6 @@ def _tell(report: "FitReport", *, as_json: bool) -> None:
     say(f"{report.re_encoded:,} of {counted(report.pictures, 'picture')} encoded anew{rate}")
     if report.featureless:
         say(
-            f"{report.featureless} featureless, {report.newly_featureless} of them since now: no search "
-            "finds them"
+            f"{report.featureless} featureless, {report.newly_featureless} of them since now: the network "
+            "sees nothing in them"
         )

@@ -86,10 +86,11 @@ def decode(
     A picture is refused if it has more than ``max_pixels``, or if decoding it takes more than 1.7 GB (8.5
     bytes for each of ``max_pixels``, if that is more). Bytes a pixel at the peak, measured with Pillow 13
     and libheif 1.23: JPEG 4 (progressive 7 to 12), PNG, BMP and uncompressed TIFF 1 to 4, compressed TIFF
-    4 and its file and a strip, GIF 1, WebP 17 and twice its file (so about 95 megapixels are the limit),
-    AVIF 16 assumed for its deepest form (105), HEIC 10, with alpha 13, above 8 bits 19 and 26 (170, 130,
-    89, 65), JPEG 2000 20 at full scale and in one tile (85), 20/4^n where it can be halved n times. Above
-    128 MB one picture at a time is decoded, whatever the number of threads.
+    4 and its file and a strip (of depths that Pillow does not read, three of its strips), GIF 1, WebP 17 and
+    twice its file (so about 95 megapixels are the limit), AVIF 16 assumed for its deepest form (105), HEIC
+    10, with alpha 13, above 8 bits 19 and 26 (170, 130, 89, 65), JPEG 2000 20 at full scale and in one tile
+    (85), 20/4^n where it can be halved n times. Above 128 MB one picture at a time is decoded, whatever the
+    number of threads.
 
     Args:
         file: A regular file or bytes, at any position.

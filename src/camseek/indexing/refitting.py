@@ -45,7 +45,7 @@ class FitReport:
         dimensions: Length of a descriptor now.
         pictures: Pictures of the collection now.
         re_encoded: Of these, the ones that this run encoded anew; the others were done by the run it resumed.
-        featureless: Pictures on which the network sees nothing: counted, never returned.
+        featureless: Pictures on which the network sees nothing: they have no descriptor.
         newly_featureless: Of these, the ones that had a descriptor before.
         left_out: Samples that were zero, and no samples therefore; 0 where a run was resumed.
         skipped: Pictures that gave no sample, and why; none where a run was resumed.

@@ -39,7 +39,7 @@ def explanation_page(explanation: Explanation) -> str:
         _card(item, view, name) for item, view in zip(explanation.classes, explanation.views, strict=True)
     ]
     parts = [
-        switches(heat=True, box=False),
+        switches(heat=True, box=None),
         element("ol", Markup.joined(cards), class_="grid large", role="list"),
     ]
     if explanation.views:

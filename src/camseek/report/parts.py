@@ -174,11 +174,11 @@ def file_names(paths: Sequence[bytes], links: Links) -> Markup:
     return element("details", heading, *full)
 
 
-def switches(*, box: bool, heat: bool) -> Markup:
+def switches(*, box: str | None, heat: bool) -> Markup:
     """Check boxes that show and hide what lies over the pictures, for the whole page, without scripts.
 
     Args:
-        box: There are boxes.
+        box: What boxes or outlines are called; None where there are none.
         heat: Heat maps are shown until they are switched off; otherwise hidden until they are switched on.
     """
     stops = ",".join(f"rgb{colour}" for colour in COLOURS)
@@ -189,10 +189,10 @@ def switches(*, box: bool, heat: bool) -> Markup:
         element("span", "more ", element("span", "attention", class_="word")),
         class_="key",
     )
-    names = [("show-heat", "Heat map"), ("show-box", "Box")]
+    names = [("show-heat", "Heat map", heat), *([("show-box", box, True)] if box else [])]
     labels = [
         element("label", element("input", type="checkbox", id=name, checked=on), element("span", label))
-        for (name, label), on in list(zip(names, (heat, True), strict=True))[: 2 if box else 1]
+        for name, label, on in names
     ]
     return element("div", *labels, key, class_="switches", role="group", aria_label="Show over the pictures")
 

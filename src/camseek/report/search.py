@@ -80,7 +80,8 @@ class SearchPage:
 
     def text(self) -> str:
         """The page, to be written as UTF-8."""
-        over = [switches(heat=False, box=self._boxes or self._verdicts)] if self._views else []
+        box = "Outline" if self._verdicts else "Box" if self._boxes else None
+        over = [switches(heat=False, box=box)] if self._views else []
         if len(self._parts) == 1:
             [(name, told, body)] = self._parts
             header = [element("h1", "Hits for ", element("em", element("bdi", name))), told]

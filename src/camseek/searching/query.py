@@ -16,6 +16,8 @@ from camseek.errors import FeaturelessError
 from camseek.extraction.attention import Attention, attention, view
 from camseek.extraction.extractor import Extraction, Extractor, RegionRules
 from camseek.extraction.sources import Source
+from camseek.matching.codebook import embedded_codebook
+from camseek.matching.words import QueryWords
 from camseek.names import path_text
 from camseek.numerics import F32, is_usable, l2_normalise
 from camseek.results import View
@@ -42,7 +44,7 @@ class QueryPart:
 
 
 class Sought:
-    """The query: one part or several of one thing. Descriptors that were made once are remembered.
+    """The query: one part or several of one thing. Descriptors and words that were made are remembered.
 
     Attributes:
         parts: At least one.
@@ -63,6 +65,7 @@ class Sought:
         self.scores = scores[:1]
         self._known: dict[Hashable, F32] = {}
         self._vectors: dict[Hashable, tuple[tuple[int, ...], F32]] = {}
+        self._words: dict[bool, tuple[QueryWords, ...]] = {}
 
     @property
     def name(self) -> str:
@@ -121,6 +124,22 @@ class Sought:
             if len(chosen) > len(known):
                 self._vectors[key] = chosen, vectors
         return vectors[:, : len(chosen)]
+
+    def words(self, *, mirrored: bool = False) -> tuple[QueryWords, ...]:
+        """The visual words of each part, or of its points as they look in a mirror.
+
+        Raises:
+            TypeError: The query was read without its local features.
+        """
+        if mirrored not in self._words:
+            book = embedded_codebook()
+            words: list[QueryWords] = []
+            for part in self.parts:
+                if part.features is None:
+                    raise TypeError("a query that was read without its local features")
+                words.append(book.query_words(part.features.mirrored() if mirrored else part.features))
+            self._words[mirrored] = tuple(words)
+        return self._words[mirrored]
 
     def attention(self, attend: Sequence[int]) -> Attention:
         """What to look for in the hits: the classes the user named, or those the network sees."""

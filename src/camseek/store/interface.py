@@ -77,7 +77,7 @@ def pictures_of(catalogue: Catalogue, records: Sequence[int]) -> Iterator[Stored
 
 @runtime_checkable
 class Vectors(Protocol):
-    """One descriptor a picture, of unit length; a featureless picture has none and is never found.
+    """One descriptor a picture, of unit length; a featureless picture has none, and these find none.
 
     What is found is exact: an approximate index may propose, but the order is that of the stored numbers,
     which are of half precision. Record numbers begin above 0, only grow and are never used twice, and what

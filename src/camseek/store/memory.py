@@ -32,7 +32,7 @@ class MemoryVectors:
     """Descriptors in an array (the ``Vectors`` interface).
 
     The array is neither copied nor changed and may be a memory map larger than the memory. Rows that are zero
-    or not finite are featureless pictures: they have no descriptor and are never found.
+    or not finite are featureless pictures: they have no descriptor and are not found here.
     """
 
     def __init__(self, records: Int64[I64, " N"], vectors: Float[Floats, "N D"]) -> None:

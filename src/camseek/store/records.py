@@ -210,7 +210,7 @@ class StoredPicture:
             none of the collection's folders may only where somebody brought it by hand.
         format: ``JPEG``, say.
         bytes: Size of the file.
-        featureless: It has no descriptor, and no search finds it.
+        featureless: It has no descriptor: the network sees nothing in it.
     """
 
     record: int
@@ -328,7 +328,7 @@ class CollectionInfo:
         created: When, UTC.
         pictures: Contents, whatever their names.
         files: Names.
-        featureless: Pictures without a descriptor: counted, never returned.
+        featureless: Pictures without a descriptor: the network sees nothing on them.
         traces: How many pictures have a trace, by its kind.
         skipped: Files that could not be used.
         roots: Indexed folders by path, sorted.

@@ -18,7 +18,7 @@ CREATE TABLE pictures (
     CHECK (length(content) = 32 AND width > 0 AND height > 0 AND frames > 0)
 );
 
--- A picture without a row here is featureless: counted, never returned. It has a trace of the kind !featureless.
+-- A picture without a row here is featureless. It has a trace of the kind !featureless.
 CREATE TABLE descriptors (
     picture INTEGER PRIMARY KEY REFERENCES pictures (id) ON DELETE CASCADE,
     vector  BLOB NOT NULL,             -- little-endian float16

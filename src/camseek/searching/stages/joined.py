@@ -14,7 +14,7 @@ from camseek.results import Evidence, Stage
 from camseek.searching.query import Sought
 from camseek.searching.stages.base import Candidates, Detail, FirstStage, Searching, Step, Terms
 from camseek.searching.stages.nearest import Nearest
-from camseek.searching.stages.words import Words, query_words, word_scores
+from camseek.searching.stages.words import Words, word_scores
 from camseek.store import Ranking
 
 _FIRST = 5
@@ -48,7 +48,7 @@ class Joined(FirstStage):
 
     def features(self, query: Sought, terms: Terms) -> tuple[QueryWords, ...]:
         """The query's visual words, of each of its pictures."""
-        return query_words(query)
+        return query.words()
 
     def rank(self, search: Searching, step: Step) -> tuple[Candidates, Stage]:
         """The pictures that stand out most."""

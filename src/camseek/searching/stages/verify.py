@@ -20,7 +20,6 @@ from camseek.searching.looks import Unreadable
 from camseek.searching.query import Sought
 from camseek.searching.stages.base import Candidates, Detail, LaterStage, Searching, Step, Terms, Told
 from camseek.searching.stages.joined import Joined
-from camseek.searching.stages.words import query_words
 
 _ENOUGH = 3 * CHANCE
 """Of fewer points it cannot be told that they do not agree."""
@@ -74,7 +73,7 @@ class Verify(LaterStage):
 
     def features(self, query: Sought, terms: Terms) -> tuple[_Side, ...]:
         """The query's visual words and outlines, of each of its pictures."""
-        sides = zip(query_words(query), query_words(query, mirrored=True), query.parts, strict=True)
+        sides = zip(query.words(), query.words(mirrored=True), query.parts, strict=True)
         return tuple(_Side(words, mirrored, part.outline) for words, mirrored, part in sides)
 
     def apply(self, search: Searching, step: Step, found: Candidates) -> tuple[Candidates, Stage | None]:

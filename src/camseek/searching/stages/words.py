@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from camseek.matching.codebook import embedded_codebook
 from camseek.matching.words import QueryWords
 from camseek.numerics import F64, I64
 from camseek.results import Stage
@@ -28,7 +27,7 @@ class Words(FirstStage):
 
     def features(self, query: Sought, terms: Terms) -> tuple[QueryWords, ...]:
         """The query's visual words, of each of its pictures."""
-        return query_words(query)
+        return query.words()
 
     def rank(self, search: Searching, step: Step) -> tuple[Candidates, Stage]:
         """The pictures that share most."""
@@ -36,21 +35,6 @@ class Words(FirstStage):
         order = np.lexsort((found.records, -found.scores))[: search.wanted]
         ranked = Candidates(found.records[order], found.scores[order], self.name, compared=found.compared)
         return ranked, Stage(self.name, found.compared)
-
-
-def query_words(query: Sought, *, mirrored: bool = False) -> tuple[QueryWords, ...]:
-    """The visual words of each of a query's pictures, or of its points as they look in a mirror.
-
-    Raises:
-        TypeError: The query was read without its local features.
-    """
-    book = embedded_codebook()
-    words: list[QueryWords] = []
-    for part in query.parts:
-        if part.features is None:
-            raise TypeError("a query that was read without its local features")
-        words.append(book.query_words(part.features.mirrored() if mirrored else part.features))
-    return tuple(words)
 
 
 def word_scores(search: Searching, queries: Sequence[QueryWords]) -> Ranking:
