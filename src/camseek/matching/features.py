@@ -114,7 +114,7 @@ def extract_features(pixels: UInt8[U8, "H W 3"], original: Size, count: int) -> 
     )
 
 
-def shrunk(pixels: UInt8[U8, "H W 3"], side: int) -> UInt8[U8, "H2 W2 3"]:
+def shrunk(pixels: UInt8[U8, "H W *colours"], side: int) -> UInt8[U8, "H2 W2 *colours"]:
     """A picture at a longer side of so many pixels, by area; itself where it has no more.
 
     Raises:
