@@ -20,11 +20,11 @@ from verification import Query, Seen, SeenPicture, seen_query, some
 from camseek.config import DEFAULT_SIZE
 from camseek.datasets import TruthQuery, read_ground_truth
 from camseek.evaluation import intersection_over_union
-from camseek.extraction.fine import FineQuery, grey_of, stored_fine
+from camseek.extraction.fine import FineQuery, stored_fine
 from camseek.extraction.points import QUERY_SIZE
 from camseek.images import read_picture
 from camseek.matching.fine import QUERIED, TURN, FinePoints, embedded_axes, likely_turn, verify_fine
-from camseek.matching.geometry import CHANCE, Match, verify
+from camseek.matching.geometry import CHANCE, LEAST, Match, verify
 from camseek.matching.words import Correspondences, correspondences
 
 _SETS = (
@@ -108,7 +108,7 @@ def _tally(path: Path, queries: int) -> _Tally:
             first = verify(query.words, picture.words, pairs, query.outline, picture.size)
             turns = sorted({0, _turn(first, query, picture, pairs)})
             sides = (fine.points(turn, amount) for turn in turns for amount in QUERIED)
-            second = verify_fine(sides, fine_points(name), query.outline, picture.size)
+            second = verify_fine(sides, fine_points(name), query.outline, picture.size, least=LEAST)
             inliers = (first[0].inliers if first else 0), (second[0].inliers if second else 0)
             (tally.right if name in item.positives else tally.wrong).append(inliers)
             if box := item.boxes.get(name):
@@ -122,13 +122,13 @@ def _turn(first: tuple[Match, ...], query: Query, picture: SeenPicture, pairs: C
     """How the words say that the thing is turned."""
     if first:
         return round(first[0].turn / TURN) * TURN % 360
-    return likely_turn(query.words, picture.words, pairs)[0]
+    return likely_turn(query.words, picture.words, pairs).degrees
 
 
 def _fine_query(item: TruthQuery) -> FineQuery:
     with open(item.image, "rb") as file:
         picture = read_picture(file, resize=QUERY_SIZE, region=item.region)
-    return FineQuery(grey_of(picture.pixels), item.region or (0, 0, *picture.size))
+    return FineQuery.of(picture, item.region or (0, 0, *picture.size))
 
 
 def _stored(path: bytes) -> FinePoints:

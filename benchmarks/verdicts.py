@@ -2,8 +2,8 @@
 
 Each query is asked once of its set's pictures. Its first hits are samples: does this picture show the thing?
 With the positives taken out it is asked of a thing that is absent: the first hits of those that are left.
-The logistic curve has two numbers of a hit: what its points agree in beyond chance, and how far it stands out
-by the joined first stages, in what the best of so many pictures reaches by chance.
+The logistic curve has two numbers of a hit: what its points, or fine points, agree in beyond chance, and how
+far it stands out by the joined first stages, in what the best of so many pictures reaches by chance.
 
 - AUROC: how often the first hit of a present query is more probable than the first one of an absent query;
 - error: expected calibration error in ten equal steps, over the first hits of both;
@@ -91,10 +91,10 @@ def _numbers(result: SearchResult) -> list[tuple[float, float]]:
     """What the curve knows of each hit that was verified."""
     found: list[tuple[float, float]] = []
     for hit in result.hits:
-        points = next((item.points for item in hit.evidence if isinstance(item, MatchEvidence)), None)
+        match = next((item for item in hit.evidence if isinstance(item, MatchEvidence)), None)
         joined = next(item.score for item in hit.evidence if item.stage == Joined.name)
-        if points is not None and joined is not None:
-            found.append((gain(points), standing(joined, result.searched)))
+        if match is not None and joined is not None:
+            found.append((gain(match.points, match.fine), standing(joined, result.searched)))
     return found
 
 

@@ -18,9 +18,10 @@ EncodingName = Literal["sum", "ucrow", "crow", "gem", "rmac", "cam"]
 MapNormalisation = Literal["clipped", "minmax", "flipped"]
 RegionReading = Literal["crop", "cells"]
 ResizeKind = Literal["longer", "smaller", "squeezed"]
-PARTS = ("points",)
+PARTS = ("points", "fine")
 """What a collection may keep of each picture beside its descriptor: its local features as visual words
-(``points``)."""
+(``points``), and the fine points of the second step of verification (``fine``)."""
+_NEEDS = {"fine": "points"}
 AveragePrecisionForm = Literal["mean", "trapezoid"]
 
 # Which options each encoding has, and their defaults. Parser and constructor both read this alone.
@@ -264,7 +265,7 @@ _LONGEST = 4
 
 
 def parts_without(without: Iterable[str]) -> tuple[str, ...]:
-    """What a collection keeps of each picture if some of it is left out.
+    """What a collection keeps of each picture if some of it, and what is of no use without that, is left out.
 
     Raises:
         SettingsError: There is no such part.
@@ -277,7 +278,7 @@ def parts_without(without: Iterable[str]) -> tuple[str, ...]:
                 f"there is no part {part!r} to leave out{meant(str(part), PARTS)}",
                 remedy=f"use {' or '.join(PARTS)}",
             )
-    return tuple(part for part in PARTS if part not in left)
+    return tuple(part for part in PARTS if part not in left and _NEEDS.get(part) not in left)
 
 
 @dataclass(frozen=True, slots=True)

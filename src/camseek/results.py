@@ -191,10 +191,13 @@ class MatchEvidence(Evidence):
     Attributes:
         points: How many do, at the place where most do; 0 where no place was found.
         outlines: Where the thing is shown, most points first; none where as many agree by chance.
+        fine: How many fine points do, where the words' leave it undecided and such are stored; 0 where no
+            more do than by chance. None where it was not looked at.
     """
 
     points: int = 0
     outlines: tuple[Outline, ...] = ()
+    fine: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

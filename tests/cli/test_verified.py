@@ -98,7 +98,7 @@ def test_enrich(made, text, camseek, failing):
     folder, collection = made
     assert "6 enriched" not in text("enrich", collection).out
     dropped = camseek("enrich", collection, "--without", "points")
-    assert (dropped["keeps"], dropped["dropped"]) == ([], 6)
+    assert (dropped["keeps"], dropped["dropped"]) == ([], 12)
     assert "descriptors alone" in text("info", collection).out
     error = failing("search", folder / "2.png", "--collection", collection, "--first", "words")
     assert "camseek enrich" in error["remedy"]
@@ -110,8 +110,8 @@ def test_enrich(made, text, camseek, failing):
     error = failing("evaluate", truth, "--collection", collection, "--first", "words")
     assert "camseek enrich" in error["remedy"]
     told = text("enrich", collection)
-    assert "keeps points beside the descriptor of 6 pictures" in told.out
-    assert "keeps        points of each picture" in text("info", collection).out
+    assert "keeps points and fine beside the descriptor of 6 pictures" in told.out
+    assert "keeps        points, fine of each picture" in text("info", collection).out
     text("check", collection)
     error = failing("index", folder, "--collection", collection, "--without", "points")
     assert "keeps points" in error["message"]

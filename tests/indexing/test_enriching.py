@@ -11,11 +11,17 @@ import pytest
 from camseek import Engine, Plan
 from camseek.config import PARTS, parts_without
 from camseek.errors import CorruptCollectionError, SettingsError
-from camseek.extraction.points import stored_points
+from camseek.extraction.fine import stored_fine
+from camseek.extraction.points import TRACES, stored_points
 from camseek.indexing import pace
 from camseek.matching.words import WordPoints
 from camseek.searching import Nearest, Verify, Words
-from camseek.store import POINTS_TRACE, open_collection
+from camseek.store import FINE_TRACE, POINTS_TRACE, open_collection
+
+
+def everything(pictures):
+    """The traces of all parts, of so many pictures."""
+    return dict.fromkeys(TRACES.values(), pictures)
 
 
 def kept(engine):
@@ -34,13 +40,16 @@ def test_a_new_collection_keeps_everything(address, model, photos):
     folder = photos(2)
     with Engine.open(address, model=model, create=True) as engine:
         engine.index(folder)
-        assert kept(engine) == (PARTS, {POINTS_TRACE: 2})
+        assert kept(engine) == (PARTS, everything(2))
         [record, _] = engine.collection.catalogue.records().tolist()
-        stored = engine.collection.traces.get(POINTS_TRACE, [record])[record]
+        stored, fine = (
+            engine.collection.traces.get(kind, [record])[record] for kind in (POINTS_TRACE, FINE_TRACE)
+        )
         reader = engine._describers.single().extractor.reader
         with open(folder / "0.jpg", "rb") as file:
             picture = reader.read(file)
         assert stored == stored_points(picture).pack(picture.size)
+        assert fine == stored_fine(picture)
     with open_collection(str(address)) as collection:
         assert collection.profile.keeps == PARTS
 
@@ -55,7 +64,7 @@ def test_what_is_left_out_is_not_made(bare):
 def test_an_older_collection_gains_it_and_finds_the_same(bare, tmp_path, model):
     report = bare.enrich()
     assert (report.keeps, report.pictures, report.enriched, report.dropped) == (PARTS, 6, 6, 0)
-    assert kept(bare) == (PARTS, {POINTS_TRACE: 6})
+    assert kept(bare) == (PARTS, everything(6))
     again = bare.enrich()
     assert (again.enriched, again.dropped, again.skipped) == (0, 0, ())
     query = os.fsdecode(next(iter(bare)).paths[0])
@@ -78,21 +87,35 @@ def test_what_an_earlier_codebook_gave_is_made_anew(bare):
     assert len(bare.search(query).hits) == 6  # by descriptors
     report = bare.enrich()
     assert (report.enriched, report.dropped) == (6, 1)
-    assert kept(bare) == (PARTS, {POINTS_TRACE: 6})
+    assert kept(bare) == (PARTS, everything(6))
 
 
 def test_what_comes_later_is_kept_too(bare, tmp_path, encoded):
     bare.enrich()
     (tmp_path / "photos" / "new.jpg").write_bytes(encoded(50))
     bare.index(tmp_path / "photos")
-    assert bare.collection.traces.kinds() == {POINTS_TRACE: 7}
+    assert bare.collection.traces.kinds() == everything(7)
 
 
 def test_it_is_dropped_again(bare):
     bare.enrich()
     report = bare.enrich(without=["points"])
-    assert (report.keeps, report.enriched, report.dropped) == ((), 0, 6)
+    assert (report.keeps, report.enriched, report.dropped) == ((), 0, 12)
     assert kept(bare) == ((), {})
+
+
+def test_fine_points_go_alone_and_come_again(bare):
+    """Points without them serve; they are of no use without points, and go with these."""
+    bare.enrich()
+    report = bare.enrich(without=["fine"])
+    assert (report.keeps, report.enriched, report.dropped) == (("points",), 0, 6)
+    assert kept(bare) == (("points",), {POINTS_TRACE: 6})
+    query = os.fsdecode(next(iter(bare)).paths[0])
+    found = bare.search(query)
+    assert (found.stages[-1].name, found.stages[-1].details["second"]) == ("verification", 0)
+    assert len(found.hits) == 6
+    assert (bare.enrich().enriched, kept(bare)) == (6, (PARTS, everything(6)))
+    assert parts_without(["points"]) == ()
 
 
 def test_a_picture_that_has_gone_is_told_and_tried_again(bare, tmp_path):
@@ -126,7 +149,7 @@ def test_a_run_that_ends_goes_on(bare, monkeypatch):
 
     with pytest.raises(StoppedError):
         bare.enrich(progress=Progress())
-    assert kept(bare) == (PARTS, {POINTS_TRACE: 2})
+    assert kept(bare) == (PARTS, everything(2))
     assert bare.enrich().enriched == 4
 
 

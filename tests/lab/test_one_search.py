@@ -3,6 +3,7 @@
 import itertools
 import os
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from camseek.lab.measuring.scratch import scratch
 from camseek.lab.measuring.searches import Searches
 from camseek.lab.measuring.tasks import Task
 from camseek.lab.protocol import Protocol, with_own_entries
+from camseek.matching.fine import CHANCE
 from camseek.searching import Expand, Joined, Plan, Verify, Words
 from camseek.searching.looks import UNSEEN
 from textures import png, texture
@@ -175,12 +177,14 @@ def test_plans_that_compare_points_give_the_same(tmp_path, model, stored):
         # Two of them show one thing.
         picture = texture(max(number, 1))[: 240 - 40 * (number == 0)]
         (folder / f"{number}.png").write_bytes(png(picture))
+    # By fine points alone.
+    (folder / "soft.png").write_bytes(png(cv2.GaussianBlur(texture(1), (0, 0), 8)))
     (folder / "flat.png").write_bytes(png(np.full((90, 120, 3), 99, np.uint8)))
     plans = {
         "words": Plan(Words()),
         "joined": Plan(Joined()),
         "verified": Plan(Joined(), (Verify(3),)),
-        "all verified": Plan(Joined(), (Verify(COUNT + 1),)),
+        "all verified": Plan(Joined(), (Verify(COUNT + 2),)),
         "descriptors verified": Plan(then=(Verify(4),)),
         "expanded, verified": Plan.of(expand=3, verify=4),
         "online, verified": Plan.of("online", shortlist=None, verify=4, first="words"),
@@ -191,12 +195,15 @@ def test_plans_that_compare_points_give_the_same(tmp_path, model, stored):
         parts = [[QueryPart(folder / "1.png")], [QueryPart(folder / "2.png", (20, 10, 200, 180))]]
         told = evaluated(engine, folder, parts, plans, "crop", False, stored=stored)
         for (name, plan), (place, part) in itertools.product(plans.items(), enumerate(parts)):
-            found = engine.search(part, plan=plan, top=COUNT + 1)
+            found = engine.search(part, plan=plan, top=COUNT + 2)
             records, scores = told[name][place]
             assert [hit.record for hit in found.hits] == records, name
             # Descriptors of a collection are of half precision.
             near = pytest.approx(scores, abs=1e-6 if stored else 2e-2)
             assert [hit.score for hit in found.hits] == near, name
+            if (name, place) == ("all verified", 0):
+                [soft] = [hit for hit in found.hits if hit.path.endswith("soft.png")]
+                assert soft.evidence[-1].fine > CHANCE
 
 
 def test_what_shows_nothing_stands_behind_everything_that_was_seen(tmp_path, encoded, model):

@@ -13,9 +13,9 @@ from camseek.matching.fine import (
     AXES,
     DESCRIPTOR,
     MAX_POINTS,
-    TURN,
     FineAxes,
     FinePoints,
+    Turn,
     embedded_axes,
     fit_axes,
     likely_turn,
@@ -187,7 +187,7 @@ class TestVerifying:
 
 class TestLikelyTurn:
     def test_what_most_say(self):
-        degrees = np.array([57, 62, 66, 200, 10], np.float32)
+        degrees = np.array([57, 62, 66, 200, 10, 58, 60, 61, 300, 120], np.float32)
         angles = np.mod(np.deg2rad(degrees) + 6, 2 * np.pi).astype(np.float32)
         count = len(degrees)
         picture = WordPoints(
@@ -200,10 +200,8 @@ class TestLikelyTurn:
             np.zeros(1, np.uint16), np.zeros(1, np.uint64), 0,
         )  # fmt: skip
         rows = np.arange(count)
-        turn, share = likely_turn(query, picture, Correspondences(rows, rows, np.ones(count, np.float32)))
-        assert (turn, share) == (60, pytest.approx(0.6))
-        assert turn % TURN == 0
-        assert likely_turn(query, picture, Correspondences(rows[:0], rows[:0], np.ones(0, np.float32))) == (
-            0,
-            0.0,
-        )
+        turn = likely_turn(query, picture, Correspondences(rows, rows, np.ones(count, np.float32)))
+        assert (turn.degrees, turn.share) == (60, pytest.approx(0.6))
+        for few in (0, 9):
+            some = Correspondences(rows[:few], rows[:few], np.ones(few, np.float32))
+            assert likely_turn(query, picture, some) == Turn(0, 0.0)

@@ -127,12 +127,17 @@ def _explained(hit: "Hit") -> str:
     from camseek.results import MatchEvidence
 
     said = [
-        f"{item.points} points agree"
+        _agreement(item.points, item.fine)
         if isinstance(item, MatchEvidence)
         else f"{item.stage} {'-' if item.score is None else f'{item.score:.3f}'}"
         for item in hit.evidence
     ]
     return "; ".join([", ".join(said), *map(str, hit.outlines)])
+
+
+def _agreement(points: int, fine: int | None) -> str:
+    """What verification counted: the words' points, and fine ones where these were looked at."""
+    return f"{points} points agree" + (f", {fine} fine points agree" if fine is not None else "")
 
 
 def _remark(result: "SearchResult", *, several: bool) -> None:

@@ -15,6 +15,7 @@ from camseek.encoding.activations import Activations
 from camseek.encoding.regions import CellGrid, Cells
 from camseek.errors import PictureError, SettingsError, UnreadableFileError
 from camseek.extraction.faults import one_picture, tried
+from camseek.extraction.fine import FineQuery
 from camseek.extraction.points import QUERY_SIZE, query_features
 from camseek.extraction.reading import PictureReader, check_region_size
 from camseek.extraction.sources import Source, opened
@@ -84,6 +85,7 @@ class Extraction:
         cells: The region on the maps, for the reading ``cells``; else None.
         inside: The activations in the region; all of them where there is none.
         features: Its local features, of the region alone, where they were asked for.
+        fine: And what finds its fine points, once somebody asks.
     """
 
     name: bytes | None
@@ -95,6 +97,7 @@ class Extraction:
     cells: Cells | None
     inside: Activations
     features: LocalFeatures | None = None
+    fine: FineQuery | None = None
 
     @property
     def outline(self) -> Box:
@@ -148,12 +151,14 @@ class Extractor:
         with opened(source) as (name, file):
             rules = rules or RegionRules()
             seen = self.extract_file(file, name, fingerprint(file), region, rules)
-            return replace(seen, features=self._features(file, seen)) if features else seen
+            return self._closer(file, seen) if features else seen
 
-    def _features(self, file: BinaryIO, seen: Extraction) -> LocalFeatures:
-        """The local features of a query, which is looked at more closely than stored pictures."""
+    def _closer(self, file: BinaryIO, seen: Extraction) -> Extraction:
+        """With the local features of a query, which is looked at more closely than stored pictures."""
         reader = replace(self.reader, resize=QUERY_SIZE, multiple=1, fitted_to=None)
-        return query_features(reader.read(file, seen.region), seen.outline)
+        picture = reader.read(file, seen.region)
+        fine = FineQuery.of(picture, seen.outline)
+        return replace(seen, features=query_features(picture, seen.outline), fine=fine)
 
     def extract_file(
         self,

@@ -21,7 +21,7 @@ from camseek.errors import ModelError
 from camseek.files import read_regular, reason_of
 from camseek.images import Picture
 from camseek.matching.features import Amount, shrunk
-from camseek.matching.fine import DESCRIPTOR, INDEXED, FinePoints, embedded_axes
+from camseek.matching.fine import DESCRIPTOR, INDEXED, QUERIED, FinePoints, embedded_axes
 from camseek.numerics import F32, F64, I64, U8, l2_normalise
 from camseek.results import Box
 
@@ -99,7 +99,7 @@ class FineQuery:
     """A picture of a query, whose fine points are found when they are asked for; threads may share it.
 
     Attributes:
-        grey: uint8 (H, W): what is sought, at 1,024 pixels at most.
+        grey: uint8 (H, W): what is sought, at a longer side of 768 pixels at most.
         outline: Where that lies in the query's picture, its pixels.
     """
 
@@ -108,6 +108,16 @@ class FineQuery:
     _known: dict[tuple[int, Amount], FinePoints] = field(
         default_factory=dict[tuple[int, Amount], FinePoints], init=False
     )
+
+    @classmethod
+    def of(cls, picture: Picture, outline: Box) -> "FineQuery":
+        """What is kept of a query's picture.
+
+        Args:
+            picture: The pixels of the outline alone.
+            outline: What of the picture is sought, pixels.
+        """
+        return cls(shrunk(grey_of(picture.pixels), max(amount.side for amount in QUERIED)), outline)
 
     def points(self, degrees: int, amount: Amount) -> FinePoints:
         """The points as the picture shows them when it is turned to the right, in its own upright pixels.

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from camseek.config import Resize
+from camseek.extraction.fine import stored_fine
 from camseek.images import Picture
 from camseek.matching.codebook import embedded_codebook
 from camseek.matching.features import INDEXED, QUERIED, LocalFeatures, extract_features, shrunk
 from camseek.matching.words import WordPoints
 from camseek.results import Box
-from camseek.store import POINTS, POINTS_TRACE
+from camseek.store import FINE, FINE_TRACE, POINTS, POINTS_TRACE
 
 QUERY_SIZE = Resize("longer", QUERIED.side, QUERIED.side)
 """The size at which a query's points are looked for; a smaller one is not enlarged."""
@@ -55,9 +56,10 @@ def stored_features(picture: Picture) -> LocalFeatures:
     return extract_features(shrunk(picture.pixels, INDEXED.side), picture.size, INDEXED.count)
 
 
-TRACES = {POINTS: POINTS_TRACE}
+TRACES = {POINTS: POINTS_TRACE, FINE: FINE_TRACE}
 """The kind of trace that each part of a collection is kept in."""
 
 _MAKERS: dict[str, Callable[[Picture], bytes]] = {
     POINTS: lambda picture: stored_points(picture).pack(picture.size),
+    FINE: stored_fine,
 }

@@ -27,17 +27,18 @@ AXES = 32
 """Numbers that are kept of it."""
 INDEXED = Amount(640, 600)
 """How much is looked at of a picture that is stored."""
-QUERIED = Amount(384, 800), Amount(1024, 1500)
+QUERIED = Amount(384, 800), Amount(768, 1200)
 """How much of a query, at each of two sizes: what is small in one picture may be large in the other."""
 ALIKE = 0.82
 """From which cosine on two points correspond."""
-CHANCE = 20
+CHANCE = 16
 """Inliers that pictures which share nothing reach now and then."""
 TURN = 30
 """Degrees between the turns at which a query is looked at: half of it costs few matches."""
 MAX_POINTS = 4096
 """The most points that a picture's trace has."""
 
+_FEW = 10  # correspondences, of fewer of which no turn is likely
 _LEVELS = 16
 _STEP = 0.335  # standard deviations between levels: the least error of a normal number in 16 of them
 _POSITIONS = 65536
@@ -222,24 +223,35 @@ def nearest_pairs(query: FinePoints, picture: FinePoints, *, alike: float = ALIK
         nothing = np.zeros(0, np.int64)
         return Correspondences(nothing, nothing, np.zeros(0, np.float32))
     cosines = query.vectors @ picture.vectors.T
-    there, back = cosines.argmax(axis=1), cosines.argmax(axis=0)
-    rows = np.flatnonzero(back[there] == np.arange(len(query)))
-    found = cosines[rows, there[rows]]
-    near = found >= alike
-    return Correspondences(rows[near], there[rows[near]], np.minimum(found[near], np.float32(1)))
+    there = cosines.argmax(axis=1)
+    found = cosines[np.arange(len(query)), there]
+    rows = np.flatnonzero(found >= alike)  # few: the others need not be asked back
+    asked, place = np.unique(there[rows], return_inverse=True)
+    back = cosines[:, asked].argmax(axis=0)
+    rows = rows[back[place] == rows]
+    return Correspondences(rows, there[rows], np.minimum(found[rows], np.float32(1)))
 
 
-def likely_turn(query: QueryWords, picture: WordPoints, pairs: Correspondences) -> tuple[int, float]:
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How the words of a picture say that a thing is turned.
+
+    Attributes:
+        degrees: To the right, a multiple of ``TURN`` from 0 to 359.
+        share: Of their votes, in [0, 1]; 0 where there are too few to tell.
+    """
+
+    degrees: int
+    share: float
+
+
+def likely_turn(query: QueryWords, picture: WordPoints, pairs: Correspondences) -> Turn:
     """How a thing is turned if it is there at all: as most correspondences are, the similar ones above all.
 
     Args:
         query: The query's words.
         picture: The picture's words.
         pairs: What may correspond.
-
-    Returns:
-        Degrees to the right, a multiple of ``TURN`` from 0 to 359, and the share in [0, 1] of the votes that
-        are for it; (0, 0.0) where there are none.
     """
     count = 360 // TURN
     turns = picture.angles[pairs.picture_index] - query.angles[pairs.query_index]
@@ -247,11 +259,18 @@ def likely_turn(query: QueryWords, picture: WordPoints, pairs: Correspondences) 
     votes = np.bincount(places, weights=pairs.similarity.astype(np.float64) ** 3, minlength=count)
     total = float(votes.sum())
     best = int(votes.argmax())
-    return (best * TURN, float(votes[best]) / total) if total > 0 else (0, 0.0)
+    if len(pairs) < _FEW or not total:
+        return Turn(0, 0.0)
+    return Turn(best * TURN, float(votes[best]) / total)
 
 
 def verify_fine(
-    queries: Iterable[FinePoints], picture: FinePoints, outline: Float64[F64, "4 2"], size: Size
+    queries: Iterable[FinePoints],
+    picture: FinePoints,
+    outline: Float64[F64, "4 2"],
+    size: Size,
+    *,
+    least: int = CHANCE + 1,
 ) -> tuple[Match, ...]:
     """The instances of a thing in one picture, by fine points.
 
@@ -261,13 +280,14 @@ def verify_fine(
         picture: The picture's points.
         outline: float64 (4, 2), as ``geometry.verify`` takes it.
         size: Width and height of the upright picture, pixels.
+        least: Inliers below which nothing is told.
 
     Returns:
         What was found, most inliers first.
     """
     best: tuple[Match, ...] = ()
     for query in queries:
-        found = verify(query, picture, nearest_pairs(query, picture), outline, size)
+        found = verify(query, picture, nearest_pairs(query, picture), outline, size, least=least)
         if found and (not best or found[0].inliers > best[0].inliers):
             best = found
     return best

@@ -6,6 +6,7 @@ A logistic curve over what agrees beyond chance and how far the first stages sta
 
 import math
 
+from camseek.matching.fine import CHANCE as FINE_CHANCE
 from camseek.matching.geometry import CHANCE
 from camseek.results import Verdict
 from camseek.words import counted
@@ -25,9 +26,20 @@ _BIAS, _GAIN, _STANDS = -5.43, 0.66, 1.54
 _BIAS_ALONE, _GAIN_ALONE = -4.22, 0.87
 
 
-def gain(points: int) -> float:
-    """What points that agree add to a candidate's score: nothing for as many as agree by chance."""
-    return 2 * math.log1p(max(points - CHANCE, 0))
+def gain(points: int, fine: int | None = None) -> float:
+    """What points that agree add to a candidate's score: nothing for as many as agree by chance.
+
+    Args:
+        points: How many agree by their words.
+        fine: How many fine points do, which have a chance of their own; None where nobody looked. What more
+            than chance there is of either counts.
+    """
+    return 2 * math.log1p(_beyond(points, fine))
+
+
+def _beyond(points: int, fine: int | None) -> int:
+    """How many more agree than by chance."""
+    return max(points - CHANCE, (fine or 0) - FINE_CHANCE, 0)
 
 
 def standing(first: float, pictures: int) -> float:
@@ -43,7 +55,7 @@ def standing(first: float, pictures: int) -> float:
     return first / math.sqrt(2 * math.log(max(pictures, 2)))
 
 
-def judge(points: int, first: float | None, pictures: int) -> Verdict:
+def judge(points: int, first: float | None, pictures: int, fine: int | None = None) -> Verdict:
     """Whether a candidate shows the thing; never that it does where no more agree than by chance.
 
     Args:
@@ -51,15 +63,21 @@ def judge(points: int, first: float | None, pictures: int) -> Verdict:
         first: Its score by the joined first stages: standard deviations above the collection's mean; None
             where they were not asked, and points alone decide.
         pictures: How many pictures were compared.
+        fine: How many of its fine points do, where the words' leave it undecided; None where nobody looked.
     """
     if first is None or pictures < FEW:
-        total = _BIAS_ALONE + _GAIN_ALONE * gain(points)
+        total = _BIAS_ALONE + _GAIN_ALONE * gain(points, fine)
     else:
-        total = _BIAS + _GAIN * gain(points) + _STANDS * standing(first, pictures)
+        total = _BIAS + _GAIN * gain(points, fine) + _STANDS * standing(first, pictures)
     probability = 1 / (1 + math.exp(-max(min(total, 50.0), -50.0)))
-    if points <= CHANCE:
+    if not _beyond(points, fine):
         # Among pictures that share nothing with a query, one that shares a little stands out without end.
         probability = min(probability, _MOST_BY_LOOKS)
     same = True if probability >= PRESENT else False if probability < NOT_SHOWN else None
-    agree = f"{counted(points, 'point')} agree{'s' * (points == 1)}" if points else "no points agree"
-    return Verdict(same, probability, agree)
+    return Verdict(same, probability, _reason(points, fine or 0))
+
+
+def _reason(points: int, fine: int) -> str:
+    if points <= CHANCE and fine > FINE_CHANCE:
+        return f"{counted(fine, 'fine point')} agree"
+    return f"{counted(points, 'point')} agree{'s' * (points == 1)}" if points else "no points agree"

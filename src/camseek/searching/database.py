@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from camseek.matching.fine import FinePoints, embedded_axes
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F32, F64, I64
 from camseek.results import Size
@@ -28,6 +29,17 @@ class StoredPoints:
 
     words: WordPoints
     size: Size
+
+
+NO_FINE = Unreadable("none of its fine points are stored")
+
+
+def fine_of(data: bytes, size: Size) -> FinePoints | Unreadable:
+    """A picture's fine points as they lie in its trace."""
+    try:
+        return embedded_axes().unpack(data, size)
+    except ValueError as error:
+        return Unreadable(f"its stored fine points are damaged: {error}")
 
 
 @runtime_checkable
@@ -52,6 +64,10 @@ class Database(Protocol):
 
     def points(self, records: Sequence[int]) -> "list[StoredPoints | Unreadable]":
         """The points of records; ``Unreadable`` for one that has none."""
+        ...
+
+    def fine(self, records: Sequence[int]) -> "list[FinePoints | Unreadable]":
+        """The fine points of records; ``Unreadable`` for one that has none, or damaged ones."""
         ...
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -179,6 +179,11 @@ class Plan:
         """Whether it compares local features."""
         return any(stage.needs_features for stage in (self.first, *self.then))
 
+    @property
+    def needs_fine(self) -> bool:
+        """Whether it compares fine points too, where they are stored."""
+        return any(stage.needs_fine for stage in (self.first, *self.then))
+
     def reach(self, top: int | None) -> int | None:
         """How many candidates a ranking must give for ``top`` hits; None for all."""
         counts = [top, *(stage.reach for stage in self.then)]

@@ -15,6 +15,7 @@ from camseek.encoding.encoder import Encoder, add_up
 from camseek.errors import FeaturelessError
 from camseek.extraction.attention import Attention, attention, view
 from camseek.extraction.extractor import Extraction, Extractor, RegionRules
+from camseek.extraction.fine import FineQuery
 from camseek.extraction.sources import Source
 from camseek.matching.codebook import embedded_codebook
 from camseek.matching.words import QueryWords
@@ -140,6 +141,17 @@ class Sought:
                 words.append(book.query_words(part.features.mirrored() if mirrored else part.features))
             self._words[mirrored] = tuple(words)
         return self._words[mirrored]
+
+    def fine(self) -> tuple[FineQuery, ...]:
+        """What finds each part's fine points.
+
+        Raises:
+            TypeError: The query was read without its local features.
+        """
+        found = tuple(part.fine for part in self.parts if part.fine is not None)
+        if len(found) != len(self.parts):
+            raise TypeError("a query that was read without its local features")
+        return found
 
     def attention(self, attend: Sequence[int]) -> Attention:
         """What to look for in the hits: the classes the user named, or those the network sees."""

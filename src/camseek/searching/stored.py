@@ -14,12 +14,13 @@ from camseek.extraction.extractor import MapSource
 from camseek.extraction.faults import one_picture
 from camseek.job import Job
 from camseek.matching.codebook import embedded_codebook
+from camseek.matching.fine import FinePoints
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F32, F64, I64
 from camseek.results import Size
-from camseek.searching.database import Item, Result, StoredPoints, cosines_with
+from camseek.searching.database import NO_FINE, Item, Result, StoredPoints, cosines_with, fine_of
 from camseek.searching.looks import Look, LookSet, Unreadable, digest
-from camseek.store import POINTS_TRACE, Collection, Ranking, StoredPicture, step_of
+from camseek.store import FINE_TRACE, POINTS_TRACE, Collection, Ranking, StoredPicture, step_of
 
 # A ranking of all pictures has no more than this.
 _ALL = 2**62
@@ -117,6 +118,18 @@ class StoredDatabase:
             _unpacked(traces[record], pictures[record].size)
             if record in traces and record in pictures
             else Unreadable("none of its points are stored")
+            for record in records
+        ]
+
+    def fine(self, records: Sequence[int]) -> list[FinePoints | Unreadable]:
+        """The fine points of records; ``Unreadable`` for one that has none, or damaged ones."""
+        with self.collection.snapshot():
+            traces = self.collection.traces.get(FINE_TRACE, records)
+            pictures = self.collection.catalogue.pictures(records)
+        return [
+            fine_of(traces[record], pictures[record].size)
+            if record in traces and record in pictures
+            else NO_FINE
             for record in records
         ]
 

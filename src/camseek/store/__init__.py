@@ -22,6 +22,8 @@ from camseek.store.own import collection_files
 from camseek.store.records import (
     ADDED_BY_HAND,
     FILE_TRACE,
+    FINE,
+    FINE_TRACE,
     POINTS,
     POINTS_TRACE,
     CollectionInfo,
@@ -41,6 +43,8 @@ from camseek.store.records import (
 __all__ = [
     "ADDED_BY_HAND",
     "FILE_TRACE",
+    "FINE",
+    "FINE_TRACE",
     "POINTS",
     "POINTS_TRACE",
     "Catalogue",

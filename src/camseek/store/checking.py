@@ -13,14 +13,16 @@ import numpy as np
 from camseek.errors import CamseekError
 from camseek.files import WORDS_INDEX, reason_of
 from camseek.matching.codebook import embedded_codebook
+from camseek.matching.fine import embedded_axes
 from camseek.matching.words import WordPoints
 from camseek.names import is_given
+from camseek.results import Size
 from camseek.store.database import STORED
 from camseek.store.ledger import FolderLedger
 from camseek.store.meta import profile_of, refit_of
 from camseek.store.places import is_relative
 from camseek.store.reader import Reader
-from camseek.store.records import ADDED_BY_HAND, FILE_TRACE, POINTS_TRACE
+from camseek.store.records import ADDED_BY_HAND, FILE_TRACE, FINE_TRACE, POINTS_TRACE
 from camseek.store.traces import FEATURELESS, TRACES_SINCE, FolderTraces
 from camseek.store.words import saved_index
 from camseek.words import counted
@@ -181,21 +183,29 @@ def _of_skipped(reader: Reader) -> Iterator[str]:
 
 
 def _of_points(reader: Reader) -> Iterator[str]:
-    """Stored points as a search would read them."""
+    """Stored points, and fine ones, as a search would read them."""
+    book, axes = embedded_codebook(), embedded_axes()
+    yield from _of_kind(
+        reader, POINTS_TRACE, "points", lambda data, size: book.require(WordPoints.unpack(data, size))
+    )
+    yield from _of_kind(reader, FINE_TRACE, "fine points", axes.unpack)
+
+
+def _of_kind(reader: Reader, kind: str, what: str, read: Callable[[bytes, Size], object]) -> Iterator[str]:
+    """The traces of a kind that cannot be read."""
     if reader.format_version < TRACES_SINCE:
         return
-    book = embedded_codebook()
     sql = (
         "SELECT t.picture, p.width, p.height, t.data FROM traces t JOIN pictures p ON p.id = t.picture "
         "WHERE t.picture > ? AND t.kind = ? ORDER BY t.picture LIMIT 64"
     )
     after = -(1 << 63)
-    while rows := reader.query(sql, (after, POINTS_TRACE), (int, int, int, bytes)):
+    while rows := reader.query(sql, (after, kind), (int, int, int, bytes)):
         for after, width, height, data in rows:
             try:
-                book.require(WordPoints.unpack(data, (width, height)))
+                read(data, (width, height))
             except ValueError as error:
-                yield f"the points of record {after} are damaged: {error}"
+                yield f"the {what} of record {after} are damaged: {error}"
 
 
 def _of_words(reader: Reader) -> Iterator[str]:

@@ -34,6 +34,11 @@ POINTS_TRACE = "points-1"
 """The trace of a picture's local features, as visual words of the codebook that ships. Another codebook is
 another number: what was made with the one before is then missing, and ``camseek enrich`` makes it anew."""
 
+FINE = "fine"
+"""The part of a collection that its pictures' fine points are; without ``points`` nobody asks for them."""
+FINE_TRACE = "fine-1"
+"""The trace of a picture's fine points, by the network and on the axes that ship; as ``POINTS_TRACE``."""
+
 FILE_TRACE = "file"
 """The trace of a picture that came without a file: what its file would hold."""
 

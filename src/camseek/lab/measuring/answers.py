@@ -10,10 +10,12 @@ from jaxtyping import Float32, Float64, Int64
 from camseek.extraction.extractor import Extraction
 from camseek.lab.measuring.scratch import Scratch
 from camseek.matching.codebook import embedded_codebook
+from camseek.matching.fine import FinePoints
 from camseek.matching.index import WordsIndex
 from camseek.matching.words import QueryWords
 from camseek.numerics import F32, F64, I64
-from camseek.searching.database import Item, Result, StoredPoints, cosines_with
+from camseek.results import Size
+from camseek.searching.database import NO_FINE, Item, Result, StoredPoints, cosines_with, fine_of
 from camseek.searching.looks import Described, DescribeLook, Look, LookSet, Unreadable
 from camseek.searching.stages import RegionMatch
 from camseek.store import MemoryVectors, Ranking
@@ -61,11 +63,23 @@ class Answers:
         self._vectors: dict[Hashable, F32] = {}
         self._others: dict[Hashable, dict[int, Any]] = {}
         self._points: dict[int, StoredPoints] = {}
+        self._fine: dict[int, tuple[bytes, Size]] = {}
         self._index: WordsIndex | None = None
 
     def take_points(self, row: int, points: StoredPoints) -> None:
         """Remembers a picture's points; before any search asks for them."""
         self._points[row] = points
+
+    def take_fine(self, row: int, data: bytes, size: Size) -> None:
+        """Remembers a picture's fine points, packed: unpacked they are seven times as large."""
+        self._fine[row] = data, size
+
+    def fine(self, rows: Sequence[int]) -> list[FinePoints | Unreadable]:
+        """The fine points of pictures."""
+        return [
+            fine_of(*self._fine[row]) if row in self._fine else self._unreadable.get(row, NO_FINE)
+            for row in rows
+        ]
 
     @property
     def index(self) -> WordsIndex:
@@ -186,6 +200,10 @@ class MeasuredDatabase:
     def points(self, records: Sequence[int]) -> list[StoredPoints | Unreadable]:
         """The points of rows; ``Unreadable`` for one that has none."""
         return self.answers.points(records)
+
+    def fine(self, records: Sequence[int]) -> list[FinePoints | Unreadable]:
+        """The fine points of rows; ``Unreadable`` for one that has none."""
+        return self.answers.fine(records)
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Work that no picture need be seen for; in this thread, as an evaluation has many searches."""

@@ -18,7 +18,7 @@ from camseek.evaluation import Overlap, overlap
 from camseek.extraction.attention import Attention, look
 from camseek.extraction.extractor import Extraction, Extractor, FileMaps
 from camseek.extraction.faults import tried
-from camseek.extraction.points import stored_points
+from camseek.extraction.points import TRACES, traces_of
 from camseek.images import fingerprint, open_file, walk
 from camseek.job import Job
 from camseek.lab.measuring.answers import Answers
@@ -28,10 +28,10 @@ from camseek.lab.measuring.tasks import Key, Task, most_classes
 from camseek.matching.words import WordPoints
 from camseek.names import path_text
 from camseek.numerics import F32
-from camseek.results import Skipped
+from camseek.results import Size, Skipped
 from camseek.searching.database import StoredPoints
 from camseek.searching.looks import LookSet
-from camseek.store import POINTS_TRACE, Collection, MemoryVectors, StoredPicture
+from camseek.store import POINTS, Collection, MemoryVectors, StoredPicture
 
 # So many missing files are told.
 _TOLD_NAMES = 3
@@ -219,7 +219,7 @@ class FirstPass:
         rows: The pictures; those that cannot be read are told there.
         scratch: Gives arrays.
         answers: Takes what stages will want to know of every picture.
-        points: Whether some plan compares local features.
+        parts: What plans compare of pictures beside descriptors, of ``camseek.config.PARTS``.
         boxed: Names in the database of pictures with boxes in the truth, to compare with ours.
         compare: Compares the boxes of a picture; raises ``GroundTruthError`` for one outside it.
     """
@@ -228,7 +228,7 @@ class FirstPass:
     rows: Rows
     scratch: Scratch
     answers: Answers
-    points: bool
+    parts: Sequence[str]
     boxed: AbstractSet[bytes]
     compare: "Callable[[Extraction, tuple[bytes, ...]], list[Overlap]]"
 
@@ -246,8 +246,8 @@ class FirstPass:
             The descriptors for each ``Task.pictures``, and the boxes drawn, compared with the truth's.
         """
         arrays, work = self._prepare()
-        if self.points and self.rows.collection is not None:
-            self._take_stored_points(self.rows.collection)
+        if self.parts and self.rows.collection is not None:
+            self._take_stored(self.rows.collection)
         wanted = range(len(self.rows.paths))
         if self.rows.stored is not None and not looks.looks:
             wanted = [row for row in wanted if not self.boxed.isdisjoint(self.rows.names[row])]
@@ -267,15 +267,21 @@ class FirstPass:
             vectors |= {task.pictures: self.rows.stored for task in self.tasks}
         return vectors, overlaps
 
-    def _take_stored_points(self, collection: Collection) -> None:
+    def _take_stored(self, collection: Collection) -> None:
         """The points of a collection's pictures, as a search of it finds them."""
         for start in range(0, len(self.rows.pictures), _TOGETHER):
             some = self.rows.pictures[start : start + _TOGETHER]
-            traces = collection.traces.get(POINTS_TRACE, [picture.record for picture in some])
-            for row, picture in enumerate(some, start):
-                if picture.record in traces:
-                    words = WordPoints.unpack(traces[picture.record], picture.size)
-                    self.answers.take_points(row, StoredPoints(words, picture.size))
+            for part in self.parts:
+                traces = collection.traces.get(TRACES[part], [picture.record for picture in some])
+                for row, picture in enumerate(some, start):
+                    if picture.record in traces:
+                        self._take(row, part, traces[picture.record], picture.size)
+
+    def _take(self, row: int, part: str, data: bytes, size: Size) -> None:
+        if part == POINTS:
+            self.answers.take_points(row, StoredPoints(WordPoints.unpack(data, size), size))
+        else:
+            self.answers.take_fine(row, data, size)
 
     def _prepare(self) -> tuple[dict[Key, Float32[F32, "N D"]], list[_Offline]]:
         """Arrays for descriptors, where a collection does not bring them, and what fills these."""
@@ -314,11 +320,9 @@ class FirstPass:
         if isinstance(seen, Skipped):
             return seen
         self.rows.contents[row] = self.rows.contents[row] or seen.content
-        if self.points and self.rows.collection is None:
-            # As they come out of a collection.
-            size = seen.picture.size
-            stored = stored_points(seen.picture).pack(size)
-            self.answers.take_points(row, StoredPoints(WordPoints.unpack(stored, size), size))
+        if self.rows.collection is None:
+            for part in self.parts:  # as they come out of a collection
+                self._take(row, part, traces_of(seen.picture, [part])[TRACES[part]], seen.picture.size)
         for offline in work:
             offline.describe(seen.activations, row)
         self.answers.take(row, looks, seen)

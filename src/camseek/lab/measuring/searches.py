@@ -18,7 +18,7 @@ from camseek.results import Skipped
 from camseek.searching import Searching, run
 from camseek.searching.looks import Look, LookSet
 from camseek.searching.stages import Candidates
-from camseek.store import MemoryVectors
+from camseek.store import FINE, POINTS, MemoryVectors
 
 
 @dataclass(slots=True, eq=False)
@@ -68,13 +68,15 @@ class Searches:
             if step.look is not None and stage.reach is None
         )
         self._answers.expect(looks.looks.values())
-        points = any(task.protocol.plan.needs_features for task in self.tasks)
+        plans = [task.protocol.plan for task in self.tasks]
+        parts = [POINTS] * any(plan.needs_features for plan in plans)
+        parts += [FINE] * any(plan.needs_fine for plan in plans)
         first = FirstPass(
             self.tasks,
             self.rows,
             self.scratch,
             self._answers,
-            points,
+            parts,
             boxed,
             compare or (lambda seen, names: []),
         )

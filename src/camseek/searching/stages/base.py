@@ -254,11 +254,13 @@ class _Settings:
         name: What it is called in what was done, in ``Hit.scored_by`` and in evidence.
         needs_classifier: Whether a plain backbone cannot do it.
         needs_features: Whether it compares local features, the query's with those that are stored.
+        needs_fine: Whether it compares fine points too, where they are stored.
     """
 
     name: ClassVar[str]
     needs_classifier: ClassVar[bool] = False
     needs_features: ClassVar[bool] = False
+    needs_fine: ClassVar[bool] = False
 
     def require(self, model: Backbone) -> None:
         """Refuses a model that the stage cannot work with.

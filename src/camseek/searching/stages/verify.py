@@ -3,41 +3,49 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import ClassVar
-
-import numpy as np
-from jaxtyping import Float64
 
 from camseek.arguments import whole_number
 from camseek.errors import SettingsError
+from camseek.matching.fine import CHANCE as FINE_CHANCE
+from camseek.matching.fine import Turn, likely_turn
 from camseek.matching.geometry import CHANCE, Match, verify
 from camseek.matching.verdict import gain, judge
-from camseek.matching.words import QueryWords, correspondences
-from camseek.numerics import F64
-from camseek.results import Box, MatchEvidence, Outline, Stage
+from camseek.matching.words import correspondences
+from camseek.results import MatchEvidence, Outline, Stage
 from camseek.searching.database import StoredPoints
 from camseek.searching.looks import Unreadable
 from camseek.searching.query import Sought
 from camseek.searching.stages.base import Candidates, Detail, LaterStage, Searching, Step, Terms, Told
 from camseek.searching.stages.joined import Joined
+from camseek.searching.stages.second import Side, Undecided, agreeing, second_step
 
 _ENOUGH = 3 * CHANCE
 """Of fewer points it cannot be told that they do not agree."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Side:
-    """One picture of the query: its words, those of its points in a mirror, and what of it is sought."""
+SECOND = 50
+"""So many candidates that words leave undecided are looked at by fine points."""
 
-    words: QueryWords
-    mirrored: QueryWords
-    outline: Box
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """What words say of a candidate.
+
+    Attributes:
+        matches: Where it shows the thing as one of the query's pictures does: the one that agrees most.
+        turns: Of each of the query's pictures, how the thing is turned if it is there; none where that is
+            decided.
+    """
+
+    matches: tuple[Match, ...]
+    turns: tuple[Turn, ...] = ()
 
     @property
-    def corners(self) -> Float64[F64, "4 2"]:
-        """The outline's corners, from its top left one on, as the hands of a clock go."""
-        x1, y1, x2, y2 = self.outline
-        return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float64)
+    def points(self) -> int:
+        """How many agree."""
+        return agreeing(self.matches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,8 @@ class Verify(LaterStage):
 
     Points of one visual word that turn, resize and lie as one flat thing would are counted; beyond what as
     many agree by chance they raise a candidate's score by twice the logarithm of one more than their number.
+    Of those that are left undecided the first 50 are compared by fine points, where such are stored; what of
+    these agrees beyond its own chance counts alike.
     The other candidates keep their places behind them. Each gets an outline for each time it shows the
     thing, and a verdict, but where either picture has so few points (15) that it cannot be told.
 
@@ -59,6 +69,7 @@ class Verify(LaterStage):
 
     name: ClassVar[str] = "verification"
     needs_features: ClassVar[bool] = True
+    needs_fine: ClassVar[bool] = True
     count: int = 100
 
     def __post_init__(self) -> None:
@@ -71,20 +82,22 @@ class Verify(LaterStage):
         """How many are verified."""
         return self.count
 
-    def features(self, query: Sought, terms: Terms) -> tuple[_Side, ...]:
-        """The query's visual words and outlines, of each of its pictures."""
-        sides = zip(query.words(), query.words(mirrored=True), query.parts, strict=True)
-        return tuple(_Side(words, mirrored, part.outline) for words, mirrored, part in sides)
+    def features(self, query: Sought, terms: Terms) -> tuple[Side, ...]:
+        """The query's visual words, fine points and outlines, of each of its pictures."""
+        sides = zip(query.words(), query.words(mirrored=True), query.fine(), query.parts, strict=True)
+        return tuple(Side(words, mirrored, fine, part.outline) for words, mirrored, fine, part in sides)
 
     def apply(self, search: Searching, step: Step, found: Candidates) -> tuple[Candidates, Stage | None]:
         """The first candidates by their scores and what of their points agrees."""
         records = found.first(self.count)
         points = search.database.points(records)
         seen = search.database.map(partial(_matched, step.features), points)
+        second = second_step(search.database, step.features, _undecided(records, points, seen))
         before: list[float] = found.scores[: len(records)].tolist()
         told = [
             _told(
                 answer,
+                second.get(record),
                 score,
                 _joined_score(found.judged(record, score)),
                 found.compared,
@@ -93,26 +106,45 @@ class Verify(LaterStage):
             for record, answer, score, item in zip(records, seen, before, points, strict=True)
         ]
         kept = sum(item.score is None for item in told)
-        return found.reordered(self.name, told), Stage(self.name, len(told), (), {"kept": kept})
+        details = {"kept": kept, "second": len(second)}
+        return found.reordered(self.name, told), Stage(self.name, len(told), (), details)
 
 
-def _matched(sides: Sequence[_Side], points: StoredPoints | Unreadable) -> tuple[Match, ...] | Unreadable:
-    """Where a candidate shows the thing as one of the query's pictures does: the one that agrees most."""
+def _matched(sides: Sequence[Side], points: StoredPoints | Unreadable) -> _Answer | Unreadable:
+    """Where a candidate shows the thing by its words."""
     if isinstance(points, Unreadable):
         return points
-    best = max((_compared(side, points, mirrored=False) for side in sides), key=_agreeing)
-    if _agreeing(best) <= CHANCE:
-        best = max(best, *(_compared(side, points, mirrored=True) for side in sides), key=_agreeing)
-    return best
+    pairs = [correspondences(side.words, points.words) for side in sides]
+    found = [
+        verify(side.words, points.words, several, side.corners, points.size)
+        for side, several in zip(sides, pairs, strict=True)
+    ]
+    best = max(found, key=agreeing)
+    if agreeing(best) > CHANCE:
+        return _Answer(best)
+    turns = tuple(
+        likely_turn(side.words, points.words, several) for side, several in zip(sides, pairs, strict=True)
+    )
+    return _Answer(max(best, *(_mirrored(side, points) for side in sides), key=agreeing), turns)
 
 
-def _compared(side: _Side, points: StoredPoints, *, mirrored: bool) -> tuple[Match, ...]:
-    pairs = correspondences(side.mirrored if mirrored else side.words, points.words)
-    return verify(side.words, points.words, pairs, side.corners, points.size, mirrored=mirrored)
+def _mirrored(side: Side, points: StoredPoints) -> tuple[Match, ...]:
+    pairs = correspondences(side.mirrored, points.words)
+    return verify(side.words, points.words, pairs, side.corners, points.size, mirrored=True)
 
 
-def _agreeing(matches: tuple[Match, ...]) -> int:
-    return matches[0].inliers if matches else 0
+def _undecided(
+    records: Sequence[int],
+    points: Sequence[StoredPoints | Unreadable],
+    seen: Sequence[_Answer | Unreadable],
+) -> list[Undecided]:
+    """The first candidates that words leave undecided."""
+    left = (
+        Undecided(record, item.size, answer.turns)
+        for record, item, answer in zip(records, points, seen, strict=True)
+        if isinstance(item, StoredPoints) and isinstance(answer, _Answer) and answer.points <= CHANCE
+    )
+    return list(islice(left, SECOND))
 
 
 def _joined_score(detail: Detail) -> float | None:
@@ -120,14 +152,15 @@ def _joined_score(detail: Detail) -> float | None:
     return next((item.score for item in detail.evidence if item.stage == Joined.name), None)
 
 
-def _tells(sides: Sequence[_Side], points: StoredPoints | Unreadable) -> bool:
+def _tells(sides: Sequence[Side], points: StoredPoints | Unreadable) -> bool:
     """Whether both have enough points for it to mean something that few of them agree."""
     most = max(len(side.words) for side in sides)
     return not isinstance(points, Unreadable) and min(most, len(points.words)) >= _ENOUGH
 
 
 def _told(
-    answer: tuple[Match, ...] | Unreadable,
+    answer: _Answer | Unreadable,
+    second: tuple[Match, ...] | None,
     before: float,
     first: float | None,
     compared: int,
@@ -136,11 +169,12 @@ def _told(
 ) -> Told:
     if isinstance(answer, Unreadable):
         return Told(None, kept=answer.reason)
-    count = _agreeing(answer)
-    sure = tuple(_outline(match) for match in answer if match.inliers > CHANCE)
-    score = before + gain(count)
-    evidence = MatchEvidence(Verify.name, score, count, sure)
-    verdict = judge(count, first, compared) if tells or sure else None
+    by_words = tuple(_outline(match) for match in answer.matches if match.inliers > CHANCE)
+    sure = by_words or tuple(_outline(match) for match in second or () if match.inliers > FINE_CHANCE)
+    fine = None if second is None else agreeing(second)
+    score = before + gain(answer.points, fine)
+    evidence = MatchEvidence(Verify.name, score, answer.points, sure, fine)
+    verdict = judge(answer.points, first, compared, fine) if tells or sure else None
     return Told(score, evidence, verdict=verdict)
 
 
