@@ -5,7 +5,7 @@ loading the model, walking, hashing, decoding in processes of their own, the net
 on every core), and the same decoder at the same reduced scale in this process on one thread with one pass of
 the network on two threads after it, picture by picture, nothing else, the model loaded beforehand. In turns,
 folder by folder. Above 1, indexing is quicker than the bare work one after the other. Beside them the same
-run with local features, as it is by default: how many pictures a second are left of it.
+run with all that is kept by default, points and fine points: how many pictures a second are left of it.
 
 The folders are the databases of the shared sets, and generated photographs of 12 megapixels, where decoding
 dominates. The peak memory is that of ``camseek index`` on all of the latter.
@@ -66,7 +66,7 @@ def _compare(report: Report, what: str, folders: dict[str, Path], rounds: int, p
     model = load_model(threads=2)
     table = Table(
         f"Index beside the bare work: {what}",
-        ("folder", "pictures", "bare, s", "without points, s", "ratio", "with points, s", "share"),
+        ("folder", "pictures", "bare, s", "descriptors alone, s", "ratio", "everything, s", "share"),
     )
     totals = [0.0, 0.0, 0.0]
     for name, folder in folders.items():
@@ -83,9 +83,9 @@ def _compare(report: Report, what: str, folders: dict[str, Path], rounds: int, p
         table.rows.append(_row(name, len(paths), row))
     table.rows.append(_row("all", sum(int(row[1]) for row in table.rows), totals))
     report.tables.append(table)
-    label = f"bare decode and pass over index without points, {what}"
+    label = f"bare decode and pass over index with descriptors alone, {what}"
     report.figures.append(Figure(label, totals[0] / totals[1], 0.85, at_least=True))
-    label = f"index: pictures a second with points over those without, {what}"
+    label = f"index: pictures a second with everything over those without, {what}"
     report.figures.append(Figure(label, totals[1] / totals[2], 0.33, at_least=True))
 
 

@@ -287,7 +287,10 @@ def verify_fine(
     """
     best: tuple[Match, ...] = ()
     for query in queries:
-        found = verify(query, picture, nearest_pairs(query, picture), outline, size, least=least)
+        pairs = nearest_pairs(query, picture)
+        if len(pairs) < least:
+            continue
+        found = verify(query, picture, pairs, outline, size, least=least)
         if found and (not best or found[0].inliers > best[0].inliers):
             best = found
     return best
