@@ -6,6 +6,7 @@ One setting for all sets: the plans that a search has. Mean average precision, t
 from common import Options, Report, Table
 
 from camseek import Nearest, Plan, Settings
+from camseek.config import PARTS
 from camseek.datasets import read_ground_truth
 from camseek.extraction.extractor import RegionRules
 from camseek.lab.measuring import measure as measure_protocols
@@ -30,6 +31,7 @@ PLANS = {
     "joined": Plan(Joined()),
     "descriptors, verified": Plan(Nearest(), (Verify(100),)),
     "joined, verified": Plan(Joined(), (Verify(100),)),
+    "and expanded": Plan.usual(PARTS),
 }
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from camseek.cli.options import Count, NameType, WordType
+from camseek.cli.options import Amount, Count, NameType, WordType
 
 if TYPE_CHECKING:
     from camseek.backbones import Backbone
@@ -29,6 +29,20 @@ _OPTIONS = (
         metavar="N",
         help="Compare where the points of the first N pictures lie with where the query's do: outlines and "
         "verdicts; 0 for none. [default: in searches 100 with words and joined, else 0]",
+    ),
+    click.option(
+        "--expand-verified",
+        type=Count(min=0),
+        metavar="N",
+        help="Where several hits are verified, search again with what the N of them show of which most "
+        "points agree; 0 for not. [default: in searches 10 with --first joined, verified, else 0]",
+    ),
+    click.option(
+        "--false-alarms",
+        type=Amount(min=0, max=1),
+        metavar="SHARE",
+        help="Say that a picture shows the thing only where so few of the searches for what is not there "
+        "have such a hit, from 0.01 on. [default: from a probability of 90 % on]",
     ),
     click.option(
         "--aggregation",
@@ -73,6 +87,8 @@ _OPTIONS = (
 PLAN_NAMES = (
     "first",
     "verify",
+    "expand_verified",
+    "false_alarms",
     "aggregation",
     "classes",
     "class_list",
@@ -104,14 +120,17 @@ def plan_options(command: Function) -> Function:
 def is_usual(options: Mapping[str, Any]) -> bool:
     """Whether these options, and ``--shortlist``, ask for nothing: a search then does what is usual."""
     asked = {name: options[name] for name in (*PLAN_NAMES, "shortlist")}
-    # --verify 0 asks for something; so does no other number of 0.
-    return asked.pop("verify") is None and not any(asked.values())
+    # 0 of these asks for something; so does no other number of 0.
+    numbers = [asked.pop(name) for name in ("verify", "expand_verified", "false_alarms")]
+    return all(number is None for number in numbers) and not any(asked.values())
 
 
 def read_plan(
     *,
     first: str | None,
     verify: int | None,
+    expand_verified: int | None,
+    false_alarms: float | None,
     aggregation: str | None,
     classes: int | None,
     class_list: str | None,
@@ -127,6 +146,8 @@ def read_plan(
     Args:
         first: As given, None for whatever the others mean.
         verify: As given, None for as many as usual.
+        expand_verified: As given, None for as many as usual.
+        false_alarms: As given, None for what is usual.
         aggregation: As given, None for whatever the others mean.
         classes: As given.
         class_list: Name of a file.
@@ -148,13 +169,16 @@ def read_plan(
     from camseek.errors import SettingsError
     from camseek.extraction.classes import resolve_classes, resolve_list
     from camseek.searching import Plan
-    from camseek.searching.plan import VERIFIED
+    from camseek.searching.plan import EXPANDED, VERIFIED
 
+    papers = aggregation or attend or class_list or rerank or expand
     if first is None:
-        papers = aggregation or attend or class_list or rerank or expand
-        first = "joined" if verify and not papers else "descriptors"
+        verifies = verify or (verify is None and (expand_verified or false_alarms is not None))
+        first = "joined" if verifies and not papers else "descriptors"
     if verify is None:
         verify = VERIFIED if top is not None and first != "descriptors" else 0
+    if expand_verified is None:
+        expand_verified = EXPANDED if top is not None and verify and first == "joined" and not papers else 0
     if attend and class_list:
         raise click.UsageError("--attend and --class-list both choose the classes; give one")
     meant = aggregation or ("online" if attend else "predefined" if class_list else "offline")
@@ -169,6 +193,8 @@ def read_plan(
         "rerank": rerank,
         "first": first,
         "verify": verify,
+        "expand_verified": expand_verified,
+        "false_alarms": false_alarms,
     }
     try:
         # Any class stands for those that are named.

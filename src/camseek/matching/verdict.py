@@ -5,7 +5,9 @@ A logistic curve over what agrees beyond chance and how far the first stages sta
 """
 
 import math
+from dataclasses import dataclass
 
+from camseek.errors import SettingsError
 from camseek.matching.fine import CHANCE as FINE_CHANCE
 from camseek.matching.geometry import CHANCE
 from camseek.results import Verdict
@@ -13,17 +15,49 @@ from camseek.words import counted
 
 PRESENT = 0.9
 """From this probability on a picture is said to show the thing."""
+FALSE_ALARMS = ((0.01, 0.998), (0.02, 0.997), (0.05, 0.84), (0.1, 0.31))
+"""Shares of queries whose thing is not there, and the probability that no more of their first hits reached.
+
+On sets that the curve was not fitted on (``benchmarks/verdicts.py``).
+"""
 NOT_SHOWN = 0.1
 """Below this one it is said not to."""
 
 FEW = 30
 """Of fewer pictures none can stand out far: points alone decide."""
 
-_MOST_BY_LOOKS = 0.5
-"""The most probable that a picture can be of which no points agree."""
+_MOST_BY_LOOKS = 0.85
+"""The most probable that a picture can be of which no points agree: below what is said to be present."""
 
-_BIAS, _GAIN, _STANDS = -5.43, 0.66, 1.54
-_BIAS_ALONE, _GAIN_ALONE = -4.22, 0.87
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A logistic curve over what was seen of a candidate.
+
+    Attributes:
+        bias: Of nothing.
+        gain: What counts what ``gain`` says.
+        standing: What counts what ``standing`` says.
+    """
+
+    bias: float
+    gain: float
+    standing: float = 0.0
+
+    def probability(self, gain: float, standing: float = 0.0) -> float:
+        """How probable it is that the candidate shows the thing, in [0, 1].
+
+        Never enough to say so where no more points agree than by chance: among pictures that share nothing
+        with a query, one that shares a little stands out without end.
+        """
+        total = self.bias + self.gain * gain + self.standing * standing
+        found = 1 / (1 + math.exp(-max(min(total, 50.0), -50.0)))
+        return found if gain > 0 else min(found, _MOST_BY_LOOKS)
+
+
+JOINED = Curve(-5.52, 0.6, 2.22)
+ALONE = Curve(-4.22, 0.87)
+"""For candidates of which the joined first stages were not asked, or few pictures: of points alone."""
 
 
 def gain(points: int, fine: int | None = None) -> float:
@@ -55,7 +89,31 @@ def standing(first: float, pictures: int) -> float:
     return first / math.sqrt(2 * math.log(max(pictures, 2)))
 
 
-def judge(points: int, first: float | None, pictures: int, fine: int | None = None) -> Verdict:
+def threshold(false_alarms: float) -> float:
+    """From which probability on a picture is said to show the thing, where so many false alarms are accepted.
+
+    Args:
+        false_alarms: The share of queries whose thing is not there that may have a hit said to show it.
+
+    Raises:
+        SettingsError: So few were not measured, or it is no share.
+    """
+    least = FALSE_ALARMS[0][0]
+    if not least <= false_alarms <= 1:
+        raise SettingsError(
+            f"false alarms are a share from {least:.0%} on: fewer were not measured", remedy=f"use {least}"
+        )
+    return next(probability for share, probability in reversed(FALSE_ALARMS) if share <= false_alarms)
+
+
+def judge(
+    points: int,
+    first: float | None,
+    pictures: int,
+    fine: int | None = None,
+    *,
+    present: float = PRESENT,
+) -> Verdict:
     """Whether a candidate shows the thing; never that it does where no more agree than by chance.
 
     Args:
@@ -64,16 +122,13 @@ def judge(points: int, first: float | None, pictures: int, fine: int | None = No
             where they were not asked, and points alone decide.
         pictures: How many pictures were compared.
         fine: How many of its fine points do, where the words' leave it undecided; None where nobody looked.
+        present: From which probability on it is said to show the thing; below ``NOT_SHOWN`` it never is.
     """
     if first is None or pictures < FEW:
-        total = _BIAS_ALONE + _GAIN_ALONE * gain(points, fine)
+        probability = ALONE.probability(gain(points, fine))
     else:
-        total = _BIAS + _GAIN * gain(points, fine) + _STANDS * standing(first, pictures)
-    probability = 1 / (1 + math.exp(-max(min(total, 50.0), -50.0)))
-    if not _beyond(points, fine):
-        # Among pictures that share nothing with a query, one that shares a little stands out without end.
-        probability = min(probability, _MOST_BY_LOOKS)
-    same = True if probability >= PRESENT else False if probability < NOT_SHOWN else None
+        probability = JOINED.probability(gain(points, fine), standing(first, pictures))
+    same = True if probability >= present else False if probability < NOT_SHOWN else None
     return Verdict(same, probability, _reason(points, fine or 0))
 
 

@@ -9,11 +9,11 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8, UInt16, UInt64
+from jaxtyping import Bool, Float32, Int64, UInt8, UInt16, UInt64
 from numpy.typing import NDArray
 
 from camseek.matching.features import wrapped
-from camseek.numerics import F32, I64, U8
+from camseek.numerics import BOOL, F32, I64, U8
 from camseek.results import Size
 
 U16 = NDArray[np.uint16]
@@ -87,6 +87,12 @@ class WordPoints:
         rows["scale"] = np.clip(np.rint(octaves * _SCALE_STEPS), 0, 255)
         rows["angle"] = np.floor(self.angles * (_TURNS / (2 * np.pi))).astype(np.int64) % _TURNS
         return _HEAD.pack(_MAGIC, self.codebook, len(self)) + rows.tobytes()
+
+    def as_query(self, chosen: Bool[BOOL, " N"]) -> "QueryWords":
+        """Some of the points as those of a query, each with its one word."""
+        words, signs = self.words[chosen], self.signs[chosen]
+        parts = self.points[chosen], self.scales[chosen], self.angles[chosen]
+        return QueryWords(*parts, words[:, None], signs[:, None], *summed_signs(words, signs), self.codebook)
 
     @classmethod
     def unpack(cls, data: bytes, original: Size) -> "WordPoints":

@@ -7,6 +7,7 @@ from camseek.searching.searcher import Request, Searcher, searched, searched_man
 from camseek.searching.stages import (
     DescribeAnew,
     Expand,
+    ExpandVerified,
     Joined,
     MatchRegions,
     Nearest,
@@ -19,6 +20,7 @@ __all__ = [
     "Aggregation",
     "DescribeAnew",
     "Expand",
+    "ExpandVerified",
     "Found",
     "Joined",
     "MatchRegions",

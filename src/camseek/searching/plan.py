@@ -12,6 +12,7 @@ from camseek.searching.query import Sought
 from camseek.searching.stages import (
     DescribeAnew,
     Expand,
+    ExpandVerified,
     FirstStage,
     Joined,
     LaterStage,
@@ -29,6 +30,8 @@ Aggregation = Literal["offline", "online", "predefined"]
 First = Literal["descriptors", "words", "joined"]
 VERIFIED = 100
 """How many pictures a search verifies that says nothing of it."""
+EXPANDED = 10
+"""How many verified hits join the query of such a search at most."""
 _FIRST: dict[str, type[FirstStage]] = {"descriptors": Nearest, "words": Words, "joined": Joined}
 Kind = TypeVar("Kind", bound=FirstStage | LaterStage)
 
@@ -73,6 +76,8 @@ class Plan:
         expand_with_query: bool = False,
         first: First = "descriptors",
         verify: int = 0,
+        expand_verified: int = 0,
+        false_alarms: float | None = None,
     ) -> "Plan":
         """Searches by their options: a first stage, the paper's later ones, verification.
 
@@ -89,6 +94,9 @@ class Plan:
             expand_with_query: The query's own descriptor is in that sum (CroW's form).
             first: What the whole database is ranked by: ``descriptors``, ``words``, or both ``joined``.
             verify: How many of the first results are verified; 0 for none.
+            expand_verified: The query is joined by so many verified hits at most, where several are, all is
+                ranked again by both first stages, and what is new verified; 0 for none.
+            false_alarms: As of ``Verify``.
 
         Raises:
             SettingsError: Options that do not go together.
@@ -96,10 +104,20 @@ class Plan:
         """
         rerank, expand = whole_number(rerank, "rerank"), whole_number(expand, "expand")
         verify = whole_number(verify, "verify")
+        expand_verified = whole_number(expand_verified, "expand_verified")
         predefined, attend = class_ids(predefined), class_ids(attend)
         _require(aggregation, classes, predefined, attend)
-        if min(rerank, expand, verify) < 0:
-            raise SettingsError("expand, rerank and verify are 0 or more", remedy="use 0 for none")
+        if min(rerank, expand, verify, expand_verified) < 0:
+            raise SettingsError(
+                "expand, rerank, verify and expand_verified are 0 or more", remedy="use 0 for none"
+            )
+        if expand_verified and not (verify and first == "joined" and aggregation == "offline"):
+            raise SettingsError(
+                "verified hits join the query of a search by both first stages that verifies",
+                remedy="use joined first stages and verify, without another aggregation",
+            )
+        if false_alarms is not None and not verify:
+            raise SettingsError("false alarms are of verdicts, which verification gives", remedy="verify")
         if first not in _FIRST:
             raise SettingsError(f"there is no first stage {first!r}", remedy=f"use {' or '.join(_FIRST)}")
         if expand_with_query and not expand:
@@ -126,7 +144,9 @@ class Plan:
         if expand:
             then.append(Expand(expand, expand_with_query))
         if verify:
-            then.append(Verify(verify))
+            then.append(Verify(verify, false_alarms))
+        if expand_verified:
+            then += [ExpandVerified(expand_verified), Verify(verify, false_alarms)]
         return cls(_FIRST[first](), tuple(then))
 
     @classmethod
@@ -135,9 +155,12 @@ class Plan:
 
         Args:
             keeps: What the collection keeps of each picture: with ``points`` hits are found by descriptors
-                and words, and the first 100 verified; else stored descriptors alone are compared.
+                and words, the first 100 verified, and where several are, found and verified again with what
+                these show; else stored descriptors alone are compared.
         """
-        return cls.of(first="joined", verify=VERIFIED) if POINTS in keeps else cls()
+        if POINTS not in keeps:
+            return cls()
+        return cls.of(first="joined", verify=VERIFIED, expand_verified=EXPANDED)
 
     def stage(self, kind: type[Kind]) -> Kind | None:
         """The first stage of a kind, or None."""

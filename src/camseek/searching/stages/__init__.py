@@ -14,6 +14,7 @@ from camseek.searching.stages.base import (
 )
 from camseek.searching.stages.describe_anew import DescribeAnew
 from camseek.searching.stages.expand import Expand
+from camseek.searching.stages.expand_verified import ExpandVerified
 from camseek.searching.stages.joined import Joined
 from camseek.searching.stages.match_regions import MatchRegions, RegionLook
 from camseek.searching.stages.nearest import Nearest
@@ -25,6 +26,7 @@ __all__ = [
     "DescribeAnew",
     "Detail",
     "Expand",
+    "ExpandVerified",
     "FirstStage",
     "Joined",
     "LaterStage",

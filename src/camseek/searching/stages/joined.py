@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int64
 
 from camseek.arguments import whole_number
 from camseek.errors import SettingsError
+from camseek.matching.verdict import standing
 from camseek.matching.words import QueryWords
 from camseek.numerics import F64, I64
 from camseek.results import Evidence, Stage
@@ -17,17 +18,21 @@ from camseek.searching.stages.nearest import Nearest
 from camseek.searching.stages.words import Words, word_scores
 from camseek.store import Ranking
 
-_FIRST = 5
-"""The mean of so many of the largest standardised scores says how much a stage knows of a query."""
+_LEAST_SHARED = 1e-4
+"""Added to what a picture shares before its logarithm, which is then finite for one that shares nothing."""
+_WORDS = 0.25
+"""What words count beside descriptors that stand out as far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined(FirstStage):
     """Ranks pictures by descriptors and visual words, each standardised and weighted by what it knows.
 
-    Each stage's scores, minus their mean over the collection, over their standard deviation, are weighted by
-    the mean of the five largest of them: so the stage that stands out for this query decides, and no weight
-    is tuned to a set of pictures. The weights sum to 2.
+    Cosines, and the logarithms of what pictures share in words (of which most share hardly anything, and few
+    much), minus their mean over the collection, over their standard deviation. Each is weighted by the square
+    of how far its best picture stands out (``camseek.matching.verdict.standing``), words by a quarter of it:
+    so the stage that stands out for this query decides. The weights sum to 2. The query's own picture, if the
+    collection holds it, is no measure of the others, and counts neither way.
 
     Attributes:
         depth: The first so many of each stage's own ranking are joined; at least as many as are wanted.
@@ -53,16 +58,20 @@ class Joined(FirstStage):
     def rank(self, search: Searching, step: Step) -> tuple[Candidates, Stage]:
         """The pictures that stand out most."""
         depth = None if search.wanted is None else max(search.wanted, self.depth)
-        near = search.database.nearest(step.terms.descriptor, depth, search.without)
+        near = search.database.nearest(step.terms.descriptor, depth, search.without | search.own)
         words = word_scores(search, step.features)
         best = words.scores.argpartition(-depth)[-depth:] if depth and depth < len(words.scores) else None
-        shared = words.records if best is None else words.records[best]
-        records = np.union1d(near.records, shared)
-        by_descriptor = _standardised(near, self._cosines(search, step, near, records))
-        by_words = _standardised(words, _looked_up(records, words))
-        scores = _joined([by_descriptor, by_words])
+        own = np.array(sorted(search.own - search.without), np.int64)
+        records = np.union1d(near.records, words.records if best is None else words.records[best])
+        records = np.union1d(records, own)
+        cosines = self._cosines(search, step, near, records)
+        shared = _looked_up(records, words)
+        others = ~np.isin(words.records, own)
+        by_descriptor = _standardised(cosines, *near.moments(), near.scores[:1], near.compared)
+        by_words = _standardised(_told_apart(shared), *_moments(_told_apart(words.scores[others])))
+        scores = _joined(by_descriptor, by_words)
         order = np.lexsort((records, -scores))[: search.wanted]
-        raw = {Nearest.name: by_descriptor.raw, Words.name: by_words.raw}
+        raw = {Nearest.name: cosines, Words.name: shared}
         details = {
             int(records[place]): Detail(
                 tuple(
@@ -73,8 +82,9 @@ class Joined(FirstStage):
             )
             for place in (order if search.wanted is not None else ())
         }
-        compared = max(near.compared, words.compared)
-        told = {"descriptors": near.compared, "words": words.compared}
+        with_own = near.compared + int(np.isfinite(cosines[np.isin(records, own)]).sum())
+        compared = max(with_own, words.compared)
+        told = {"descriptors": with_own, "words": words.compared}
         ranked = Candidates(records[order], scores[order], self.name, details, compared=compared)
         return ranked, Stage(self.name, compared, (), told)
 
@@ -83,35 +93,53 @@ class Joined(FirstStage):
     ) -> Float64[F64, " N"]:
         """The cosines of records, also of those that words alone found; NaN for a featureless picture."""
         found = _looked_up(records, near)
-        if near.compared > len(near.records):
-            missing = records[np.isnan(found)]
-            known = search.database.cosines(step.terms.descriptor, missing)
-            found[np.isnan(found)] = known
+        missing = np.isnan(found)
+        if missing.any():
+            found[missing] = search.database.cosines(step.terms.descriptor, records[missing])
         return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Standardised:
-    """Scores of records: as they are, and in standard deviations above the collection's mean."""
+    """What a stage says of records, in standard deviations above the mean of all, and what that counts."""
 
-    raw: Float64[F64, " N"]
     scores: Float64[F64, " N"]
     weight: float
 
 
-def _standardised(ranking: Ranking, raw: Float64[F64, " N"]) -> _Standardised:
-    mean, deviation = ranking.moments()
-    # A picture of which a stage knows nothing is like any other to it.
-    scores = np.where(np.isnan(raw), 0.0, (raw - mean) / deviation) if deviation > 0 else np.zeros_like(raw)
-    first = np.sort(ranking.scores)[::-1][:_FIRST]
-    weight = max(float((first.mean() - mean) / deviation), 0.0) if deviation > 0 and len(first) else 0.0
-    return _Standardised(raw, scores, weight)
+def _standardised(
+    raw: Float64[F64, " N"], mean: float, deviation: float, best: Float64[F64, " _"], compared: int
+) -> _Standardised:
+    """Scores as one stage gives them, NaN where it knows nothing of a picture: that is like any other to it.
+
+    Args:
+        raw: Of the records.
+        mean: Of all that were compared.
+        deviation: Of all that were compared.
+        best: The largest of them; empty where there is none.
+        compared: How many.
+    """
+    if deviation <= 0 or not len(best):
+        return _Standardised(np.zeros_like(raw), 0.0)
+    scores = np.where(np.isnan(raw), 0.0, (raw - mean) / deviation)
+    return _Standardised(scores, standing((float(best[0]) - mean) / deviation, compared) ** 2)
 
 
-def _joined(stages: list[_Standardised]) -> Float64[F64, " N"]:
-    total = sum(stage.weight for stage in stages)
-    weights = [stage.weight / total * len(stages) if total else 1.0 for stage in stages]
-    return np.sum([weight * stage.scores for weight, stage in zip(weights, stages, strict=True)], axis=0)
+def _told_apart(shared: Float64[F64, " N"]) -> Float64[F64, " N"]:
+    return np.log(shared + _LEAST_SHARED)
+
+
+def _moments(values: Float64[F64, " N"]) -> tuple[float, float, Float64[F64, " _"], int]:
+    """Mean, deviation and largest of values, and how many they are."""
+    if not len(values):
+        return 0.0, 0.0, values, 0
+    return float(values.mean()), float(values.std()), values.max(keepdims=True), len(values)
+
+
+def _joined(descriptors: _Standardised, words: _Standardised) -> Float64[F64, " N"]:
+    weights = np.array([descriptors.weight, _WORDS * words.weight])
+    weights = 2 * weights / weights.sum() if weights.any() else np.ones(2)
+    return weights[0] * descriptors.scores + weights[1] * words.scores
 
 
 def _looked_up(records: Int64[I64, " N"], ranking: Ranking) -> Float64[F64, " N"]:

@@ -1,17 +1,19 @@
 """Verification: whether a candidate's points lie as the query's do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import ClassVar
+
+import numpy as np
 
 from camseek.arguments import whole_number
 from camseek.errors import SettingsError
 from camseek.matching.fine import CHANCE as FINE_CHANCE
 from camseek.matching.fine import Turn, likely_turn
 from camseek.matching.geometry import CHANCE, Match, verify
-from camseek.matching.verdict import gain, judge
+from camseek.matching.verdict import PRESENT, gain, judge, threshold
 from camseek.matching.words import correspondences
 from camseek.results import MatchEvidence, Outline, Stage
 from camseek.searching.database import StoredPoints
@@ -57,13 +59,16 @@ class Verify(LaterStage):
     Of those that are left undecided the first 50 are compared by fine points, where such are stored; what of
     these agrees beyond its own chance counts alike.
     The other candidates keep their places behind them. Each gets an outline for each time it shows the
-    thing, and a verdict, but where either picture has so few points (15) that it cannot be told.
+    thing, and a verdict, but where either picture has so few points (15) that it cannot be told. What a
+    verification before it found is counted, and not looked for again.
 
     Attributes:
         count: How many candidates.
+        false_alarms: The share of searches for what is not there that may have a hit said to show it
+            (``camseek.matching.verdict.threshold``); None for what is usual.
 
     Raises:
-        SettingsError: ``count`` is below 1.
+        SettingsError: ``count`` is below 1, or so few false alarms were not measured.
         TypeError: It is no whole number.
     """
 
@@ -71,11 +76,18 @@ class Verify(LaterStage):
     needs_features: ClassVar[bool] = True
     needs_fine: ClassVar[bool] = True
     count: int = 100
+    false_alarms: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "count", whole_number(self.count, "count"))
+        _ = self.present  # refuses what cannot be
         if self.count < 1:
             raise SettingsError("the number of pictures verified is 1 or more", remedy="use 1 or more")
+
+    @property
+    def present(self) -> float:
+        """From which probability on a picture is said to show the thing."""
+        return PRESENT if self.false_alarms is None else threshold(self.false_alarms)
 
     @property
     def reach(self) -> int | None:
@@ -89,25 +101,34 @@ class Verify(LaterStage):
 
     def apply(self, search: Searching, step: Step, found: Candidates) -> tuple[Candidates, Stage | None]:
         """The first candidates by their scores and what of their points agrees."""
-        records = found.first(self.count)
-        points = search.database.points(records)
+        found, count = _with_known(found, self.count)
+        records = found.first(count)
+        if records and all(found.detail(record).by == self.name for record in records):
+            return found, None
+        new = [record for record in records if _evidence(found.detail(record)) is None]
+        points = search.database.points(new)
         seen = search.database.map(partial(_matched, step.features), points)
-        second = second_step(search.database, step.features, _undecided(records, points, seen))
-        before: list[float] = found.scores[: len(records)].tolist()
-        told = [
-            _told(
+        second = second_step(search.database, step.features, _undecided(new, points, seen))
+        before: dict[int, float] = dict(zip(records, found.scores[: len(records)].tolist(), strict=True))
+        compared = {
+            record: _told(
                 answer,
                 second.get(record),
-                score,
-                _joined_score(found.judged(record, score)),
+                before[record],
+                _joined_score(found.judged(record, before[record])),
                 found.compared,
                 tells=_tells(step.features, item),
+                present=self.present,
             )
-            for record, answer, score, item in zip(records, seen, before, points, strict=True)
+            for record, answer, item in zip(new, seen, points, strict=True)
+        }
+        told = [
+            compared[record] if record in compared else _again(found.detail(record), score)
+            for record, score in before.items()
         ]
         kept = sum(item.score is None for item in told)
         details = {"kept": kept, "second": len(second)}
-        return found.reordered(self.name, told), Stage(self.name, len(told), (), details)
+        return found.reordered(self.name, told), Stage(self.name, len(new), (), details)
 
 
 def _matched(sides: Sequence[Side], points: StoredPoints | Unreadable) -> _Answer | Unreadable:
@@ -152,6 +173,34 @@ def _joined_score(detail: Detail) -> float | None:
     return next((item.score for item in detail.evidence if item.stage == Joined.name), None)
 
 
+def _with_known(found: Candidates, count: int) -> tuple[Candidates, int]:
+    """The candidates with those behind the first ones that were verified already, and how many these are."""
+    sure = [
+        record
+        for record, detail in found.details.items()
+        if (known := _evidence(detail)) is not None and known.outlines
+    ]
+    places = np.arange(len(found))
+    chosen = (places < count) | np.isin(found.records, sure)
+    order = np.concatenate([places[chosen], places[~chosen]])
+    moved = replace(found, records=found.records[order], scores=found.scores[order])
+    return moved, int(np.count_nonzero(chosen))
+
+
+def _evidence(detail: Detail) -> MatchEvidence | None:
+    """What an earlier verification said of a candidate."""
+    return next((item for item in detail.evidence if isinstance(item, MatchEvidence)), None)
+
+
+def _again(detail: Detail, before: float) -> Told:
+    """The same evidence beside another score of the stages before it; the verdict stays."""
+    known = _evidence(detail)
+    if known is None:
+        raise ValueError("a candidate that was not verified")
+    score = before + gain(known.points, known.fine)
+    return Told(score, replace(known, score=score))
+
+
 def _tells(sides: Sequence[Side], points: StoredPoints | Unreadable) -> bool:
     """Whether both have enough points for it to mean something that few of them agree."""
     most = max(len(side.words) for side in sides)
@@ -166,6 +215,7 @@ def _told(
     compared: int,
     *,
     tells: bool,
+    present: float,
 ) -> Told:
     if isinstance(answer, Unreadable):
         return Told(None, kept=answer.reason)
@@ -174,7 +224,7 @@ def _told(
     fine = None if second is None else agreeing(second)
     score = before + gain(answer.points, fine)
     evidence = MatchEvidence(Verify.name, score, answer.points, sure, fine)
-    verdict = judge(answer.points, first, compared, fine) if tells or sure else None
+    verdict = judge(answer.points, first, compared, fine, present=present) if tells or sure else None
     return Told(score, evidence, verdict=verdict)
 
 
