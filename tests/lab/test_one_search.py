@@ -135,13 +135,13 @@ def evaluated(engine, folder, queries, plans, reading, removed, stored=True):
     job, extractor = Job(workers=2), Extractor.of(engine.model, engine.settings.size, Limits())
     with scratch() as place:
         asked = [ask(extractor, tasks, parts) for parts in queries]
-        contents = [set(item.contents) for item in asked]
-        own = [
-            frozenset(row for row, content in enumerate(rows.contents) if content in known)
-            for known in contents
-        ]
         searches = Searches(tasks, asked, rows, place)
         searches.describe(extractor, job)
+        # What files hold is known once they were read.
+        own = [
+            frozenset(row for row, content in enumerate(rows.contents) if content in set(item.contents))
+            for item in asked
+        ]
         searches.look(extractor, job, own, [removed] * len(tasks))
         return {
             name: [
