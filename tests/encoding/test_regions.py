@@ -7,15 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import reference
-from camseek.encoding.regions import (
-    CellGrid,
-    attention_box,
-    attention_boxes,
-    crop,
-    heat_map,
-    largest_component,
-    largest_components,
-)
+from camseek.encoding.regions import CellGrid, attention_box, crop, heat_map, largest_component
 
 
 def f32(values):
@@ -422,28 +414,3 @@ class TestAttentionBox:
             attention_box(self.heat(), 0.1, self.GRID, factor=0)
         with pytest.raises(ValueError, match="does not cover"):
             attention_box(self.heat()[:7], 0.1, self.GRID)
-
-
-class TestSeveralAtOnce:
-    @given(st.data())
-    def test_components_are_those_of_each(self, data):
-        side = st.integers(1, 9)
-        shape = data.draw(st.tuples(st.integers(0, 5), side, side))
-        share = data.draw(st.sampled_from([0.1, 0.4, 0.6, 0.9]))
-        binaries = np.random.default_rng(data.draw(st.integers(0, 2**32))).random(shape) < share
-        for by in ("cells", "contour"):
-            expected = [reference.largest_component(binary, by) for binary in binaries]
-            assert largest_components(binaries, by=by) == expected
-
-    def test_boxes_are_those_of_each(self):
-        random = np.random.default_rng(0)
-        grids = [GRIDS[name] for name in ("tiny", "photo", "scaled", "pixel", "photo", "needle")]
-        heats = np.zeros((len(grids), 20, 20), np.float32)
-        for heat, grid in zip(heats[:-1], grids, strict=False):
-            heat[: grid.rows, : grid.columns] = random.random((grid.rows, grid.columns)) ** 4
-        for factor in (1, 4):
-            expected = [
-                attention_box(heat, 0.3, grid, factor=factor) for heat, grid in zip(heats, grids, strict=True)
-            ]
-            assert attention_boxes(heats, 0.3, grids, factor=factor) == expected
-            assert expected[-1] is None

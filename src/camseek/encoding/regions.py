@@ -1,6 +1,5 @@
 """Regions: boxes in pixels, the cells under them, and boxes proposed by activation maps."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -152,39 +151,23 @@ def attention_box(
     Raises:
         ValueError: The threshold or the factor is out of range, or the map is smaller than the grid.
     """
-    return attention_boxes(heat[None], threshold, [grid], factor=factor)[0]
-
-
-def attention_boxes(
-    heats: Float32[F32, "N H W"], threshold: float, grids: Sequence[CellGrid], *, factor: int = 1
-) -> list[Box | None]:
-    """Boxes what each of several heat maps lights up, as ``attention_box`` does, maps of one grid at once.
-
-    Raises:
-        ValueError: As ``attention_box``.
-    """
     if not 0 <= threshold < 1:
         raise ValueError(f"threshold must be from 0 to below 1, not {threshold}")
     if factor < 1:
         raise ValueError(f"factor must be 1 or more, not {factor}")
-    alike: dict[tuple[int, int, tuple[int, int]], list[int]] = {}
-    for place, grid in enumerate(grids):
-        if heats.shape[1] < grid.rows or heats.shape[2] < grid.columns:
-            raise ValueError(
-                f"a heat map {heats.shape[1:]} does not cover a grid of {grid.rows} x {grid.columns}"
-            )
-        alike.setdefault((grid.rows, grid.columns, grid.fine_shape(factor)), []).append(place)
-    boxes: list[Box | None] = [None] * len(grids)
-    for (rows, columns, (fine_rows, fine_columns)), places in alike.items():
-        heat = np.ascontiguousarray(heats[places, :rows, :columns])
-        # The last whole cell may reach past the picture; its finer ones that do hold no pixel.
-        fine = resize_bilinear(heat, (rows * factor, columns * factor))[:, :fine_rows, :fine_columns]
-        peak = fine.max(axis=(1, 2), keepdims=True)
-        # In double precision, or the smallest maxima would not pass their own threshold.
-        above = (fine > threshold * peak.astype(np.float64)) & (peak > 0)
-        for place, cells in zip(places, largest_components(above), strict=True):
-            boxes[place] = None if cells is None else grids[place].box(cells, factor=factor)
-    return boxes
+    if heat.shape[0] < grid.rows or heat.shape[1] < grid.columns:
+        raise ValueError(f"a heat map {heat.shape} does not cover a grid of {grid.rows} x {grid.columns}")
+    heat = heat[: grid.rows, : grid.columns]
+    fine = resize_bilinear(heat, (grid.rows * factor, grid.columns * factor))
+    # The last whole cell may reach past the picture; its finer ones that do hold no pixel.
+    rows, columns = grid.fine_shape(factor)
+    fine = fine[:rows, :columns]
+    peak = np.float64(fine.max())
+    if peak <= 0:
+        return None
+    # In double precision, or the smallest maxima would not pass their own threshold.
+    cells = largest_component(fine > threshold * peak)
+    return None if cells is None else grid.box(cells, factor=factor)
 
 
 def largest_component(
@@ -205,56 +188,21 @@ def largest_component(
     Returns:
         The cells of the bounding box, or None.
     """
-    return largest_components(binary[None], by=by)[0]
-
-
-def largest_components(
-    binaries: Bool[NDArray[np.bool_], "N H W"], *, by: Literal["cells", "contour"] = "cells"
-) -> list[Cells | None]:
-    """Finds the bounding box of the largest component of each of several maps, as ``largest_component``."""
-    count, rows, columns = binaries.shape
     # Runs of set cells in a row are joined, not cells: there are few, and NumPy finds them. A clear column
-    # at each row's end and a clear row after each map let all be read as one line, where no run goes from one
-    # row into the next, and none lies beneath one of another map.
-    stride, apart = columns + 1, (rows + 1) * (columns + 1)
-    line = np.zeros((count, rows + 1, stride), np.int8)
-    line[:, :rows, :columns] = binaries
+    # at each row's end lets all rows be read as one line, where no run goes from one row into the next.
+    stride = binary.shape[1] + 1
+    line = np.zeros((binary.shape[0], stride), np.int8)
+    line[:, :-1] = binary
     steps = np.diff(line.ravel(), prepend=0)
     starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-    found: list[Cells | None] = [None] * count
     if not len(starts):
-        return found
-    roots, owners = _join_runs(starts, ends, stride), starts // apart
-    starts, ends = starts - owners * apart, ends - owners * apart
+        return None
+    roots = np.array(_join_runs(starts, ends, stride))
     if by == "cells":
-        winners = _most_cells(ends - starts, roots, owners)
+        winner = np.bincount(roots, weights=ends - starts).argmax()
     else:
-        winners = [
-            _widest_contour(starts[owners == owner], ends[owners == owner], roots[owners == owner], stride)
-            for owner in np.unique(owners)
-        ]
-    won = np.isin(roots, winners)
-    owners, starts, ends = owners[won], starts[won], ends[won]
-    # The winner's runs of each map lie together, from its first row to its last.
-    first = np.flatnonzero(np.diff(owners, prepend=-1))
-    last = np.append(first[1:], len(owners)) - 1
-    left, right = np.minimum.reduceat(starts % stride, first), np.maximum.reduceat(ends % stride, first)
-    bounds = np.stack([starts[first] // stride, starts[last] // stride + 1, left, right], axis=1).tolist()
-    for owner, (row1, row2, column1, column2) in zip(owners[first].tolist(), bounds, strict=True):
-        found[owner] = (row1, row2, column1, column2)
-    return found
-
-
-def _most_cells(
-    lengths: NDArray[np.intp], roots: NDArray[np.intp], owners: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """The component with the most cells of each map that has one, of equal ones the first."""
-    sizes = np.bincount(roots, weights=lengths)
-    components = np.flatnonzero(sizes)
-    owner = owners[components]  # a component is called by its first run
-    order = np.lexsort((components, -sizes[components], owner))
-    first = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    return components[order][first]
+        winner = _widest_contour(starts, ends, roots, stride)
+    return _bounds(starts[roots == winner], ends[roots == winner], stride)
 
 
 def _bounds(starts: NDArray[np.intp], ends: NDArray[np.intp], stride: int) -> Cells:
@@ -308,22 +256,22 @@ def _contour_area(component: Bool[NDArray[np.bool_], "H W"]) -> float:
     return float((corners == 4).sum() + (corners == 3).sum() / 2)
 
 
-def _join_runs(starts: NDArray[np.intp], ends: NDArray[np.intp], stride: int) -> NDArray[np.intp]:
-    """For each run, the first run of its component."""
+def _join_runs(starts: NDArray[np.intp], ends: NDArray[np.intp], stride: int) -> list[int]:
+    """For each run, the first run of its component (union-find)."""
     # The runs above run j that touch it, corners included: those that end at its start or later and start at
     # its end or sooner, one row up.
-    first = np.searchsorted(ends, starts - stride, side="left")
-    last = np.searchsorted(starts, ends - stride, side="right")
-    touching = np.maximum(last - first, 0)
-    below = np.repeat(np.arange(len(starts)), touching)
-    above = np.arange(len(below)) + np.repeat(first - np.cumsum(touching) + touching, touching)
-    roots = np.arange(len(starts))
-    # Each round hangs every root below the smallest root that it touches, until no two touch.
-    while True:
-        one, other = roots[below], roots[above]
-        apart = one != other
-        if not apart.any():
-            return roots
-        np.minimum.at(roots, np.maximum(one, other)[apart], np.minimum(one, other)[apart])
-        while (shorter := roots[roots]).tobytes() != roots.tobytes():
-            roots = shorter
+    first = np.searchsorted(ends, starts - stride, side="left").tolist()
+    last = np.searchsorted(starts, ends - stride, side="right").tolist()
+    parent = list(range(len(first)))
+
+    def find(run: int) -> int:
+        while parent[run] != run:
+            parent[run] = parent[parent[run]]
+            run = parent[run]
+        return run
+
+    for run, (low, high) in enumerate(zip(first, last, strict=True)):
+        for above in range(low, high):
+            one, other = find(run), find(above)
+            parent[max(one, other)] = min(one, other)
+    return [find(run) for run in parent]

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
-from camseek.encoding.regions import Cells, largest_components
+from camseek.encoding.regions import Cells, largest_component
 from camseek.numerics import F32
 
 THRESHOLDS = (0.01, 0.1, 0.2, 0.3, 0.4)
@@ -34,37 +34,15 @@ def propose(
     Raises:
         ValueError: A threshold is out of range.
     """
-    return propose_each(heat[None], thresholds=thresholds, smallest=smallest, by=by)[0]
-
-
-def propose_each(
-    heats: Float32[F32, "N H W"],
-    *,
-    thresholds: Sequence[float] = THRESHOLDS,
-    smallest: int = 1,
-    by: Literal["cells", "contour"] = "cells",
-) -> list[tuple[Cells, ...]]:
-    """The same for several maps at once, where smaller ones are 0 below and to the right of their pictures.
-
-    Raises:
-        ValueError: As ``propose``.
-    """
     if not all(0 <= threshold < 1 for threshold in thresholds):
         raise ValueError(f"thresholds must be from 0 to below 1, not {tuple(thresholds)}")
-    peak = heats.max(axis=(1, 2), initial=0)[:, None, None, None]
+    peak = np.float64(heat.max(initial=0))
+    if peak <= 0:
+        return ()
     # In double precision, or the smallest maxima would not pass their own threshold.
-    limits = np.array(thresholds, np.float64)[:, None, None] * peak.astype(np.float64)
-    above = (heats[:, None] > limits) & (peak > 0)
-    boxes = largest_components(above.reshape(len(heats) * len(thresholds), *heats.shape[1:]), by=by)
-    each = len(thresholds)
-    return [
-        tuple(
-            box
-            for box in dict.fromkeys(boxes[place * each : (place + 1) * each])
-            if box is not None and box[1] - box[0] >= smallest and box[3] - box[2] >= smallest
-        )
-        for place in range(len(heats))
-    ]
+    found = (largest_component(heat > threshold * peak, by=by) for threshold in thresholds)
+    boxes = dict.fromkeys(box for box in found if box is not None)
+    return tuple(box for box in boxes if box[1] - box[0] >= smallest and box[3] - box[2] >= smallest)
 
 
 def best(query: Float32[F32, " D"], descriptors: Float32[F32, "R D"]) -> tuple[int, float] | None:
