@@ -156,11 +156,25 @@ class TestPairs:
             cosines = [float(vector @ item) for item in mixed]
             there = max(range(60), key=cosines.__getitem__)
             back = max(range(40), key=lambda item, there=there: float(one.vectors[item] @ mixed[there]))
-            if back == row and cosines[there] >= ALIKE:
+            reach = 0.1 * np.ptp(one.points, axis=0).max()
+            far = [item for item in range(40) if np.hypot(*(one.points[item] - one.points[row])) > reach]
+            elsewhere = max(float(one.vectors[item] @ mixed[there]) for item in far)
+            if back == row and cosines[there] >= max(ALIKE, elsewhere + 0.03):
                 expected.append((row, there))
         assert len(expected) > 20
         assert list(zip(found.query_index, found.picture_index, strict=True)) == expected
         assert ((found.similarity >= ALIKE) & (found.similarity <= 1)).all()
+
+    def test_what_is_in_several_places_says_nothing(self):
+        """Of what repeats nearby, as around a corner, the nearest one counts."""
+        two = units(2, AXES)
+        picture = FinePoints(places(2), two, 1.0)
+        for x, pairs in ((300, [(1, 1)]), (20, [(0, 0), (1, 1)])):
+            where = np.array([[0, 0], [500, 0], [x, 0]], np.float32)
+            again = (two[0] + 0.05 * units(1, AXES, 7)[0])[None]
+            vectors = np.concatenate([two, again / np.linalg.norm(again)])
+            found = nearest_pairs(FinePoints(where, vectors, 1.0), picture)
+            assert list(zip(found.query_index, found.picture_index, strict=True)) == pairs
 
     def test_of_nothing(self):
         for one, other in ((points(0), points(3)), (points(3), points(0))):

@@ -13,12 +13,12 @@ from functools import cache
 from importlib import resources
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 
 from camseek.matching.features import Amount
 from camseek.matching.geometry import Match, verify
 from camseek.matching.words import Correspondences, QueryWords, WordPoints
-from camseek.numerics import F32, F64, U8, l2_normalise, principal_directions
+from camseek.numerics import F32, F64, I64, U8, l2_normalise, principal_directions
 from camseek.results import Size
 
 DESCRIPTOR = 64
@@ -38,6 +38,8 @@ TURN = 30
 MAX_POINTS = 4096
 """The most points that a picture's trace has."""
 
+_DISTINCT = 0.03  # so much more alike than to any other place of the query, which lies
+_ELSEWHERE = 0.1  # so far away, in shares of the points' extent
 _FEW = 10  # correspondences, of fewer of which no turn is likely
 _LEVELS = 16
 _STEP = 0.335  # standard deviations between levels: the least error of a normal number in 16 of them
@@ -209,7 +211,9 @@ def fit_axes(descriptors: Float32[F32, "N 64"]) -> FineAxes:
 
 
 def nearest_pairs(query: FinePoints, picture: FinePoints, *, alike: float = ALIKE) -> Correspondences:
-    """Points of a query and a picture that are each other's nearest, and near.
+    """Points of a query and a picture that are each other's nearest, and near, and not like other places.
+
+    What is everywhere in the query, such as the edge of a frame, says nothing of where it is.
 
     Args:
         query: The query's points.
@@ -229,7 +233,25 @@ def nearest_pairs(query: FinePoints, picture: FinePoints, *, alike: float = ALIK
     asked, place = np.unique(there[rows], return_inverse=True)
     back = cosines[:, asked].argmax(axis=0)
     rows = rows[back[place] == rows]
+    rows = rows[found[rows] >= _best_elsewhere(query.points, rows, cosines[:, there[rows]]) + _DISTINCT]
     return Correspondences(rows, there[rows], np.minimum(found[rows], np.float32(1)))
+
+
+def _best_elsewhere(
+    points: Float32[F32, "Q 2"], rows: Int64[I64, " P"], cosines: Float32[F32, "Q P"]
+) -> Float32[F32, " P"]:
+    """The largest cosine that each pair's point of the picture has with the query far from the pair's own.
+
+    Args:
+        points: float32 (Q, 2), the query's.
+        rows: int64 (P,), which of them each pair has.
+        cosines: float32 (Q, P), of all of them with each pair's point of the picture.
+    """
+    if not len(rows):
+        return np.zeros(0, np.float32)
+    far = np.float32(_ELSEWHERE * float(np.ptp(points, axis=0).max()))
+    off = points[:, None] - points[rows]
+    return np.where(np.vecdot(off, off) > far * far, cosines, np.float32(-1)).max(axis=0)
 
 
 @dataclass(frozen=True, slots=True)
