@@ -250,8 +250,9 @@ def _best_elsewhere(
     if not len(rows):
         return np.zeros(0, np.float32)
     far = np.float32(_ELSEWHERE * float(np.ptp(points, axis=0).max()))
-    off = points[:, None] - points[rows]
-    return np.where(np.vecdot(off, off) > far * far, cosines, np.float32(-1)).max(axis=0)
+    x, y = points.T
+    across, down = x[:, None] - x[rows], y[:, None] - y[rows]
+    return np.where(across * across + down * down > far * far, cosines, np.float32(-1)).max(axis=0)
 
 
 @dataclass(frozen=True, slots=True)
