@@ -22,6 +22,7 @@ _FRESH = 1 << 18
 """Entries kept loose before they become lists."""
 _STALE = 0.25
 """The share of pictures taken out from which on lists are written anew without them."""
+_MOST = 1 + 1e-9
 _FIXED = 65536.0
 """Weights are counted in parts of this size, so that sums are whole numbers, equal in any order."""
 
@@ -96,6 +97,14 @@ class WordsIndex:
         with self._lock:
             return self._take_out(record)
 
+    def remove_many(self, records: Int64[I64, " N"]) -> None:
+        """Takes pictures out, those that are there."""
+        with self._lock:
+            for record in records.tolist():
+                if record in self._fresh:
+                    self._take_out(record)
+            self._lists = tuple(part.without(np.isin(part.records, records)) for part in self._lists)
+
     def _take_out(self, record: int) -> bool:
         if record in self._fresh:
             self._entries -= len(self._fresh.pop(record)[0])
@@ -104,7 +113,7 @@ class WordsIndex:
         for place, part in enumerate(self._lists):
             row = part.row_of(record)
             if row is not None:
-                left = part.without(row)
+                left = part.without(np.arange(len(part.records)) == row)
                 self._lists = (*self._lists[:place], left, *self._lists[place + 1 :])
                 return True
         return False
@@ -155,7 +164,10 @@ class WordsIndex:
         for part in parts:
             shared = part.sums(query.terms, query.term_signs, weights)
             divisor = np.sqrt(np.maximum(part.lengths, 1)) * (size or 1.0)
-            found.append((shared / divisor)[part.alive])
+            own = (shared / divisor)[part.alive]
+            if own.max(initial=0.0) > _MOST:
+                raise ValueError("an index gives a picture more than it can share")
+            found.append(own)
         records = np.concatenate([part.records[part.alive] for part in parts])
         order = np.argsort(records)
         return records[order], np.concatenate(found)[order]
@@ -187,8 +199,8 @@ class WordsIndex:
         Raises:
             ValueError: The file that the index was opened from is damaged.
         """
-        for _ in Merger.of(self._parts()).runs():
-            pass
+        for part in self._parts():
+            part.check()
 
     @classmethod
     def open(

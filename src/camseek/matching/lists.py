@@ -1,7 +1,8 @@
 """Inverted lists that do not change: for each visual word, which pictures have it, and with which signs."""
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class Lists:
         rows: uint32 (E,): whose an entry is.
         signs: uint64 (E,).
         alive: bool (R,): not taken out since.
+        sums_written: CRC-32 of the rows and of the signs, where a file tells them.
     """
 
     records: Int64[I64, " R"]
@@ -42,6 +44,7 @@ class Lists:
     rows: UInt32[U32, " E"]
     signs: UInt64[U64, " E"]
     alive: Bool[BOOL, " R"]
+    sums_written: tuple[int, int] | None = None
     there: int = field(init=False)
     """How many pictures are alive."""
 
@@ -59,11 +62,30 @@ class Lists:
         found = row < len(self.records) and self.records[row] == record and self.alive[row]
         return row if found else None
 
-    def without(self, row: int) -> "Lists":
-        """The same entries, with one picture out of them."""
-        alive = self.alive.copy()
-        alive[row] = False
-        return Lists(self.records, self.lengths, self.starts, self.rows, self.signs, alive)
+    def without(self, gone: Bool[BOOL, " R"]) -> "Lists":
+        """The same entries, with some pictures out of them."""
+        left = replace(self, alive=self.alive & ~gone)
+        return left if left.there < self.there else self
+
+    def check(self) -> None:
+        """Looks at every entry.
+
+        Raises:
+            ValueError: A list's pictures do not rise, a picture has other entries than it says, or the
+                entries are not those that were written.
+        """
+        counted = np.zeros(len(self.records), np.int64)
+        rows_sum = signs_sum = 0
+        for first in range(0, len(self.rows), _ENTRIES):
+            part = slice(first, first + _ENTRIES)
+            rows = self.checked_rows([part])
+            counted += np.bincount(rows, minlength=len(counted))
+            rows_sum = zlib.crc32(rows.astype("<u4").tobytes(), rows_sum)
+            signs_sum = zlib.crc32(self.signs[part].astype("<u8").tobytes(), signs_sum)
+        if not np.array_equal(counted, self.lengths):
+            raise ValueError("an index's pictures have other entries than they say")
+        if self.sums_written not in (None, (rows_sum, signs_sum)):
+            raise ValueError("an index's entries have another checksum than when they were written")
 
     def counts(self, terms: UInt16[U16, " M"]) -> Int64[I64, " M"]:
         """How many pictures that are there have each of some words."""

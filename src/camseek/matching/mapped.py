@@ -2,18 +2,19 @@
 
 ::
 
-    magic, codebook, words W, pictures R, entries E, length of the stamp, CRC-32     44 bytes
+    magic, codebook, words W, pictures R, entries E, length of the stamp, CRC-32 of rows and of signs, CRC-32
     stamp                                                                            255
     records int64 R, lengths uint32 R, starts int64 W + 1, rows uint32 E, signs uint64 E
 
-Numbers are little-endian; each array begins at a multiple of 64. The checksum is of all but the entries, of
-which a file of a million pictures has gigabytes: those are looked at when they are used.
+Numbers are little-endian; each array begins at a multiple of 64. The last checksum is of all but the entries,
+of which a file of a million pictures has gigabytes: those are looked at when they are used, and compared with
+their own two by whoever reads them all.
 """
 
 import os
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -27,8 +28,8 @@ from camseek.writing import whole_file
 LONGEST_STAMP = 255
 """Bytes that a stamp may have."""
 
-_MAGIC = b"camseek words 1\n"
-_HEAD = struct.Struct("<16sIIQQI")
+_MAGIC = b"camseek words 2\n"
+_HEAD = struct.Struct("<16sIIQQIII")
 _SUM = struct.Struct("<I")
 _ALIGNED = 64
 MOST_PICTURES = 1 << 31
@@ -43,11 +44,12 @@ class _Head:
     words: int
     pictures: int
     entries: int
+    sums: tuple[int, int]
     stamp: bytes
 
     def to_bytes(self) -> bytes:
         """All that stands before the arrays, but for the checksum between the numbers and the stamp."""
-        numbers = self.codebook, self.words, self.pictures, self.entries, len(self.stamp)
+        numbers = self.codebook, self.words, self.pictures, self.entries, len(self.stamp), *self.sums
         return _HEAD.pack(_MAGIC, *numbers) + self.stamp
 
     def places(self) -> dict[str, tuple[int, int]]:
@@ -87,15 +89,17 @@ def write_lists(path: str | os.PathLike[str], merger: Merger, codebook: int, sta
     if len(stamp) > LONGEST_STAMP:
         raise ValueError(f"a stamp has at most {LONGEST_STAMP} bytes, not {len(stamp)}")
     entries = int(merger.lengths.sum(dtype=np.int64))
-    head = _Head(codebook, merger.words, len(merger.records), entries, stamp)
-    places = head.places()
+    head = _Head(codebook, merger.words, len(merger.records), entries, (0, 0), stamp)
+    places, sums = head.places(), (0, 0)
     with whole_file(path, replace=True) as file:
         starts = np.zeros(head.words + 1, np.int64)
         word = entry = 0
         for counts, rows, signs in merger.runs():
             starts[word + 1 : word + 1 + len(counts)] = entry + np.cumsum(counts)
-            _put(file, places["rows"][0] + 4 * entry, rows.astype("<u4"))
-            _put(file, places["signs"][0] + 8 * entry, signs.astype("<u8"))
+            both = rows.astype("<u4"), signs.astype("<u8")
+            _put(file, places["rows"][0] + 4 * entry, both[0])
+            _put(file, places["signs"][0] + 8 * entry, both[1])
+            sums = zlib.crc32(both[0].tobytes(), sums[0]), zlib.crc32(both[1].tobytes(), sums[1])
             word, entry = word + len(counts), entry + len(rows)
         if entry != entries:
             raise ValueError(f"{entry} entries are not the {entries} that the pictures have")
@@ -103,7 +107,7 @@ def write_lists(path: str | os.PathLike[str], merger: Merger, codebook: int, sta
         written = {name: values.astype(_TYPES[name]) for name, values in small.items()}
         for name, values in written.items():
             _put(file, places[name][0], values)
-        beginning = head.to_bytes()
+        beginning = replace(head, sums=sums).to_bytes()
         total = _checksum(beginning, *(values.tobytes() for values in written.values()))
         file.seek(0)
         file.write(beginning[: _HEAD.size] + _SUM.pack(total) + stamp)
@@ -143,12 +147,13 @@ def read_lists(
         if len(beginning) < _HEAD.size + _SUM.size + LONGEST_STAMP or not beginning.startswith(_MAGIC):
             raise ValueError("this is no index of words")
         raw: U8 = np.memmap(file, np.uint8, mode="r").view(np.ndarray)
-    _, tag, held, pictures, entries, length = _HEAD.unpack_from(beginning)
+    _, tag, held, pictures, entries, length, *sums = _HEAD.unpack_from(beginning)
     [total] = _SUM.unpack_from(beginning, _HEAD.size)
     if (tag, held) != (codebook, words):
         raise ValueError("the index is of another codebook")
     after = _HEAD.size + _SUM.size
-    head = _Head(tag, held, pictures, entries, beginning[after : after + length])
+    own = sums[0], sums[1]
+    head = _Head(tag, held, pictures, entries, own, beginning[after : after + length])
     places = head.places()
     if length > LONGEST_STAMP or pictures > min(most, MOST_PICTURES) or size != places["signs"][1]:
         raise ValueError(f"an index of {pictures} pictures and {entries} entries is not {size} bytes")
@@ -160,7 +165,7 @@ def read_lists(
     mapped = {name: raw[slice(*places[name])].view(_TYPES[name]) for name in ("rows", "signs")}
     _check(arrays["records"], arrays["lengths"].astype(np.int64), arrays["starts"], entries)
     alive = np.ones(len(arrays["records"]), np.bool_)
-    return Lists(**arrays, **mapped, alive=alive), head.stamp
+    return Lists(**arrays, **mapped, alive=alive, sums_written=own), head.stamp
 
 
 def _check(records: I64, lengths: I64, starts: I64, entries: int) -> None:

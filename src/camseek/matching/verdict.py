@@ -47,8 +47,8 @@ class Curve:
     def probability(self, gain: float, standing: float = 0.0) -> float:
         """How probable it is that the candidate shows the thing, in [0, 1].
 
-        Never enough to say so where no more points agree than by chance: among pictures that share nothing
-        with a query, one that shares a little stands out without end.
+        At most 0.85 where no more points agree than by chance: among pictures that share nothing with a
+        query, one that shares a little stands out without end.
         """
         total = self.bias + self.gain * gain + self.standing * standing
         found = 1 / (1 + math.exp(-max(min(total, 50.0), -50.0)))
@@ -122,13 +122,15 @@ def judge(
             where they were not asked, and points alone decide.
         pictures: How many pictures were compared.
         fine: How many of its fine points do, where the words' leave it undecided; None where nobody looked.
-        present: From which probability on it is said to show the thing; below ``NOT_SHOWN`` it never is.
+        present: From which probability on it is said to show the thing, where more points agree than by
+            chance; below ``NOT_SHOWN`` it is said not to.
     """
     if first is None or pictures < FEW:
         probability = ALONE.probability(gain(points, fine))
     else:
         probability = JOINED.probability(gain(points, fine), standing(first, pictures))
-    same = True if probability >= present else False if probability < NOT_SHOWN else None
+    agrees = _beyond(points, fine) > 0
+    same = True if agrees and probability >= present else False if probability < NOT_SHOWN else None
     return Verdict(same, probability, _reason(points, fine or 0))
 
 

@@ -22,6 +22,8 @@ from camseek.store.traces import TRACES_SINCE, FolderTraces
 LEAST_SAVED = 1000
 """Of fewer pictures an index is made anew sooner than it is worth a file."""
 
+# More are not read by every process that begins, however large the collection.
+_MOST_UNSAVED = 20_000
 # Pictures whose points are read at a time, while other threads wait for the connection.
 _READ = 256
 # Seconds between two such reads: whoever waits for the connection gets it.
@@ -46,8 +48,9 @@ class _Saved:
             there: How many pictures there are now.
             newer: How many of them came after its last one.
         """
-        missing = max(there - self.pictures, newer)
-        return missing >= max(LEAST_SAVED, self.pictures // 8) or there < self.pictures // 2
+        new = max(there - self.pictures, newer)
+        gone = self.pictures - (there - new)
+        return new + gone >= min(max(LEAST_SAVED, self.pictures // 8), _MOST_UNSAVED)
 
 
 class FolderWords:
@@ -57,9 +60,10 @@ class FolderWords:
     changed since the last one is read, nothing else. A large collection's lies beside the database, in one
     mapped file, and only what came since then is kept in memory; its writer saves it anew when that is much.
 
-    The file says by a token which database it was made of, and the database names the token. Numbers of
-    pictures are never used twice: what the file tells of one is right as long as the picture is there,
-    whatever came and went since. A file that is lost, damaged, or of another token is not used.
+    The file says by a token which database it was made of, and the database names the token; whatever gives
+    pictures other points names a new one. Numbers of pictures are never used twice: what the file tells of
+    one is right as long as the picture is there, whatever came and went since. A file that is lost, damaged,
+    or of another token is not used, and a process that stays open takes up a new one.
     """
 
     def __init__(self, reader: Reader, traces: FolderTraces) -> None:
@@ -68,6 +72,7 @@ class FolderWords:
         # These change under the reader's lock only, some pictures at a time: others may want it in between.
         self._index: WordsIndex | None = None
         self._saved = _Saved()
+        self._token: str | None = None
         self._waiting: list[int] = []
         self._looked_at: int | None = None
 
@@ -78,14 +83,21 @@ class FolderWords:
             CorruptCollectionError: Stored points are damaged.
         """
         while True:
+            index = self._in_step()
+            try:
+                return index.scores(query)
+            except ValueError:
+                with self._reader.snapshot():
+                    if not self._forget_saved():
+                        raise
+
+    def _in_step(self) -> WordsIndex:
+        """The index of this moment."""
+        while True:
             with self._reader.snapshot():
                 index = self._step()
-                if index is not None:
-                    try:
-                        return index.scores(query)
-                    except ValueError:
-                        if not self._forget_saved():
-                            raise
+            if index is not None:
+                return index
             time.sleep(_PAUSE)
 
     def save(self, remember: Callable[[str], None]) -> None:
@@ -106,25 +118,26 @@ class FolderWords:
             [(there, newer)] = self._reader.query(_COUNT, (self._saved.last, POINTS_TRACE), (int, int))
         if not self._saved.needs(there, newer):
             return
-        while True:
+        try:
+            index = self._in_step()
+            index.check()
+        except ValueError:
+            # The old file's entries would go into the new one.
             with self._reader.snapshot():
-                index = self._step()
-            if index is not None:
-                break
-            time.sleep(_PAUSE)
+                self._forget_saved()
+            index = self._in_step()
         token = secrets.token_hex(16)
         index.save(self._reader.folder / WORDS_INDEX, _stamp(token))
         remember(token)
-        with self._reader.snapshot():
-            # From the file, so that memory is free again.
-            self._index, self._looked_at = None, None
-            self._open()
 
     def _open(self) -> WordsIndex:
-        """The index, first of all that of the file."""
+        """The index: that of the file, where there is a new one."""
         if self._index is not None:
-            return self._index
+            known = self._reader.version == self._looked_at
+            if known or named_index(self._reader) == self._token:
+                return self._index
         self._index, self._saved = WordsIndex(embedded_codebook()), _Saved()
+        self._token, self._looked_at = named_index(self._reader), None
         with suppress(ValueError, OSError):
             found = saved_index(self._reader)
             if found is not None:
@@ -141,15 +154,16 @@ class FolderWords:
 
     def _step(self) -> WordsIndex | None:
         """Brings the index nearer to this moment; itself if it is there."""
-        index = self._open()
         version = self._reader.version
+        index = self._open()
         if version != self._looked_at:
             old = self._reader.format_version < TRACES_SINCE
             rows = [] if old else self._reader.query(_KEPT, (POINTS_TRACE,), (int,))
             there = np.fromiter((record for (record,) in rows), np.int64, len(rows))
             known = index.records
-            for record in np.setdiff1d(known, there, assume_unique=True).tolist():
-                index.remove(record)
+            gone = np.setdiff1d(known, there, assume_unique=True)
+            if len(gone):
+                index.remove_many(gone)
             self._waiting = np.setdiff1d(there, known, assume_unique=True)[::-1].tolist()
             self._looked_at = version
         some = [self._waiting.pop() for _ in range(min(_READ, len(self._waiting)))]
@@ -188,16 +202,23 @@ def saved_index(reader: Reader) -> WordsIndex | None:
         ValueError: The file is damaged, or of many more pictures than there are.
         OSError: It cannot be read, or is a link.
     """
-    for (token,) in reader.query(_NAMED, (), (str,)):
-        [(there, _)] = reader.query(_COUNT, (0, POINTS_TRACE), (int, int))
-        # It is written anew when it has become twice as large as the collection.
-        most = 2 * (there + LEAST_SAVED)
-        try:
-            found = WordsIndex.open(reader.folder / WORDS_INDEX, embedded_codebook(), most=most)
-        except FileNotFoundError:
-            return None
-        return found if found.stamp == _stamp(token) else None
-    return None
+    token = named_index(reader)
+    if token is None:
+        return None
+    [(there, _)] = reader.query(_COUNT, (0, POINTS_TRACE), (int, int))
+    # It is written anew long before it has become twice as large as the collection.
+    most = 2 * (there + LEAST_SAVED)
+    try:
+        found = WordsIndex.open(reader.folder / WORDS_INDEX, embedded_codebook(), most=most)
+    except FileNotFoundError:
+        return None
+    return found if found.stamp == _stamp(token) else None
+
+
+def named_index(reader: Reader) -> str | None:
+    """The token of the index that the database names, or None. Inside a snapshot."""
+    rows = reader.query(_NAMED, (), (str,))
+    return rows[0][0] if rows else None
 
 
 def _stamp(token: str) -> bytes:

@@ -1,6 +1,7 @@
 """The one writer of a collection in a folder."""
 
 import os
+import secrets
 import sqlite3
 import threading
 import zlib
@@ -13,7 +14,13 @@ from camseek.store.database import FORMAT_VERSION, translated, typed
 from camseek.store.ledger import UNDER, FolderLedger, under
 from camseek.store.meta import keeps_rows
 from camseek.store.places import is_relative
-from camseek.store.records import ADDED_BY_HAND, PictureRecord, Signature, SkippedEntry
+from camseek.store.records import (
+    ADDED_BY_HAND,
+    POINTS_TRACE,
+    PictureRecord,
+    Signature,
+    SkippedEntry,
+)
 from camseek.store.refitter import FolderRefitter, packed
 from camseek.store.traces import FEATURELESS, MARK, require_kind
 
@@ -81,7 +88,7 @@ class FolderWriter(FolderLedger):
 
     def name_words(self, token: str) -> None:
         """Names the index of visual words that was made of what is there now."""
-        self._do("INSERT OR REPLACE INTO meta VALUES ('words_index', ?)", (token,))
+        self._name_words(token)
         self.commit()
 
     def compact(self) -> None:
@@ -233,6 +240,7 @@ class FolderWriter(FolderLedger):
         """
         if not self._do("SELECT 1 FROM pictures WHERE id = ?", (record,)):
             raise KeyError(record)
+        self.drop_trace(record, kind)
         self._put_trace(record, kind, data)
 
     def _put_trace(self, record: int, kind: str, data: bytes) -> None:
@@ -254,11 +262,21 @@ class FolderWriter(FolderLedger):
         require_kind(kind)
         [(count,)] = self._do("SELECT count(*) FROM traces WHERE kind = ?", (kind,), (int,))
         self._do("DELETE FROM traces WHERE kind = ?", (kind,))
+        self._dropped(kind, count)
         return count
 
     def drop_trace(self, record: int, kind: str) -> None:
         """Drops a trace of a picture, if it has one."""
-        self._do("DELETE FROM traces WHERE picture = ? AND kind = ?", (record, kind))
+        sql = "DELETE FROM traces WHERE picture = ? AND kind = ? RETURNING picture"
+        self._dropped(kind, len(self._do(sql, (record, kind))))
+
+    def _dropped(self, kind: str, count: int) -> None:
+        """Where points were dropped others may come: no index that was made of them is right any more."""
+        if kind == POINTS_TRACE and count:
+            self._name_words(secrets.token_hex(16))
+
+    def _name_words(self, token: str) -> None:
+        self._do("INSERT OR REPLACE INTO meta VALUES ('words_index', ?)", (token,))
 
     def point(self, path: bytes, record: int, signature: Signature, root: int) -> None:
         """A file holds this picture, for this root."""

@@ -51,5 +51,7 @@ def word_scores(search: Searching, queries: Sequence[QueryWords]) -> Ranking:
 def _summed(
     records: Int64[I64, " N"], scores: Float64[F64, " N"], others: Int64[I64, " M"], more: Float64[F64, " M"]
 ) -> tuple[Int64[I64, " L"], Float64[F64, " L"]]:
+    if np.array_equal(records, others):
+        return records, scores + more
     both, here, there = np.intersect1d(records, others, assume_unique=True, return_indices=True)
     return both, scores[here] + more[there]
