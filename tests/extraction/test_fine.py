@@ -124,6 +124,19 @@ def test_a_turned_query_finds_itself(degrees):
     assert query.points(degrees, QUERIED[0]) is query.points(degrees, QUERIED[0])
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_points_of_a_turned_picture_lie_where_those_of_the_upright_one_do(degrees):
+    query = FineQuery(grey_of(texture(6, (320, 256))), (0, 0, 320, 256))
+    upright, turned = (query.points(angle, QUERIED[0]).points for angle in (0, degrees))
+    away = upright[:, None] - turned
+    nearest = np.abs(away).sum(axis=2).argmin(axis=1)
+    moved = away[np.arange(len(upright)), nearest]
+    near = moved[np.abs(moved).max(axis=1) < 2]
+    assert len(near) > 80
+    # The network's own corners lie a quarter of a pixel off, to whichever side it sees.
+    np.testing.assert_allclose(near.mean(axis=0), 0, atol=0.6)
+
+
 def test_what_is_stored_is_bounded():
     large = np.asarray(Image.fromarray(texture(5)).resize((1600, 1200)))
     data = stored_fine(picture_of(large))

@@ -42,7 +42,7 @@ _OPTIONS = (
         type=Amount(min=0, max=1),
         metavar="SHARE",
         help="Say that a picture shows the thing only where so few of the searches for what is not there "
-        "have such a hit, from 0.01 on. [default: from a probability of 90 % on]",
+        "had such a first hit when it was measured, 0.01 or more. [default: from a probability of 90 % on]",
     ),
     click.option(
         "--aggregation",

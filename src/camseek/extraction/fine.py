@@ -137,7 +137,8 @@ class FineQuery:
         places, descriptors = fine_points(turned, amount.count)
         x1, y1, x2, y2 = self.outline
         zoom = np.array([(x2 - x1) / grey.shape[1], (y2 - y1) / grey.shape[0]])
-        upright = (places @ back[:, :2].T + back[:, 2]) * zoom + np.array([x1, y1])
+        # The first pixel's centre is at 0.5 of places, and at 0 of OpenCV's maps.
+        upright = ((places - 0.5) @ back[:, :2].T + back[:, 2] + 0.5) * zoom + np.array([x1, y1])
         return FinePoints(
             upright.astype(np.float32),
             embedded_axes().project(descriptors),
@@ -149,10 +150,12 @@ class FineQuery:
 def _turned(grey: UInt8[U8, "H W"], degrees: int) -> tuple[UInt8[U8, "H2 W2"], Float64[F64, "2 3"]]:
     """A picture turned to the right, all of it, on its mean; and the affine map back."""
     height, width = grey.shape
-    forth = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, 1.0), np.float64)
-    cosine, sine = np.abs(forth[0, :2])
+    middle = (width - 1) / 2, (height - 1) / 2
+    forth = np.asarray(cv2.getRotationMatrix2D(middle, -degrees, 1.0), np.float64)
     if not degrees:
         return grey, forth
+    # A right angle's cosine is no zero.
+    cosine, sine = np.round(np.abs(forth[0, :2]), 9)
     size = math.ceil(width * cosine + height * sine), math.ceil(width * sine + height * cosine)
     forth[:, 2] += [(size[0] - width) / 2, (size[1] - height) / 2]
     turned = cv2.warpAffine(grey, forth, size, borderValue=float(grey.mean()))

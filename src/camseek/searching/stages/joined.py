@@ -20,6 +20,8 @@ from camseek.store import Ranking
 
 _LEAST_SHARED = 1e-4
 """Added to what a picture shares before its logarithm, which is then finite for one that shares nothing."""
+_LEAST_DEVIATION = 0.25
+"""Of these logarithms: where nearly all pictures share nothing, one that shares a little is no wonder."""
 _WORDS = 0.25
 """What words count beside descriptors that stand out as far."""
 
@@ -60,15 +62,17 @@ class Joined(FirstStage):
         depth = None if search.wanted is None else max(search.wanted, self.depth)
         near = search.database.nearest(step.terms.descriptor, depth, search.without | search.own)
         words = word_scores(search, step.features)
-        best = words.scores.argpartition(-depth)[-depth:] if depth and depth < len(words.scores) else None
+        first = words.scores.argpartition(-depth)[-depth:] if depth and depth < len(words.scores) else None
         own = np.array(sorted(search.own - search.without), np.int64)
-        records = np.union1d(near.records, words.records if best is None else words.records[best])
+        records = np.union1d(near.records, words.records if first is None else words.records[first])
         records = np.union1d(records, own)
         cosines = self._cosines(search, step, near, records)
         shared = _looked_up(records, words)
         others = ~np.isin(words.records, own)
         by_descriptor = _standardised(cosines, *near.moments(), near.scores[:1], near.compared)
-        by_words = _standardised(_told_apart(shared), *_moments(_told_apart(words.scores[others])))
+        mean, deviation, best, count = _moments(_told_apart(words.scores[others]))
+        deviation = max(deviation, _LEAST_DEVIATION)
+        by_words = _standardised(_told_apart(shared), mean, deviation, best, count)
         scores = _joined(by_descriptor, by_words)
         order = np.lexsort((records, -scores))[: search.wanted]
         raw = {Nearest.name: cosines, Words.name: shared}

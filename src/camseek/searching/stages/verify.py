@@ -105,15 +105,16 @@ class Verify(LaterStage):
         records = found.first(count)
         if records and all(found.detail(record).by == self.name for record in records):
             return found, None
-        new = [record for record in records if _evidence(found.detail(record)) is None]
+        second = any(_has_second(detail) for detail in found.details.values())
+        new = [record for record in records if _is_new(found.detail(record), second=second)]
         points = search.database.points(new)
         seen = search.database.map(partial(_matched, step.features), points)
-        second = second_step(search.database, step.features, _undecided(new, points, seen))
+        by_fine = second_step(search.database, step.features, _undecided(new, points, seen))
         before: dict[int, float] = dict(zip(records, found.scores[: len(records)].tolist(), strict=True))
         compared = {
             record: _told(
                 answer,
-                second.get(record),
+                by_fine.get(record),
                 before[record],
                 _joined_score(found.judged(record, before[record])),
                 found.compared,
@@ -127,7 +128,7 @@ class Verify(LaterStage):
             for record, score in before.items()
         ]
         kept = sum(item.score is None for item in told)
-        details = {"kept": kept, "second": len(second)}
+        details = {"kept": kept, "second": len(by_fine)}
         return found.reordered(self.name, told), Stage(self.name, len(new), (), details)
 
 
@@ -189,7 +190,23 @@ def _with_known(found: Candidates, count: int) -> tuple[Candidates, int]:
 
 def _evidence(detail: Detail) -> MatchEvidence | None:
     """What an earlier verification said of a candidate."""
-    return next((item for item in detail.evidence if isinstance(item, MatchEvidence)), None)
+    return next((item for item in reversed(detail.evidence) if isinstance(item, MatchEvidence)), None)
+
+
+def _has_second(detail: Detail) -> bool:
+    known = _evidence(detail)
+    return known is not None and known.fine is not None
+
+
+def _is_new(detail: Detail, *, second: bool) -> bool:
+    """Whether there is something to find out of a candidate.
+
+    Args:
+        detail: What is known of it.
+        second: Fine points were compared of others: one that words left undecided stood too far behind then.
+    """
+    known = _evidence(detail)
+    return known is None or (second and known.fine is None and not known.outlines)
 
 
 def _again(detail: Detail, before: float) -> Told:
