@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32
 
 from camseek.arguments import whole_number
 from camseek.errors import SettingsError
+from camseek.matching.verdict import PRESENT
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import BOOL, F32
 from camseek.results import MatchEvidence, Outline, Stage
@@ -17,8 +18,6 @@ from camseek.searching.query import Sought
 from camseek.searching.stages.base import Candidates, LaterStage, Searching, Step, Terms
 from camseek.searching.stages.joined import Joined
 
-SURE = 0.7
-"""From this probability on a verified hit joins the query; a background that is the same joins it seldom."""
 SEVERAL = 2
 """Of fewer nothing is learnt that the query does not say."""
 _LEAST_POINTS = 10  # in an outline, for its words to say anything
@@ -27,6 +26,8 @@ _LEAST_POINTS = 10  # in an outline, for its words to say anything
 @dataclass(frozen=True, slots=True)
 class ExpandVerified(LaterStage):
     """Ranks all pictures again by the query and what verified hits show of the thing, where several do.
+
+    Those join that are present by a probability of 0.9 or more: a background that is the same joins seldom.
 
     Their descriptors join the query's, and so do the words that lie in their outlines (Chum et al., Total
     Recall, ICCV 2007); both first stages are then joined as ``Joined`` does. A verification after it counts
@@ -84,7 +85,7 @@ def _sure(search: Searching, found: Candidates) -> list[tuple[int, Outline]]:
     hits: list[tuple[int, int, Outline]] = []
     for record, detail in found.details.items():
         matches = [item for item in detail.evidence if isinstance(item, MatchEvidence) and item.outlines]
-        sure = detail.verdict is not None and detail.verdict.probability >= SURE
+        sure = detail.verdict is not None and detail.verdict.probability >= PRESENT
         if sure and matches and record not in search.own:
             hits.append((-matches[-1].points, record, matches[-1].outlines[0]))
     return [(record, outline) for _, record, outline in sorted(hits, key=lambda hit: hit[:2])]
