@@ -115,3 +115,13 @@ def test_damage_is_told(collection, add):
     alter(collection, f"UPDATE traces SET data = 7 WHERE picture = {one}")
     with pytest.raises(CorruptCollectionError):
         collection.traces.get("a", [one])
+
+
+def test_a_kind_that_cannot_be_drops_nothing(collection, picture):
+    """The mark of a picture without a descriptor has a name that no trace can have."""
+    with collection.write("test") as writer:
+        record = writer.insert(picture(1, descriptor=None))
+        writer.point(b"/r/1", record, SIGNATURE, writer.root(b"/r"))
+    with collection.write("test") as writer, pytest.raises(ValueError, match="a trace's kind"):
+        writer.put_trace(record, "!featureless", b"")
+    assert collection.catalogue.check() == []

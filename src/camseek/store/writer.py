@@ -240,16 +240,15 @@ class FolderWriter(FolderLedger):
         """
         if not self._do("SELECT 1 FROM pictures WHERE id = ?", (record,)):
             raise KeyError(record)
+        require_kind(kind)
         self.drop_trace(record, kind)
         self._put_trace(record, kind, data)
 
     def _put_trace(self, record: int, kind: str, data: bytes) -> None:
+        """Stores a trace of a kind that the picture has none of."""
         require_kind(kind)
-        self._do(
-            "INSERT INTO traces (picture, kind, data, crc) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (picture, kind) DO UPDATE SET data = excluded.data, crc = excluded.crc",
-            (record, kind, data, zlib.crc32(data)),
-        )
+        sql = "INSERT INTO traces (picture, kind, data, crc) VALUES (?, ?, ?, ?)"
+        self._do(sql, (record, kind, data, zlib.crc32(data)))
 
     def keep(self, parts: tuple[str, ...]) -> None:
         """Has these kept of each picture from now on; traces of pictures that are there stay as they are."""
