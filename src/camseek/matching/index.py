@@ -22,7 +22,7 @@ _FRESH = 1 << 18
 """Entries kept loose before they become lists."""
 _STALE = 0.25
 """The share of pictures taken out from which on lists are written anew without them."""
-_MOST = 1 + 1e-9
+_MOST = 1 + 1e-9  # a score; more is of a file that was not written here
 _FIXED = 65536.0
 """Weights are counted in parts of this size, so that sums are whole numbers, equal in any order."""
 

@@ -111,25 +111,25 @@ class StoredDatabase:
 
     def points(self, records: Sequence[int]) -> list[StoredPoints | Unreadable]:
         """The points of records; ``Unreadable`` for one that has none, or damaged ones."""
-        with self.collection.snapshot():
-            traces = self.collection.traces.get(POINTS_TRACE, records)
-            pictures = self.collection.catalogue.pictures(records)
-        return [
-            _unpacked(traces[record], pictures[record].size)
-            if record in traces and record in pictures
-            else Unreadable("none of its points are stored")
-            for record in records
-        ]
+        return self._read(POINTS_TRACE, records, _unpacked, Unreadable("none of its points are stored"))
 
     def fine(self, records: Sequence[int]) -> list[FinePoints | Unreadable]:
         """The fine points of records; ``Unreadable`` for one that has none, or damaged ones."""
+        return self._read(FINE_TRACE, records, fine_of, NO_FINE)
+
+    def _read(
+        self,
+        kind: str,
+        records: Sequence[int],
+        read: Callable[[bytes, Size], Result | Unreadable],
+        none: Unreadable,
+    ) -> list[Result | Unreadable]:
+        """What is read of the traces of a kind; ``none`` of a record without one."""
         with self.collection.snapshot():
-            traces = self.collection.traces.get(FINE_TRACE, records)
+            traces = self.collection.traces.get(kind, records)
             pictures = self.collection.catalogue.pictures(records)
         return [
-            fine_of(traces[record], pictures[record].size)
-            if record in traces and record in pictures
-            else NO_FINE
+            read(traces[record], pictures[record].size) if record in traces and record in pictures else none
             for record in records
         ]
 

@@ -24,7 +24,7 @@ from camseek.store.places import is_relative
 from camseek.store.reader import Reader
 from camseek.store.records import ADDED_BY_HAND, FILE_TRACE, FINE_TRACE, POINTS_TRACE
 from camseek.store.traces import FEATURELESS, TRACES_SINCE, FolderTraces
-from camseek.store.words import saved_index
+from camseek.store.words import named_index, saved_index
 from camseek.words import counted
 
 # So many faults are told of each kind: one fault may be that of every picture.
@@ -213,7 +213,7 @@ def _of_words(reader: Reader) -> Iterator[str]:
     if reader.format_version < TRACES_SINCE:
         return
     try:
-        index = saved_index(reader)
+        index = saved_index(reader, named_index(reader))
         if index is not None:
             index.check()
     except ValueError as error:

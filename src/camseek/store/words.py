@@ -139,7 +139,7 @@ class FolderWords:
         self._index, self._saved = WordsIndex(embedded_codebook()), _Saved()
         self._token, self._looked_at = named_index(self._reader), None
         with suppress(ValueError, OSError):
-            found = saved_index(self._reader)
+            found = saved_index(self._reader, self._token)
             if found is not None:
                 records = found.records
                 self._index, self._saved = found, _Saved(len(records), int(records.max(initial=0)))
@@ -193,16 +193,19 @@ class FolderWords:
         return True
 
 
-def saved_index(reader: Reader) -> WordsIndex | None:
+def saved_index(reader: Reader, token: str | None) -> WordsIndex | None:
     """The index in the file beside the database, as it was when it was written; None where there is none.
 
     Inside a snapshot.
+
+    Args:
+        reader: The database.
+        token: What it names (``named_index``).
 
     Raises:
         ValueError: The file is damaged, or of many more pictures than there are.
         OSError: It cannot be read, or is a link.
     """
-    token = named_index(reader)
     if token is None:
         return None
     [(there, _)] = reader.query(_COUNT, (0, POINTS_TRACE), (int, int))

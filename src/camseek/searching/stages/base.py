@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from camseek.arguments import whole_numbers
+from camseek.arguments import whole_number, whole_numbers
 from camseek.backbones import Backbone
 from camseek.encoding.encoder import Encoder
+from camseek.errors import SettingsError
 from camseek.numerics import F32, F64, I64
 from camseek.results import Box, Chance, Evidence, Stage, Verdict, plain
 from camseek.searching.database import Database
@@ -279,6 +280,18 @@ class _Settings:
         The query itself is held no longer when the stage is at work.
         """
         return None
+
+    def _require_least(self, key: str, least: int, what: str) -> None:
+        """Makes a setting a whole number, and refuses one below the least; for ``__post_init__``.
+
+        Raises:
+            SettingsError: It is below; ``what`` begins the message.
+            TypeError: It is no whole number.
+        """
+        number = whole_number(getattr(self, key), key)
+        object.__setattr__(self, key, number)
+        if number < least:
+            raise SettingsError(f"{what} {least} or more", remedy=f"use {least} or more")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON: the stage, and every setting."""

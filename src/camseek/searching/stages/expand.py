@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from camseek.arguments import whole_number
 from camseek.errors import SettingsError
 from camseek.numerics import F32, is_usable
 from camseek.results import Evidence, Stage
@@ -47,9 +46,7 @@ class Expand(LaterStage):
     database: Literal["untouched", "overwritten"] = "untouched"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "count", whole_number(self.count, "count"))
-        if self.count < 1:
-            raise SettingsError("an expansion sums 1 or more", remedy="use 1 or more")
+        self._require_least("count", 1, "an expansion sums")
         if self.database not in ("untouched", "overwritten"):
             raise SettingsError(
                 f"there is no database {self.database!r}", remedy="use untouched or overwritten"

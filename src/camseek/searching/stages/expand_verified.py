@@ -6,8 +6,6 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from camseek.arguments import whole_number
-from camseek.errors import SettingsError
 from camseek.matching.verdict import PRESENT
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import BOOL, F32
@@ -46,9 +44,7 @@ class ExpandVerified(LaterStage):
     count: int = 10
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "count", whole_number(self.count, "count"))
-        if self.count < SEVERAL:
-            raise SettingsError("several verified hits are 2 or more", remedy="use 2 or more")
+        self._require_least("count", SEVERAL, "several verified hits are")
 
     @property
     def reach(self) -> int | None:

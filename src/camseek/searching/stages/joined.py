@@ -6,8 +6,6 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from camseek.arguments import whole_number
-from camseek.errors import SettingsError
 from camseek.matching.verdict import standing
 from camseek.matching.words import QueryWords
 from camseek.numerics import F64, I64
@@ -49,9 +47,7 @@ class Joined(FirstStage):
     depth: int = 1000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", whole_number(self.depth, "depth"))
-        if self.depth < 1:
-            raise SettingsError("a depth is 1 or more", remedy="use 1 or more")
+        self._require_least("depth", 1, "a depth is")
 
     def features(self, query: Sought, terms: Terms) -> tuple[QueryWords, ...]:
         """The query's visual words, of each of its pictures."""

@@ -8,8 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from camseek.arguments import whole_number
-from camseek.errors import SettingsError
 from camseek.matching.fine import CHANCE as FINE_CHANCE
 from camseek.matching.fine import Turn, likely_turn
 from camseek.matching.geometry import CHANCE, Match, verify
@@ -79,10 +77,8 @@ class Verify(LaterStage):
     false_alarms: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "count", whole_number(self.count, "count"))
+        self._require_least("count", 1, "the number of pictures verified is")
         _ = self.present  # refuses what cannot be
-        if self.count < 1:
-            raise SettingsError("the number of pictures verified is 1 or more", remedy="use 1 or more")
 
     @property
     def present(self) -> float:
