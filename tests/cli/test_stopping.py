@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import pytest
 
-PICTURES = 96
+PICTURES = 64
 # An index run makes its work permanent every 16 pictures; a moment is a number of new rows. Each run is
 # killed at its last moment, and seen as if it were at the others.
-FIRST_RUNS = (("folder",), ("database", "writer", 1), (10, 18, 26, 34, 42, 50, 58, 66))
-LATER_RUNS = ((1,), (8, 16, 20, 24, 28, 32, 40))
+FIRST_RUNS = (("folder",), ("database", "writer", 1), (8, 14, 20, 26, 32, 38, 44, 50))
+LATER_RUNS = ((1,), (4, 8, 12, 16, 20, 24, 28))
 
 
 def connected(collection):
@@ -136,14 +136,14 @@ def killed_at(tmp_path, folder, starting):
 
 
 def change(folder, encoded):
-    """30 pictures leave, 30 change, 12 get other names, 24 come."""
-    for number in range(30):
+    """20 pictures leave, 20 change, 8 get other names, 16 come."""
+    for number in range(20):
         (folder / f"{number}.jpg").unlink()
-    for number in range(30, 60):
+    for number in range(20, 40):
         (folder / f"{number}.jpg").write_bytes(encoded(1000 + number))
-    for number in range(60, 72):
+    for number in range(40, 48):
         (folder / f"{number}.jpg").rename(folder / f"moved{number}.jpg")
-    for number in range(24):
+    for number in range(16):
         (folder / f"new{number}.jpg").write_bytes(encoded(2000 + number))
 
 
@@ -177,7 +177,7 @@ def test_kill_minus_9_at_20_moments(folder, encoded, camseek, collection, tmp_pa
     change(folder, encoded)
     told = camseek("index", folder, "--collection", collection, "--allow-removal")
     counts = [told[key] for key in ("added", "changed", "unchanged", "moved", "removed", "encoded")]
-    assert counts == [24, 30, 24, 12, 30, 54]
+    assert counts == [16, 20, 16, 8, 20, 36]
     expected = content(collection)
     every |= dict(item[:2] for item in expected.values())
     for moments in LATER_RUNS:

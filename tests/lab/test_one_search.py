@@ -62,7 +62,6 @@ PLANS = {
 def collections():
     """Encodings, predefined lists, whether the descriptors are whitened, and how regions are read."""
     yield "cam:classes=6", (), False, "crop"
-    yield "cam:classes=6", (), False, "cells"
     yield "cam:classes=6", (), True, "cells"
     yield "cam:classes=3", LIST, False, "crop"
     yield "gem", (), False, "cells"

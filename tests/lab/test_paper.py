@@ -1,5 +1,6 @@
 """The paper's experiments on small sets in the official forms of Oxford5k and Paris6k."""
 
+import functools
 import json
 import os
 import shutil
@@ -200,6 +201,12 @@ class TestCells:
         """Whitening of Oxford5k is fitted on Paris6k's pictures, and the other way round."""
         report = _run(sets, tmp_path, tables=("1a", "2a", "2b"))
         truths = {name: read_dataset(name, data / name) for name in ("oxford5k", "paris6k")}
+
+        @functools.cache
+        def fitted(name, other, settings):
+            of = held_out(truths[other], truths[name])
+            return fit_held_out(model, of, settings, dimensions=8, job=Job(workers=2))[0]
+
         for name, other in (("oxford5k", "paris6k"), ("paris6k", "oxford5k")):
             for label, table, encoding, whitened, plan in (
                 ("raw sum-pooling", 0, "sum", False, Plan()),
@@ -212,10 +219,7 @@ class TestCells:
                 ("OnA, R 100", 2, "cam", True, Plan.of("online", shortlist=None, rerank=100)),
             )[: 8 if name == "oxford5k" else 3]:
                 settings = Settings(encoding=Encoding.parse(encoding), size=SIZE)
-                fitted = fit_held_out(
-                    model, held_out(truths[other], truths[name]), settings, dimensions=8, job=Job(workers=2)
-                )
-                whitening = fitted[0] if whitened else None
+                whitening = fitted(name, other, settings) if whitened else None
                 protocol = Protocol(settings=settings, plan=plan, whitening=whitening, ap_form="trapezoid")
                 alone = measure(truths[name], {"it": protocol}, model=model, workers=2)
                 [ours] = _ours(report, label, name, table)
