@@ -145,6 +145,50 @@ Corner = tuple[float, float]
 """x and y, pixels of the original upright picture; outside of it where a thing is cut off."""
 
 
+MOST_POINTS = 200
+"""The most matching points that are told of an outline."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchingPoints:
+    """Correspondences that agree: points of the query's picture and of the hit's that show the same.
+
+    Equal where all of them are.
+
+    Attributes:
+        query: float32 (N, 2), x to the right and y down, pixels of the query's original upright picture, all
+            of it where a region was searched for; the most similar first. Read-only.
+        picture: float32 (N, 2), for each the point of the hit's original upright picture. Read-only.
+    """
+
+    query: Float32[NDArray[np.float32], "N 2"]
+    picture: Float32[NDArray[np.float32], "N 2"]
+
+    def __post_init__(self) -> None:
+        for name in ("query", "picture"):
+            fixed = np.array(getattr(self, name), np.float32)
+            fixed.flags.writeable = False
+            object.__setattr__(self, name, fixed)
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MatchingPoints):
+            return NotImplemented
+        return np.array_equal(self.query, other.query) and np.array_equal(self.picture, other.picture)
+
+    def __hash__(self) -> int:
+        return hash((self.query.tobytes(), self.picture.tobytes()))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} matching points>"
+
+    def to_json(self) -> list[list[float]]:
+        """Plain values for JSON: x and y in the query's picture, x and y in the hit's, for each."""
+        return np.hstack([self.query, self.picture]).astype(np.float64).round(2).tolist()
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
     """Where a picture shows the thing once.
@@ -157,6 +201,9 @@ class Outline:
         turn: How far it is turned against the query, degrees in (-180, 180], as the hands of a clock go.
         scale: How many pixels of the picture one of the query has become, above 0.
         mirrored: Left and right are exchanged.
+        query_picture: Which of the query's pictures it shows it as, from 0: its place in ``Query.pictures``.
+        matching_points: Those that lie alike, the 200 most similar at most. They may be more than ``points``,
+            where one whose place could also be another counts for its share alone.
     """
 
     corners: tuple[Corner, Corner, Corner, Corner]
@@ -165,6 +212,8 @@ class Outline:
     turn: float
     scale: float
     mirrored: bool
+    query_picture: int
+    matching_points: MatchingPoints
 
     def __str__(self) -> str:
         """In words: ``turned by 30 degrees, 0.8 times as large, mirrored``."""
@@ -172,8 +221,13 @@ class Outline:
         mirrored = ", mirrored" if self.mirrored else ""
         return f"{turned}{self.scale:.2g} times as large{mirrored}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def to_json(self, *, points: bool = False) -> dict[str, Any]:
+        """Plain values for JSON.
+
+        Args:
+            points: With the matching points.
+        """
+        told = {"matching_points": self.matching_points.to_json()} if points else {}
         return {
             "corners": [[round(x, 2), round(y, 2)] for x, y in self.corners],
             "box": list(self.box),
@@ -181,6 +235,8 @@ class Outline:
             "turn": round(self.turn, 1),
             "scale": round(self.scale, 4),
             "mirrored": self.mirrored,
+            "query_picture": self.query_picture,
+            **told,
         }
 
 
@@ -273,7 +329,8 @@ class Hit:
         kept: Why it could not be looked at again, so that it kept its place among those that were, or None.
         evidence: What each stage said, in order.
         verdict: Whether it shows the same thing; None where no stage decided.
-        outlines: Where it shows the thing, if its points were compared with the query's and lie alike.
+        outlines: Where it shows the thing, if its points were compared with the query's and lie alike; all as
+            one of the query's pictures does.
         stands_out: Whether its score is one that pictures of other things seldom reach; None where that
             cannot be told.
     """
@@ -307,8 +364,12 @@ class Hit:
         """Every name, for people."""
         return tuple(map(path_text, self.paths_bytes))
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def to_json(self, *, points: bool = False) -> dict[str, Any]:
+        """Plain values for JSON.
+
+        Args:
+            points: With the matching points of each of ``outlines``, some kilobytes each.
+        """
         names = [path_json(path) for path in self.paths_bytes]
         record: dict[str, Any] = {
             "rank": self.rank,
@@ -320,7 +381,7 @@ class Hit:
             "size": list(self.size),
             "evidence": [item.to_json() for item in self.evidence],
             "verdict": self.verdict.to_json() if self.verdict else None,
-            "outlines": [item.to_json() for item in self.outlines],
+            "outlines": [item.to_json(points=points) for item in self.outlines],
             "stands_out": self.stands_out,
         }
         if any("path_bytes" in name for name in names):
@@ -402,8 +463,8 @@ class SearchResult:
         """A flat row for each hit: ``pandas.DataFrame(result.rows())`` is a table."""
         return [hit.to_row() for hit in self.hits]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def to_json(self, *, points: bool = False) -> dict[str, Any]:
+        """Plain values for JSON; arguments as ``Hit.to_json``."""
         return {
             "query": self.query.to_json(),
             "collection": self.collection,
@@ -412,7 +473,7 @@ class SearchResult:
             "searched": self.searched,
             "stages": [stage.to_json() for stage in self.stages],
             "chance": self.chance.to_json() if self.chance else None,
-            "hits": [hit.to_json() for hit in self.hits],
+            "hits": [hit.to_json(points=points) for hit in self.hits],
         }
 
 

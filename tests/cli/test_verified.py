@@ -57,6 +57,14 @@ def test_json_and_tables(made, camseek, text):
     assert first["verdict"]["verdict"] == "present"
     assert first["box"] == [0, 0, 320, 240]
     assert len(first["outlines"][0]["corners"]) == 4
+    assert "matching_points" not in first["outlines"][0]
+    explained = camseek("search", folder / "2.png", "--collection", collection, "--explain")["hits"]
+    for hit in explained[:2]:
+        [outline] = hit["outlines"]
+        assert len(outline["matching_points"]) >= min(outline["points"], 200)
+        assert all(len(pair) == 4 for pair in outline["matching_points"])
+    for x, y, u, v in explained[1]["outlines"][0]["matching_points"]:
+        assert (320 - x, 240 - y) == pytest.approx((u, v), abs=4)
     table = text("search", folder / "2.png", "--collection", collection, "--csv", "-").out.splitlines()
     heading, row = table[0].split(","), table[1].split(",")
     assert row[heading.index("verdict")] == "present"

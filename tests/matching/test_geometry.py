@@ -79,6 +79,14 @@ def off(match, plane, corners=CORNERS):
     return np.hypot(*(match.quadrilateral - moved(plane, corners)).T).max()
 
 
+def assert_points_on(match, plane, size):
+    """The points that agree lie where a map puts them, as far as is allowed."""
+    assert len(match.query) == len(match.picture) == len(match.indices) >= match.inliers
+    apart = np.hypot(*(moved(plane, match.query) - match.picture).T)
+    assert apart.max() < 0.008 * max(size) + 2
+    assert np.median(apart) < 1.5
+
+
 @pytest.fixture(scope="module")
 def poster(scenes):
     return scenes.poster(1)
@@ -108,6 +116,7 @@ class TestWarps:
         plane = similarity_map(turn, 0.6, (200, 200))
         (match,) = found(query, pasted(poster, plane, background[:400, :400]))
         assert off(match, plane) < 2
+        assert_points_on(match, plane, (400, 400))
         assert abs((match.turn - turn + 180) % 360 - 180) < 1
         assert match.scale == pytest.approx(0.6, rel=0.01)
         assert match.inliers >= 40
@@ -198,7 +207,9 @@ class TestMirrored:
         picture = pasted(np.ascontiguousarray(poster[:, ::-1]), plane, background)
         (match,) = found(query.mirrored(), picture, mirrored=True)
         assert match.mirrored
-        assert off(match, plane @ np.array([[-1, 0, 480], [0, 1, 0], [0, 0, 1]])) < 2
+        flipped = plane @ np.array([[-1, 0, 480], [0, 1, 0], [0, 0, 1]])
+        assert off(match, flipped) < 2
+        assert_points_on(match, flipped, (640, 560))
         assert match.turn == pytest.approx(30, abs=1)
         assert match.scale == pytest.approx(0.9, rel=0.01)
         np.testing.assert_allclose(moved(match.homography, CORNERS), match.quadrilateral, atol=1e-6)
@@ -225,7 +236,9 @@ class TestInstances:
         assert len(matches) == count
         assert [match.inliers for match in matches] == sorted((m.inliers for m in matches), reverse=True)
         for plane in planes:
-            assert min(off(match, plane) for match in matches) < 2
+            match = min(matches, key=lambda one: off(one, plane))
+            assert off(match, plane) < 2
+            assert_points_on(match, plane, (640, 560))
         indices = np.concatenate([match.indices for match in matches])
         assert len(np.unique(indices)) == len(indices)
 
@@ -324,6 +337,9 @@ class TestFewAndDegenerate:
         """Too few for a homography give a similarity rather than an outline that is anywhere."""
         (match,) = self.verified(spread(count, seed=count))
         assert match.inliers == count
+        np.testing.assert_array_equal(
+            match.query, spread(count, seed=count).astype(np.float32)[match.indices]
+        )
         assert off(match, self.PLANE) < 6
         assert match.turn == pytest.approx(40, abs=2)
 
@@ -361,6 +377,15 @@ class TestFewAndDegenerate:
         every = Correspondences(one, other, np.full(81, 0.9, np.float32))
         assert verify(query, picture, every, CORNERS, (640, 520)) == ()
 
+    def test_the_most_similar_come_first(self):
+        query, picture, pairs = mapped_pairs(self.PLANE, spread(30), turn=40, scale=0.7)
+        similarity = np.random.default_rng(0).permutation(np.linspace(0.5, 0.9, 30)).astype(np.float32)
+        pairs = Correspondences(pairs.query_index, pairs.picture_index, similarity)
+        (match,) = verify(query, picture, pairs, CORNERS, (640, 520))
+        assert len(match.indices) >= 28
+        assert (np.diff(similarity[match.indices]) < 0).all()
+        np.testing.assert_array_equal(match.picture, picture.points[match.indices])
+
     def test_inliers_among_many_outliers(self):
         """One in ten is right."""
         query, picture, _ = mapped_pairs(self.PLANE, spread(60), turn=40, scale=0.7)
@@ -396,7 +421,7 @@ class TestFewAndDegenerate:
 
 
 def bytes_of(matches):
-    parts = ("indices", "homography", "quadrilateral")
+    parts = ("indices", "query", "picture", "homography", "quadrilateral")
     return [
         (
             match.inliers,

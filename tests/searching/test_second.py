@@ -4,6 +4,7 @@ import json
 import sqlite3
 import zlib
 from contextlib import closing
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from camseek.matching.fine import CHANCE as FINE_CHANCE
 from camseek.matching.fine import Turn
 from camseek.matching.geometry import CHANCE
 from camseek.matching.verdict import gain, judge
+from camseek.results import MOST_POINTS
 from camseek.searching import Joined, Verify, Words
 from camseek.searching.stages import second, verify
 from camseek.store import FINE_TRACE
@@ -68,6 +70,14 @@ def test_it_decides_what_words_leave_open(opened):
         assert outline.points == found.fine
         assert outline.turn == pytest.approx(turn, abs=1)
         np.testing.assert_allclose(outline.corners, corners, atol=5)
+        assert len(outline.matching_points) >= min(outline.points, MOST_POINTS)
+        plane = cv2.getPerspectiveTransform(
+            np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32),
+            np.array(corners, np.float32),
+        )
+        points = outline.matching_points
+        moved = cv2.perspectiveTransform(points.query[None].astype(np.float64), plane)[0]
+        assert np.hypot(*(moved - points.picture).T).max() < 8
         assert json.loads(json.dumps(hit.to_json()))["evidence"][-1]["fine"] == found.fine
     assert hits["4"].evidence[-1].fine is None  # words decided it
     for name in set(hits) - {"4", "soft", "turned"}:
@@ -91,14 +101,16 @@ def test_several_pictures_of_one_thing(opened):
     hits = by_name(engine.search(parts, together=True, plan=VERIFIED))
     for name in ("soft", "turned"):
         assert hits[name].evidence[-1].fine == alone[name].evidence[-1].fine
-        assert hits[name].outlines == alone[name].outlines
+        for one, other in zip(hits[name].outlines, alone[name].outlines, strict=True):
+            assert (one.query_picture, other.query_picture) == (1, 0)
+            assert replace(one, query_picture=0) == other
 
 
 def test_the_same_answer_every_time_whatever_the_threads(opened, model):
     engine, pictures = opened
-    told = [engine.search(pictures["4"], plan=VERIFIED).to_json()["hits"] for _ in range(2)]
+    told = [engine.search(pictures["4"], plan=VERIFIED).to_json(points=True)["hits"] for _ in range(2)]
     with Engine.open(engine.collection.address, model=model, workers=1) as other:
-        told.append(other.search(pictures["4"], plan=VERIFIED).to_json()["hits"])
+        told.append(other.search(pictures["4"], plan=VERIFIED).to_json(points=True)["hits"])
     assert told[0] == told[1] == told[2]
 
 

@@ -14,9 +14,12 @@ from camseek import Engine, Plan, QueryPart
 from camseek.errors import SettingsError
 from camseek.matching.codebook import embedded_codebook
 from camseek.matching.features import extract_features
-from camseek.matching.geometry import CHANCE
+from camseek.matching.geometry import CHANCE, Match
 from camseek.matching.verdict import FEW, NOT_SHOWN, PRESENT, gain, judge, threshold
+from camseek.results import MOST_POINTS, MatchingPoints
 from camseek.searching import ExpandVerified, Joined, Nearest, Verify, Words
+from camseek.searching.stages import verify
+from camseek.searching.stages.second import Shown
 from camseek.store import Ranking
 from textures import SIZE, png, texture
 
@@ -81,6 +84,71 @@ def test_the_thing_is_found_verified_and_outlined(opened):
         assert (hits[name].outlines, hits[name].box) == ((), None)
 
 
+def apart(outline, corners, size=SIZE):
+    """How far each matching point is from where the thing's corners say that it should be, pixels."""
+    x1, y1, x2, y2 = (0, 0, *size)
+    whole = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float32)
+    plane = cv2.getPerspectiveTransform(whole, np.array(corners, np.float32))
+    points = outline.matching_points
+    moved = cv2.perspectiveTransform(points.query[None].astype(np.float64), plane)[0]
+    return np.hypot(*(moved - points.picture).T)
+
+
+def test_matching_points_lie_where_the_thing_does(opened):
+    engine, pictures, corners = opened
+    hits = by_name(engine.search(pictures["3"]))
+    [outline] = hits["scene"].outlines
+    points = outline.matching_points
+    assert outline.query_picture == 0
+    assert MOST_POINTS >= len(points) >= outline.points > CHANCE
+    distances = apart(outline, corners)
+    assert distances.max() < 0.008 * 480 + 2
+    assert np.median(distances) < 1
+    assert (points.query >= 0).all()
+    assert (points.query <= SIZE).all()
+    # Those of the picture itself lie on themselves.
+    [same] = hits["3"].outlines
+    assert np.abs(same.matching_points.query - same.matching_points.picture).max() < 2.6
+    told = json.loads(json.dumps(hits["scene"].to_json(points=True)))
+    np.testing.assert_allclose(
+        told["outlines"][0]["matching_points"], np.hstack([points.query, points.picture]), atol=0.0051
+    )
+    assert "matching_points" not in told["evidence"][-1]["outlines"][0]
+    assert "matching_points" not in hits["scene"].to_json()["outlines"][0]
+
+
+def test_each_place_has_its_own_matching_points(tmp_path, model):
+    """Two copies in one picture, one of them turned."""
+    thing = texture(5)
+    scene, first = placed(thing, turned(0, 0.7, (10, 10)), size=(640, 480))
+    homography = turned(180, 0.7, (620, 460))
+    warped = cv2.warpPerspective(thing, homography, (640, 480))
+    mask = cv2.warpPerspective(np.full(thing.shape[:2], 255, np.uint8), homography, (640, 480))
+    scene[mask > 127] = warped[mask > 127]
+    second = cv2.perspectiveTransform(
+        np.array([[[0, 0], [320, 0], [320, 240], [0, 240]]], np.float64), homography
+    )[0]
+    with Engine.open(tmp_path / "c", model=model, create=True, workers=1) as engine:
+        engine.add({"scene": png(scene), "other": png(texture(6))})
+        outlines = by_name(engine.search(png(thing)))["scene"].outlines
+    assert len(outlines) == 2
+    for corners in (first, second):
+        assert min(float(apart(outline, corners).max()) for outline in outlines) < 0.008 * 640 + 2
+
+
+def test_no_more_matching_points_than_are_told():
+    count = MOST_POINTS + 20
+    points = np.random.default_rng(0).random((count, 2)) * 1000
+    match = Match(
+        count, np.arange(count), points, points + 1, np.eye(3), np.eye(4)[:, :2], SIZE * 2, 0.0, 1.0, False
+    )
+    [outline] = verify._outlines(Shown(2, (match,)), CHANCE)
+    assert outline.query_picture == 2
+    assert outline.matching_points == MatchingPoints(
+        points[:MOST_POINTS].astype(np.float32), (points[:MOST_POINTS] + 1).astype(np.float32)
+    )
+
+
 def test_a_mirrored_copy_is_found_and_said_to_be_one(opened):
     engine, pictures, _ = opened
     mirrored = np.asarray(Image.open(io.BytesIO(pictures["4"])))[:, ::-1]
@@ -91,10 +159,13 @@ def test_a_mirrored_copy_is_found_and_said_to_be_one(opened):
     width, height = SIZE
     np.testing.assert_allclose(outline.corners, [(width, 0), (0, 0), (0, height), (width, height)], atol=2)
     assert "mirrored" in str(outline)
+    # In the pixels of the picture that was given, not of its reflection.
+    points = outline.matching_points
+    assert np.abs(points.query * (-1, 1) + (width, 0) - points.picture).max() < 5
 
 
 def test_a_region_is_outlined_by_its_own_corners(opened):
-    engine, pictures, _corners = opened
+    engine, pictures, corners = opened
     region = (60, 40, 260, 200)
     hits = by_name(engine.search(pictures["3"], region=region))
     outline = hits["3"].outlines[0].corners
@@ -102,7 +173,11 @@ def test_a_region_is_outlined_by_its_own_corners(opened):
     np.testing.assert_allclose(outline, [(x1, y1), (x2, y1), (x2, y2), (x1, y2)], atol=1)
     assert hits["3"].verdict.same
     assert hits["scene"].rank == 2
-    assert hits["scene"].outlines
+    # In pixels of the whole picture, not of the region's.
+    points = hits["scene"].outlines[0].matching_points.query
+    assert (points >= (x1, y1)).all()
+    assert (points <= (x2, y2)).all()
+    assert apart(hits["scene"].outlines[0], corners).max() < 0.008 * 480 + 2
 
 
 def test_evidence_says_what_each_stage_said(opened):
@@ -172,12 +247,12 @@ def test_fewer_false_alarms_need_a_surer_hit(opened):
 def test_the_same_answer_every_time_whatever_the_threads(opened, model, first):
     engine, pictures, _ = opened
     plan = Plan(first, (Verify(5),))
-    told = [engine.search(pictures["3"], plan=plan).to_json()["hits"] for _ in range(2)]
+    told = [engine.search(pictures["3"], plan=plan).to_json(points=True)["hits"] for _ in range(2)]
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(1)
         with Engine.open(engine.collection.address, model=model, workers=1) as other:
-            told.append(other.search(pictures["3"], plan=plan).to_json()["hits"])
+            told.append(other.search(pictures["3"], plan=plan).to_json(points=True)["hits"])
     finally:
         cv2.setNumThreads(before)
     assert told[0] == told[1] == told[2]
@@ -250,9 +325,13 @@ def test_its_own_picture_is_left_out(opened):
 
 
 def test_several_pictures_of_one_thing(opened):
-    engine, pictures, _ = opened
-    result = engine.search([pictures["3"], QueryPart(pictures["3"], (0, 0, 200, 200))], together=True)
-    assert by_name(result)["scene"].verdict.same
+    engine, pictures, corners = opened
+    parts = [QueryPart(pictures["3"], (0, 0, 200, 200)), QueryPart(pictures["3"])]
+    hit = by_name(engine.search(parts, together=True))["scene"]
+    assert hit.verdict.same
+    # The one that agrees most.
+    assert hit.outlines[0].query_picture == 1
+    assert apart(hit.outlines[0], corners).max() < 0.008 * 480 + 2
 
 
 def test_many_queries_are_searches_of_each(opened):

@@ -163,20 +163,26 @@ def _remark(result: "SearchResult", *, several: bool) -> None:
 # -- JSON ---------------------------------------------------------------------------------------------------
 
 
-def to_json(asked: Asked, answers: "Sequence[Answer]") -> dict[str, Any]:
-    """One query as its result; several under ``queries``, those that failed with an ``error``."""
+def to_json(asked: Asked, answers: "Sequence[Answer]", *, points: bool) -> dict[str, Any]:
+    """One query as its result; several under ``queries``, those that failed with an ``error``.
+
+    Args:
+        asked: The queries.
+        answers: What was found for each.
+        points: With the outlines' matching points.
+    """
+    told = [_told(parts, answer, points) for parts, answer in zip(asked.queries, answers, strict=True)]
     if not asked.several:
-        [result] = answers
-        return result.to_json()
-    told = [_told(parts, answer) for parts, answer in zip(asked.queries, answers, strict=True)]
+        [result] = told
+        return result
     return {"queries": told, "failed": failed(answers)}
 
 
-def _told(parts: "Parts", answer: "Answer") -> dict[str, Any]:
+def _told(parts: "Parts", answer: "Answer", points: bool) -> dict[str, Any]:
     from camseek.results import SearchResult
 
     if isinstance(answer, SearchResult):
-        return answer.to_json()
+        return answer.to_json(points=points)
     asked = {**path_json(answer.path), "region": _given_region(parts) or None}
     return {"query": {"pictures": [asked]}, "error": {"code": answer.code, "message": answer.reason}}
 

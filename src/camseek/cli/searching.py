@@ -58,7 +58,11 @@ if TYPE_CHECKING:
     help="Box where the network looked for the query's classes in each hit, after --rerank the region that "
     "matches best: a guide to the eye, no outline. Reads the hits' files.",
 )
-@click.option("--explain", is_flag=True, help="Say what each stage said of each hit, and how the thing lies.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Say what each stage said of each hit, and how the thing lies; in --json the matching points, too.",
+)
 @click.option("--without-self", is_flag=True, help="Leave out the query's own picture, known by its content.")
 @click.option(
     "--report",
@@ -148,7 +152,7 @@ def search(
             write_table(file, asked, answers)
     places = {key: os.path.abspath(path) for key, path in written.items() if path}
     if as_json:
-        emit(to_json(asked, answers) | places)
+        emit(to_json(asked, answers, points=explain) | places)
     else:
         for key, place in places.items():
             note(f"{key}: {printable(place)}")

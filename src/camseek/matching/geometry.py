@@ -85,7 +85,10 @@ class Match:
         inliers: How many correspondences lie where they should, one to one and apart from each other. One
             whose point of the picture could also be other points of the query counts as its share of that
             (``agreement.shares``), so a repeated pattern counts for little; rounded.
-        indices: int64 (N,), rising, N of ``inliers`` or more: which of the correspondences they are.
+        indices: int64 (N,), N of ``inliers`` or more: which of the correspondences they are, the most similar
+            first.
+        query: float64 (N, 2): where each lies in the query, its pixels.
+        picture: float64 (N, 2): and in the picture.
         homography: float64 (3, 3): (u, v, w) = homography · (x, y, 1) takes a point of the query to the point
             (u, v) / w of the picture, pixels of both originals; w is above 0 all over the outline.
         quadrilateral: float64 (4, 2), the outline's corners in the picture, in the order of the query's.
@@ -99,6 +102,8 @@ class Match:
 
     inliers: int
     indices: Int64[I64, " N"]
+    query: Float64[F64, "N 2"]
+    picture: Float64[F64, "N 2"]
     homography: Float64[F64, "3 3"]
     quadrilateral: Float64[F64, "4 2"]
     box: Box
@@ -124,7 +129,7 @@ class _Case:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """A map, what agrees with it, and the outline it gives."""
+    """A map, what agrees with it (rising places among the case's), and the outline it gives."""
 
     plane: Float64[F64, "3 3"]
     inliers: Int64[I64, " N"]
@@ -362,7 +367,9 @@ def _match(found: _Found, case: _Case, *, mirrored: bool) -> Match:
     turn = math.degrees(float(np.angle(nearest_similarity(middle))[0]))
     return Match(
         inliers=found.count,
-        indices=np.sort(case.index[found.inliers]),
+        indices=case.index[found.inliers],
+        query=case.query[found.inliers] * (_FLIP if mirrored else 1.0),
+        picture=case.picture[found.inliers],
         homography=found.plane @ np.diag([*_FLIP, 1.0]) if mirrored else found.plane,
         quadrilateral=found.outline,
         box=(int(low[0]), int(low[1]), int(high[0]), int(high[1])),

@@ -1,6 +1,6 @@
 """The second step of verification: fine points, where words leave candidates undecided."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,29 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """Where a candidate shows the thing as one of the query's pictures does.
+
+    Attributes:
+        place: Which of the query's pictures, from 0.
+        matches: Most inliers first; none where nothing was found.
+    """
+
+    place: int
+    matches: tuple[Match, ...]
+
+    @property
+    def points(self) -> int:
+        """How many agree, where most do."""
+        return self.matches[0].inliers if self.matches else 0
+
+
+def most_points(found: Iterable[Shown]) -> Shown:
+    """Where most points agree; of equally many the first."""
+    return max(found, key=lambda one: one.points)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Undecided:
     """A candidate that words leave undecided.
 
@@ -50,9 +73,7 @@ class Undecided:
     turns: tuple[Turn, ...]
 
 
-def second_step(
-    database: Database, sides: Sequence[Side], left: Sequence[Undecided]
-) -> Mapping[int, tuple[Match, ...]]:
+def second_step(database: Database, sides: Sequence[Side], left: Sequence[Undecided]) -> Mapping[int, Shown]:
     """Where candidates show the thing by fine points; of those alone that have some.
 
     The learned feature bears no turning, so each of the query's pictures is looked at upright, and turned as
@@ -64,7 +85,7 @@ def second_step(
         left: The candidates.
 
     Returns:
-        Each one's record with what was found, most inliers first; nothing where no more agree than by chance.
+        Each one's record with what was found; no matches where no more points agree than by chance.
     """
     stored = database.fine([item.record for item in left])
     asked = [
@@ -82,12 +103,11 @@ def second_step(
     ]
     database.map(lambda view: view[0].fine.points(*view[1:]), views)
 
-    def compared(one: tuple[Undecided, FinePoints]) -> tuple[Match, ...]:
-        found = (_compared(side, turns[place], place, *one) for place, side in enumerate(sides))
-        return max(found, key=agreeing)
+    def compared(one: tuple[Undecided, FinePoints]) -> Shown:
+        return most_points(_compared(side, turns[place], place, *one) for place, side in enumerate(sides))
 
     found = database.map(compared, asked)
-    return {item.record: matches for (item, _), matches in zip(asked, found, strict=True)}
+    return {item.record: shown for (item, _), shown in zip(asked, found, strict=True)}
 
 
 def _turns(said: Sequence[Turn]) -> tuple[int, ...]:
@@ -99,15 +119,8 @@ def _turns(said: Sequence[Turn]) -> tuple[int, ...]:
     return (0, *sorted(best, key=lambda degrees: (-best[degrees], degrees))[:_TURNS])
 
 
-def _compared(
-    side: Side, turns: tuple[int, ...], place: int, item: Undecided, fine: FinePoints
-) -> tuple[Match, ...]:
+def _compared(side: Side, turns: tuple[int, ...], place: int, item: Undecided, fine: FinePoints) -> Shown:
     own = item.turns[place].degrees
     tried = (0, own) if own and own in turns else (0,)
     views = (side.fine.points(degrees, amount) for degrees in tried for amount in QUERIED)
-    return verify_fine(views, fine, side.corners, item.size)
-
-
-def agreeing(matches: tuple[Match, ...]) -> int:
-    """How many points agree at the place where most do."""
-    return matches[0].inliers if matches else 0
+    return Shown(place, verify_fine(views, fine, side.corners, item.size))

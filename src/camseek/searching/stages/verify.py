@@ -13,13 +13,13 @@ from camseek.matching.fine import Turn, likely_turn
 from camseek.matching.geometry import CHANCE, Match, verify
 from camseek.matching.verdict import PRESENT, gain, judge, threshold
 from camseek.matching.words import correspondences
-from camseek.results import MatchEvidence, Outline, Stage
+from camseek.results import MOST_POINTS, MatchEvidence, MatchingPoints, Outline, Stage
 from camseek.searching.database import StoredPoints
 from camseek.searching.looks import Unreadable
 from camseek.searching.query import Sought
 from camseek.searching.stages.base import Candidates, Detail, LaterStage, Searching, Step, Terms, Told
 from camseek.searching.stages.joined import Joined
-from camseek.searching.stages.second import Side, Undecided, agreeing, second_step
+from camseek.searching.stages.second import Shown, Side, Undecided, most_points, second_step
 
 _ENOUGH = 3 * CHANCE
 """Of fewer points it cannot be told that they do not agree."""
@@ -34,18 +34,13 @@ class _Answer:
     """What words say of a candidate.
 
     Attributes:
-        matches: Where it shows the thing as one of the query's pictures does: the one that agrees most.
+        shown: Where it shows the thing as one of the query's pictures does: the one that agrees most.
         turns: Of each of the query's pictures, how the thing is turned if it is there; none where that is
             decided.
     """
 
-    matches: tuple[Match, ...]
+    shown: Shown
     turns: tuple[Turn, ...] = ()
-
-    @property
-    def points(self) -> int:
-        """How many agree."""
-        return agreeing(self.matches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +128,17 @@ def _matched(sides: Sequence[Side], points: StoredPoints | Unreadable) -> _Answe
     if isinstance(points, Unreadable):
         return points
     pairs = [correspondences(side.words, points.words) for side in sides]
-    found = [
-        verify(side.words, points.words, several, side.corners, points.size)
-        for side, several in zip(sides, pairs, strict=True)
-    ]
-    best = max(found, key=agreeing)
-    if agreeing(best) > CHANCE:
+    best = most_points(
+        Shown(place, verify(side.words, points.words, several, side.corners, points.size))
+        for place, (side, several) in enumerate(zip(sides, pairs, strict=True))
+    )
+    if best.points > CHANCE:
         return _Answer(best)
     turns = tuple(
         likely_turn(side.words, points.words, several) for side, several in zip(sides, pairs, strict=True)
     )
-    return _Answer(max(best, *(_mirrored(side, points) for side in sides), key=agreeing), turns)
+    mirrored = (Shown(place, _mirrored(side, points)) for place, side in enumerate(sides))
+    return _Answer(most_points((best, *mirrored)), turns)
 
 
 def _mirrored(side: Side, points: StoredPoints) -> tuple[Match, ...]:
@@ -160,7 +155,7 @@ def _undecided(
     left = (
         Undecided(record, item.size, answer.turns)
         for record, item, answer in zip(records, points, seen, strict=True)
-        if isinstance(item, StoredPoints) and isinstance(answer, _Answer) and answer.points <= CHANCE
+        if isinstance(item, StoredPoints) and isinstance(answer, _Answer) and answer.shown.points <= CHANCE
     )
     return list(islice(left, SECOND))
 
@@ -222,7 +217,7 @@ def _tells(sides: Sequence[Side], points: StoredPoints | Unreadable) -> bool:
 
 def _told(
     answer: _Answer | Unreadable,
-    second: tuple[Match, ...] | None,
+    second: Shown | None,
     before: float,
     first: float | None,
     compared: int,
@@ -232,16 +227,22 @@ def _told(
 ) -> Told:
     if isinstance(answer, Unreadable):
         return Told(None, kept=answer.reason)
-    by_words = tuple(_outline(match) for match in answer.matches if match.inliers > CHANCE)
-    sure = by_words or tuple(_outline(match) for match in second or () if match.inliers > FINE_CHANCE)
-    fine = None if second is None else agreeing(second)
-    score = before + gain(answer.points, fine)
-    evidence = MatchEvidence(Verify.name, score, answer.points, sure, fine)
-    verdict = judge(answer.points, first, compared, fine, present=present) if tells or sure else None
+    points, fine = answer.shown.points, None if second is None else second.points
+    outlines = _outlines(answer.shown, CHANCE)
+    if not outlines and second is not None:
+        outlines = _outlines(second, FINE_CHANCE)
+    score = before + gain(points, fine)
+    evidence = MatchEvidence(Verify.name, score, points, outlines, fine)
+    verdict = judge(points, first, compared, fine, present=present) if tells or outlines else None
     return Told(score, evidence, verdict=verdict)
 
 
-def _outline(match: Match) -> Outline:
+def _outlines(shown: Shown, chance: int) -> tuple[Outline, ...]:
+    """Where more points agree than do by chance."""
+    return tuple(_outline(match, shown.place) for match in shown.matches if match.inliers > chance)
+
+
+def _outline(match: Match, place: int) -> Outline:
     first, second, third, fourth = ((float(x), float(y)) for x, y in match.quadrilateral)
     return Outline(
         corners=(first, second, third, fourth),
@@ -250,4 +251,8 @@ def _outline(match: Match) -> Outline:
         turn=match.turn,
         scale=match.scale,
         mirrored=match.mirrored,
+        query_picture=place,
+        matching_points=MatchingPoints(
+            match.query[:MOST_POINTS].astype(np.float32), match.picture[:MOST_POINTS].astype(np.float32)
+        ),
     )
