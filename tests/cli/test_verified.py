@@ -78,6 +78,8 @@ def test_the_report_draws_outlines(made, text, tmp_path):
     text("search", folder / "2.png", "--collection", collection, "--report", tmp_path / "hits.html")
     page = (tmp_path / "hits.html").read_text("utf-8")
     assert page.count('<svg class="outlines"') == 2
+    assert page.count('<details class="matching">') == 2
+    assert page.count("data:image/jpeg") == 7
     assert '<polygon points="' in page
     assert "present, " in page
     assert "not shown, " in page

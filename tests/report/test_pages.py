@@ -2,7 +2,6 @@ import base64
 import io
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -12,81 +11,8 @@ from camseek.names import name_text
 from camseek.report import SearchPage, explanation_page, explanation_picture, search_page
 from camseek.report.markup import Markup, element, visible
 from camseek.report.parts import base_name, percentage
-from camseek.results import (
-    ClassScore,
-    Explanation,
-    Hit,
-    Query,
-    QueryPicture,
-    SearchResult,
-    Skipped,
-    View,
-)
-
-VOID = {"meta", "link", "img", "input"}
-HOSTILE = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\n\r\t\x01\x7f\u202egpj"
-
-
-class Page(HTMLParser):
-    """Every element with its attributes, in order; fails where tags do not balance."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.elements = []
-        self.open = []
-        self.words = []
-        self.feed(page)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        assert len(dict(attrs)) == len(attrs)
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return "".join(self.words)
-
-    def all(self, tag, **wanted):
-        wanted = {key.rstrip("_"): value for key, value in wanted.items()}
-        return [item for name, item in self.elements if name == tag and wanted.items() <= item.items()]
-
-
-def make_view(width=64, height=48, stride=32):
-    pixels = np.arange(width * height * 3, dtype=np.uint32).reshape(height, width, 3).astype(np.uint8)
-    heat = np.linspace(0, 1, -(-height // stride) * -(-width // stride), dtype=np.float32)
-    return View(pixels, heat.reshape(-(-height // stride), -1), stride, (width * 10, height * 10))
-
-
-CLASSES = (ClassScore(1, "Granny Smith", 0.75), ClassScore(2, "lemon", 0.0001))
-
-
-def make_hit(rank, **changes):
-    hit = Hit(rank, rank, (b"/photos/%d.jpg" % rank,), 1 - rank / 10, (640, 480), box=(64, 48, 320, 144))
-    return replace(hit, **changes)
-
-
-def make_result(*hits, views=None, **changes):
-    result = SearchResult(
-        query=Query((QueryPicture(b"/queries/apple.jpg", (0, 120, 160, 480), (640, 480)),), CLASSES),
-        collection="/collections/fruit",
-        settings={"encoding": "cam:power=3", "size": "640", "region_reading": "crop", "layer": "head"},
-        seconds=0.4123,
-        searched=1234,
-        hits=hits,
-        query_views=(make_view(),),
-        views=tuple(make_view() for _ in hits) if views is None else views,
-    )
-    return replace(result, **changes)
+from camseek.results import ClassScore, Explanation, Query, QueryPicture, Skipped, View
+from pages import CLASSES, HOSTILE, HOSTILE_NAME, Page, make_hit, make_outline, make_result, make_view
 
 
 def make_explanation(**changes):
@@ -94,13 +20,15 @@ def make_explanation(**changes):
     return replace(Explanation(b"/photos/apple.jpg", (640, 480), CLASSES, views), **changes)
 
 
-HOSTILE_NAME = HOSTILE.encode() + b"\xff"
 HOSTILE_CLASSES = (ClassScore(1, HOSTILE, 0.5),)
 PAGES = {
     "search": search_page(make_result(make_hit(1), make_hit(2))),
     "nothing found": search_page(make_result()),
     "no views": search_page(make_result(make_hit(1), views=(), query_views=())),
     "explanation": explanation_page(make_explanation()),
+    "matching points": search_page(
+        make_result(make_hit(1, outlines=(make_outline(9), make_outline(8, seed=1))), make_hit(2))
+    ),
     "hostile search": search_page(
         make_result(
             make_hit(1, paths_bytes=(HOSTILE_NAME, HOSTILE_NAME + b"2")),
@@ -131,10 +59,13 @@ def test_pages_are_whole_and_load_nothing(page):
         assert link["href"].startswith(("file:///", "./", "#"))
         assert link["href"].isascii()
         assert not set(link["href"]) & set("<>\"' ")
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    assert {item["href"].removeprefix("#") for item in parsed.all("use")} <= set(ids)
     for tag, attributes in parsed.elements:
         assert all(not name.startswith("on") for name in attributes)
         for name in ("src", "href") if tag != "a" else ():
-            assert attributes.get(name, "data:").startswith("data:")
+            assert attributes.get(name, "data:").startswith(("data:", "#"))
         assert "url(" not in attributes.get("style", "")
     style = page[page.index("<style>") : page.index("</style>")]
     assert "url(" not in style

@@ -3,7 +3,7 @@
 import base64
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
 from urllib.parse import quote
@@ -19,6 +19,8 @@ from camseek.results import Box, ClassScore, Outline, Size, View
 # megabyte or so.
 LONGER_SIDE = 480
 _JPEG_QUALITY = 80
+# A frame has the original's proportions but for rounding, and what lies over it fills it.
+_STRETCHED = {"preserveAspectRatio": "none"}
 
 # Nothing may be fetched and nothing may run, whatever a file is called.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -63,6 +65,7 @@ def framed(
     region: bool = False,
     plain: bool = False,
     outlines: Sequence[Outline] = (),
+    name: str | None = None,
 ) -> Markup:
     """A picture with its heat map, and a box or outlines over it.
 
@@ -73,9 +76,15 @@ def framed(
         region: The box is the user's own, not the network's.
         plain: Leave the heat map out.
         outlines: Where the thing is; they take the box's place.
+        name: An id, under which ``<use>`` draws the picture once more, as large as the original.
     """
     width, height = view.size
-    layers = [element("img", src=_data_uri(_jpeg(view), "jpeg"), alt=alt, class_="picture")]
+    content = _data_uri(_jpeg(view), "jpeg")
+    if name is None:
+        layers = [element("img", src=content, alt=alt, class_="picture")]
+    else:
+        image = element("image", id=name, href=content, width=width, height=height, **_STRETCHED)
+        layers = [_over(view.size, image, class_="picture", role="img", aria_label=alt)]
     if not plain:
         layers.append(element("img", src=_data_uri(heat_overlay(view), "png"), alt="", class_="heat"))
     if outlines:
@@ -90,13 +99,27 @@ def framed(
 
 def _drawn(outlines: Sequence[Outline], size: Size) -> Markup:
     """Outlines as shapes over a picture; what reaches beyond it is cut off."""
-    shapes = [
-        element("polygon", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in item.corners), class_=kind)
-        for item in outlines
+    drawn = shapes([item.corners for item in outlines])
+    return _over(size, *drawn, class_="outlines", aria_hidden="true")
+
+
+def shapes(outlines: Iterable[Iterable[Sequence[float]]]) -> list[Markup]:
+    """Quadrilaterals, each as a light line with dark edges.
+
+    Args:
+        outlines: The corners of each, x and y.
+    """
+    return [
+        element("polygon", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in corners), class_=kind)
+        for corners in outlines
         for kind in ("edge", "line")
     ]
-    view = {"viewBox": f"0 0 {size[0]} {size[1]}", "preserveAspectRatio": "none"}
-    return element("svg", *shapes, class_="outlines", aria_hidden="true", **view)
+
+
+def _over(size: Size, *content: Markup, **attributes: str) -> Markup:
+    """A drawing that covers a picture's frame, in pixels of the original."""
+    view = {"viewBox": f"0 0 {size[0]} {size[1]}", **_STRETCHED}
+    return element("svg", *content, **attributes, **view)
 
 
 def placeholder(reason: str) -> Markup:

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from camseek.arguments import region_text
 from camseek.names import absolute, name_text
 from camseek.report.markup import Markup, element
+from camseek.report.matching import Pane, matching_points
 from camseek.report.parts import (
     Links,
     bar,
@@ -30,7 +31,8 @@ _BOX_NOTE = (
 )
 _OUTLINE_NOTE = (
     "An outline shows where points of the picture lie as those of the query do: it is where the thing is, "
-    "as far as it is flat. The verdict says how probable it is that the picture shows the same thing."
+    "as far as it is flat; these points can be unfolded below it, coloured by their place in the query. "
+    "The verdict says how probable it is that the picture shows the same thing."
 )
 _NOTE = (
     "The score is the cosine of two descriptors: the nearer to 1, the more alike. "
@@ -75,7 +77,7 @@ class SearchPage:
         self._plain |= not verified
         self._views |= any(isinstance(view, View) for view in answer.views)
         links = Links(self._folder)
-        body = Markup.joined([_query(answer, links), _hits(answer, links, number)])
+        body = Markup.joined([_query(answer, links, number), _hits(answer, links, number)])
         self._parts.append((_query_name(answer.query), facts(_facts(answer)), body))
 
     def text(self) -> str:
@@ -142,11 +144,15 @@ def _failed(answer: Skipped) -> Markup:
 
 def _query_name(query: Query) -> str:
     first, *others = query.pictures
-    region = f" at {region_text(first.region)}" if first.region else ""
-    name = _name(first) + region
+    name = _whole_name(first)
     # A picture and a region of it have one name.
     more = len({item.path for item in others} - {first.path})
     return f"{name} and {more} more" if more else name
+
+
+def _whole_name(item: QueryPicture) -> str:
+    """With its region."""
+    return _name(item) + (f" at {region_text(item.region)}" if item.region else "")
 
 
 def _name(item: QueryPicture) -> str:
@@ -182,13 +188,16 @@ def _stage(stage: Stage) -> str:
     return f"{count} looked at{classes}{f'; {kept} could not be read' if kept else ''}"
 
 
-def _query(result: SearchResult, links: Links) -> Markup:
+def _query(result: SearchResult, links: Links, number: int) -> Markup:
     query = result.query
+    again = {place for hit, view in _seen(result) if (place := _place(result, hit, view)) is not None}
     pictures = [
-        _query_picture(item, view, links)
-        for item, view in zip_longest(query.pictures, result.query_views[: len(query.pictures)])
+        _query_picture(item, view, links, _query_id(number, place) if place in again else None)
+        for place, (item, view) in enumerate(
+            zip_longest(query.pictures, result.query_views[: len(query.pictures)])
+        )
     ]
-    classes = [_seen(query)] if query.classes else []
+    classes = [_network_sees(query)] if query.classes else []
     words = element(
         "div",
         element("h3", "Query"),
@@ -199,16 +208,16 @@ def _query(result: SearchResult, links: Links) -> Markup:
     return element("section", element("div", *pictures), words, class_="query")
 
 
-def _seen(query: Query) -> Markup:
+def _network_sees(query: Query) -> Markup:
     return element("details", element("summary", "What the network sees in it"), class_list(query.classes))
 
 
-def _query_picture(item: QueryPicture, view: View | None, links: Links) -> Markup:
+def _query_picture(item: QueryPicture, view: View | None, links: Links, name: str | None) -> Markup:
     region = f", region {item.region}" if item.region else ""
     if view is None:
         return element("figure", placeholder("the query's picture was not kept"))
     alt = f"Query: {_name(item)}{region}"
-    picture = framed(view, alt=alt, box=item.region, region=True)
+    picture = framed(view, alt=alt, box=item.region, region=True, name=name)
     return element("figure", links.around(picture, item.path))
 
 
@@ -221,17 +230,34 @@ def _query_words(item: QueryPicture, links: Links) -> list[Markup]:
     return [*path, element("p", "; ".join(told), class_="quiet")]
 
 
+def _seen(result: SearchResult) -> "zip_longest[tuple[Hit, View | str | None]]":
+    """Each hit, and its view where there is one."""
+    return zip_longest(result.hits, result.views[: len(result.hits)])
+
+
+def _place(result: SearchResult, hit: Hit, view: View | str | None) -> int | None:
+    """Which of the query's pictures a hit is drawn beside; None without an outline or a view."""
+    if not hit.outlines or not isinstance(view, View):
+        return None
+    place = hit.outlines[0].query_picture
+    return place if place < len(result.query_views) else None
+
+
+def _query_id(number: int, place: int) -> str:
+    return f"query-{number}-picture-{place + 1}"
+
+
 def _hits(result: SearchResult, links: Links, number: int) -> Markup:
     if not result.hits:
         return element("p", "The search found nothing.", class_="nothing")
     cards: list[Markup] = []
     shown = last_shown(result.hits)
-    for hit, view in zip_longest(result.hits, result.views[: len(result.hits)]):
+    for hit, view in _seen(result):
         if hit.stands_out is False and (hit.rank == 1 or result.hits[hit.rank - 2].stands_out):
             cards.append(element("li", _NOTHING if hit.rank == 1 else _FROM_HERE, class_="chance"))
         if shown is not None and hit.rank == shown + 1:
             cards.append(element("li", _NOT_SHOWN if shown else _NONE_SHOWN, class_="chance"))
-        cards.append(_hit(hit, view, links))
+        cards.append(_hit(hit, view, links, *_matching(result, hit, view, number)))
     return element(
         "section",
         element("h3", "Hits", class_="unseen"),
@@ -240,7 +266,30 @@ def _hits(result: SearchResult, links: Links, number: int) -> Markup:
     )
 
 
-def _hit(hit: Hit, view: View | str | None, links: Links) -> Markup:
+def _matching(
+    result: SearchResult, hit: Hit, view: View | str | None, number: int
+) -> tuple[str | None, Markup]:
+    """The id of a hit's picture where it is drawn again beside the query's, and that drawing."""
+    place = _place(result, hit, view)
+    if place is None:
+        return None, Markup()
+    item, name = result.query.pictures[place], f"query-{number}-hit-{hit.rank}"
+    part = item.region or (0, 0, *item.size)
+    query = Pane(_query_id(number, place), _whole_name(item), item.size, part)
+    shown = Pane(name, base_name(hit.path_bytes), hit.size, (0, 0, *hit.size))
+    return name, matching_points(query, shown, hit.outlines, hit.rank)
+
+
+def _hit(hit: Hit, view: View | str | None, links: Links, again: str | None, matching: Markup) -> Markup:
+    """A hit's card.
+
+    Args:
+        hit: The hit.
+        view: Its picture, or why there is none.
+        links: To files.
+        again: The id of its picture, where it is drawn once more.
+        matching: What else is in the card.
+    """
     name = base_name(hit.path_bytes)
     if not isinstance(view, View):
         picture = placeholder(view or "no picture was kept of it")
@@ -248,7 +297,7 @@ def _hit(hit: Hit, view: View | str | None, links: Links) -> Markup:
         what = "outlined in" if hit.outlines else "box"
         boxed = "" if hit.box is None else f", {what} {hit.box}"
         alt = f"Hit {hit.rank}: {name}{boxed}"
-        picture = framed(view, alt=alt, box=hit.box, outlines=hit.outlines)
+        picture = framed(view, alt=alt, box=hit.box, outlines=hit.outlines, name=again)
     score = element(
         "p",
         element("span", element("span", "Rank ", class_="unseen"), str(hit.rank), class_="rank"),
@@ -264,7 +313,8 @@ def _hit(hit: Hit, view: View | str | None, links: Links) -> Markup:
     words.append(file_names(hit.paths_bytes, links))
     words.extend(element("p", line, class_="quiet") for line in _asides(hit, seen=isinstance(view, View)))
     linked = links.around(picture, hit.path_bytes)
-    return element("li", element("figure", linked, element("figcaption", *words)), class_="card")
+    figure = element("figure", linked, element("figcaption", *words))
+    return element("li", figure, matching, class_="card")
 
 
 def _asides(hit: Hit, *, seen: bool) -> list[str]:
