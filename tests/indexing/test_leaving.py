@@ -321,6 +321,27 @@ class TestMovedRoots:
         assert (report.unchanged, report.old_roots, report.patterns_from) == (40, [], "stored")
         assert engine.collection.catalogue.check() == []
 
+    def test_copies_move_as_all_others_do(self, engine, pile):
+        folder = pile(["a.jpg", "b.jpg", "c.jpg"])
+        for name in ("0.jpg", "in/a.jpg", "z.jpg"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes((folder / "a.jpg").read_bytes())
+        engine.index(folder)
+        other = folder.rename(folder.with_name("bilder"))
+        # One more name of the content is new, and one of the old ones has another name now.
+        (other / "1.jpg").write_bytes((other / "a.jpg").read_bytes())
+        (other / "z.jpg").rename(other / "last.jpg")
+        told = engine.index(other, dry_run=True)
+        moved = {item.path: item.old for item in told.changes if item.what == "moved"}
+        assert moved[os.fsencode(other / "in/a.jpg")] == os.fsencode(folder / "in/a.jpg")
+        assert sorted(filter(None, moved.values())) == sorted(
+            os.fsencode(folder / name) for name in ("0.jpg", "a.jpg", "b.jpg", "c.jpg", "in/a.jpg", "z.jpg")
+        )
+        report = engine.index(other)
+        for counts in (told, report):
+            assert (counts.moved, counts.added, counts.removed) == (6, 1, 0)
+        assert report.encoded == 0
+
     def test_into_another_root(self, engine, pile):
         folder, archive = pile(self.NAMES), pile(["old.jpg"], "archive")
         engine.index(folder)

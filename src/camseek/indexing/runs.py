@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -147,7 +147,7 @@ class IndexRun:
         self._read_all(self._sort_out(walk.files, remembered))
         before = {path: entry.skipped for path, entry in remembered.items()}
         report.skipped_before = {item.path for item in report.skipped if before.get(item.path) == item}
-        old = self._tell_old_roots(vanished(writer, place, self._files, walk.files))
+        old = self._tell_old_roots(place, vanished(writer, place, self._files, walk.files))
         report.removal = self._removal(place, walk, len(claimed.union(self._gone)), old, allow_removal)
         held = report.held
         with writer.unit():
@@ -162,24 +162,38 @@ class IndexRun:
         writer.commit()
         report.changes = [self._became[path] for path in sorted(self._became)]
 
-    def _tell_old_roots(self, found: Sequence[Vanished]) -> list[Vanished]:
+    def _tell_old_roots(self, place: bytes, found: Sequence[Vanished]) -> list[Vanished]:
         """Puts roots that are not there any more into the report; returns those that were moved here."""
         for item in found:
-            new = {
-                old: next((name for name in names if name in self._fresh), None)
-                for old, names in item.found.items()
-            }
-            if item.moved or any(new.values()):
+            new = self._new_names(place, item)
+            if item.moved or new:
                 count = len(item.found)
                 told = OldRoot(item.root.path, count, count + len(item.left), item.moved)
                 self._report.old_roots.append(told)
             for old, name in new.items() if item.moved else ():
-                if name in self._fresh:
-                    self._fresh.discard(name)
-                    self._report.added -= 1
-                    self._report.moved += 1
-                    self._becomes("moved", name, old)
+                self._fresh.discard(name)
+                self._report.added -= 1
+                self._report.moved += 1
+                self._becomes("moved", name, old)
         return [item for item in found if item.moved]
+
+    def _new_names(self, place: bytes, item: Vanished) -> dict[bytes, bytes]:
+        """What came in the place of an old root's files; of copies each has a name of its own."""
+        start, files = len(item.root.path.rstrip(b"/")), self._files
+        own = {old: place.rstrip(b"/") + old[start:] for old in item.found}
+        new = {
+            old: name
+            for old, name in own.items()
+            if name in self._fresh and files[name].record == files[old].record
+        }
+        taken = set(new.values())
+        free: dict[int, Iterator[bytes]] = {}
+        for old, names in item.found.items():
+            some = (name for name in names if name in self._fresh and name not in taken)
+            others = free.setdefault(files[old].record, some)
+            if old not in new and (name := next(others, None)) is not None:
+                new[old] = name
+        return new
 
     def _removal(
         self, place: bytes, walk: Walk, known: int, old: Sequence[Vanished], allowed: bool
