@@ -77,6 +77,13 @@ def test_an_afternoon(photos, encoded, camseek, text, collection, stopped, held)
     # A year is left out: asked for first, and seen before.
     report = held(moved, "--exclude", "/2024/")
     assert report["removal"]["reasons"] == {"excluded": 80}
+    remedy = report["error"]["remedy"]
+    assert ("patterns leave out too much" in remedy, "disk" in remedy) == (True, False)
+    told = text(
+        "index", moved, *at, "--exclude", "/2024/", "--exclude", "/none/", "--allow-removal", "--dry-run"
+    )
+    assert "patterns, would be kept with the folder for later runs: " in told.err
+    assert "the pattern /none/ matched nothing" in told.err
     told = text("index", moved, *at, "--exclude", "/2024/", "--dry-run")
     assert "80 of 160 files" in told.out
     assert camseek("index", moved, *at, "--exclude", "/2024/", "--allow-removal")["removed"] == 80

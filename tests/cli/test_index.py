@@ -317,7 +317,11 @@ class TestRoots:
         (folder / "link.jpg").symlink_to("deep/0.jpg")
         index(folder)
         shutil.rmtree(folder / "deep")
-        assert held(folder)["removal"]["reasons"] == {"missing": 1, "broken_link": 1}
+        report = held(folder)
+        assert report["removal"]["reasons"] == {"missing": 1, "broken_link": 1}
+        # What to look at is said once, and of these reasons alone.
+        mount, let_go = report["error"]["remedy"].split("; ")
+        assert (mount, let_go[:17]) == ("if a disk is not mounted, mount it", "if they are to go")
         assert files() == 2
 
     def test_patterns_that_leave_nothing(self, photos, index, held, files, camseek, collection):

@@ -90,9 +90,11 @@ def test_a_line_now_and_then(variants, collection, text, monkeypatch):
     monkeypatch.setattr(progress, "_SECONDS", 0.0)
     folder = variants(3, (32, 32))
     lines = text("index", folder, "--collection", collection).err.splitlines()
-    assert len(lines) == 5
-    for number, line in enumerate(lines[1:4], 1):
+    assert len(lines) == 4
+    for number, line in enumerate(lines[1:3], 1):
         assert re.fullmatch(rf"{number} of 3 pictures, [\d.]+ a second, \d+ s left", line)
+    # Of the last one it is told once.
+    assert re.fullmatch(r"3 of 3 pictures, [\d.]+ a second", lines[3])
 
 
 def test_stdout_is_for_the_object_alone(variants, collection, text):

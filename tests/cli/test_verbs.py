@@ -241,7 +241,8 @@ class TestExitCodes:
     )
     def test_wrong_usage_is_2_and_touches_nothing(self, tmp_path, monkeypatch, failing, text, arguments):
         monkeypatch.chdir(tmp_path)
-        assert failing(*arguments, code=2)["code"] == "usage"
+        error = failing(*arguments, code=2)
+        assert (error["code"], error["message"][-1] == ".") == ("usage", False)
         told = text(*arguments, code=2)
         assert told.out == ""
         assert len(told.err.splitlines()) == 1
@@ -327,6 +328,18 @@ class TestForPeople:
         assert re.fullmatch(r"3 pictures encoded in [\d.]+ s, [\d.]+ a second", rate)
         assert f"skipped: {folder / 'bad.jpg'}: it is text" in told.err.splitlines()
 
+    def test_copies_and_other_files_are_told(self, photos, collection, text):
+        folder = photos(2)
+        for name in ("copy.jpg", "in.jpg"):
+            (folder / name).write_bytes((folder / "1.jpg").read_bytes())
+        (folder / "list.txt").write_text("no picture")
+        told = text("index", folder, "--collection", collection)
+        assert told.out.splitlines()[-1] == (
+            "2 copies of pictures that are there; camseek duplicates lists them"
+        )
+        assert "1 other file left out, in no picture format that is read" in told.err.splitlines()
+        assert "cop" not in text("index", folder, "--collection", collection).out
+
     def test_search(self, indexed, collection, text):
         told = text("search", indexed / "1.jpg", "--collection", collection, "--boxes")
         lines = [line.split() for line in told.out.splitlines()]
@@ -351,7 +364,21 @@ class TestForPeople:
     def test_remove(self, indexed, collection, text):
         told = text("remove", indexed / "1.jpg", indexed / "none.jpg", "--collection", collection)
         assert told.out == "1 file removed\n"
-        assert told.err == f"not in the collection: {indexed / 'none.jpg'}\n"
+        assert told.err.splitlines() == [
+            f"not in the collection: {indexed / 'none.jpg'}",
+            f"1 file is still in the indexed folder {indexed}: its next index run brings it back, unless an "
+            "--exclude leaves it out",
+        ]
+
+    def test_what_is_removed_and_does_not_come_back(self, indexed, collection, text, camseek):
+        at = ("--collection", collection)
+        assert "are still in" in text("remove", indexed, *at, "--dry-run").err
+        os.unlink(indexed / "1.jpg")
+        assert text("remove", indexed / "1.jpg", *at).err == ""
+        # Excluded already: it would not come back.
+        camseek("index", indexed, *at, "--exclude", "2.jpg", "--exclude", "0.jpg", "--allow-removal")
+        camseek("add", indexed / "0.jpg", *at)
+        assert text("remove", indexed / "0.jpg", *at).err == ""
 
     def test_info(self, indexed, collection, text, camseek):
         (indexed / "bad.jpg").write_text("no picture")
@@ -360,14 +387,14 @@ class TestForPeople:
         told = dict(
             line.split(maxsplit=1) for line in text("info", "--collection", collection).out.splitlines()
         )
-        assert told["skipped"] == "1 file: --skipped lists them"
+        assert told["skipped"] == "1 file: --skipped lists it"
         lines = text("info", "--collection", collection, "--skipped").out.splitlines()
         told = dict(line.split(maxsplit=1) for line in lines)
         assert told["collection"].startswith(f"{collection} (format 4, made ")
         assert told["model"].startswith("efficientnet-lite0, checksum ")
         assert told["encoding"] == f"{Settings().encoding}, layer head, size 640"
         assert told["pictures"] == "3 (0 featureless), 3 files"
-        assert re.fullmatch(r"\d+, \d+ a picture", told["bytes"])
+        assert re.fullmatch(r"\d{2,3},\d{3}, [\d,]+ a picture", told["bytes"])
         assert told["root"] == f"{indexed}: 3 files"
         assert told["added"] == "1 file by hand"
         assert told["skipped"] == f"{indexed / 'bad.jpg'}: it is text"

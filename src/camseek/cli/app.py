@@ -118,7 +118,8 @@ def run(arguments: Sequence[str]) -> int:
         return WRONG_USAGE
     except click.UsageError as error:
         hint = f"see: {error.ctx.command_path} --help" if error.ctx else "see: camseek --help"
-        return _fail("usage", error.format_message(), hint, as_json=as_json, exit_code=WRONG_USAGE)
+        message = error.format_message().removesuffix(".")  # the hint is part of the sentence
+        return _fail("usage", message, hint, as_json=as_json, exit_code=WRONG_USAGE)
     except CamseekError as error:
         return _fail(error.code, error.message, error.remedy, as_json=as_json)
     except (_Interrupted, click.Abort, KeyboardInterrupt) as error:

@@ -1,6 +1,6 @@
 """What index runs and removals did, or would do, in words and in JSON."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from camseek.cli.output import emit, note, printable, say, shown
@@ -22,10 +22,14 @@ _REASONS = {
     "broken_link": "a link to nothing",
     "not_a_file": "no file any more",
 }
-_HELD_REMEDY = (
-    "if a disk is not mounted, mount it; if patterns leave out too much, change them (--no-patterns clears "
-    "them); if they are to go, give the same command with --allow-removal"
-)
+# What to look at, by reason, before they are let go; where files cannot be read any more, the disk.
+_CAUSES = {
+    "missing": "if a disk is not mounted, mount it",
+    "broken_link": "if a disk is not mounted, mount it",
+    "too_large": "if the limits are too low, give higher ones",
+    "excluded": "if patterns leave out too much, change them (--no-patterns clears them)",
+}
+_FAILING = "if a disk fails, copy what is on it first"
 
 
 def tell_index(report: "IndexReport", *, as_json: bool) -> int:
@@ -33,12 +37,12 @@ def tell_index(report: "IndexReport", *, as_json: bool) -> int:
     fault = _held(report.removal) if report.removal is not None and report.held else None
     failed = fault is not None and not report.dry_run
     if as_json:
-        error = {"error": {"code": "removal", "message": fault, "remedy": _HELD_REMEDY}} if failed else {}
-        emit(report.to_json() | error)
+        error = {"code": "removal", "message": fault, "remedy": _remedy(report.removal)}
+        emit(report.to_json() | ({"error": error} if failed else {}))
     else:
         _tell_index(report)
     if failed:
-        note(f"camseek: {printable(str(fault))}; {_HELD_REMEDY}")
+        note(f"camseek: {printable(str(fault))}; {_remedy(report.removal)}")
     return _FAILED if failed else 0
 
 
@@ -53,7 +57,9 @@ def _tell_index(report: "IndexReport") -> None:
             note(f"{title}: {shown(item.path)}: {printable(item.reason)}")
     if report.skipped_before:
         count = len(report.skipped_before)
-        note(f"{counted(count, 'file')} skipped as before; camseek info --skipped lists {_them(count)}")
+        note(f"{counted(count, 'file')} skipped as before; camseek info --skipped lists {them(count)}")
+    if report.ignored:
+        note(f"{counted(report.ignored, 'other file')} left out, in no picture format that is read")
     _tell_patterns(report)
     for root in report.old_roots:
         note(_of_old(root, dry_run=report.dry_run))
@@ -79,20 +85,25 @@ def _tell_index(report: "IndexReport") -> None:
             f"{counted(report.encoded, 'picture')} encoded in {report.seconds:.1f} s, "
             f"{report.pictures_per_second:.1f} a second"
         )
+    copies = report.added + report.changed - report.encoded
+    if copies and not report.dry_run:
+        told = counted(copies, "copy", "copies")
+        say(f"{told} of pictures that are there; camseek duplicates lists {them(copies)}")
 
 
 def _tell_patterns(report: "IndexReport") -> None:
     if report.patterns:
+        kept = "would be kept" if report.dry_run else "kept"
         whence = {
-            "given": f"patterns, {'not kept' if report.held else 'kept with the folder for later runs'}",
+            "given": f"patterns, {'not kept' if report.held else f'{kept} with the folder for later runs'}",
             "stored": "patterns of earlier runs (--no-patterns clears them)",
             "moved": "patterns of the folder that was moved here (--no-patterns clears them)",
         }
         note(f"{whence[report.patterns_from]}: {printable(str(report.patterns))}")
     for pattern in report.idle_patterns:
         note(
-            f"the pattern {printable(pattern)} matched nothing; patterns are told from the folder on, "
-            "and capital letters are no small ones"
+            f"the pattern {printable(pattern)} matched nothing; patterns count from the folder on, "
+            "and capital and small letters differ"
         )
 
 
@@ -125,7 +136,16 @@ def _tell_names(title: str, names: Sequence[str]) -> None:
 
 def _held(removal: "Removal") -> str:
     """What is held back, and why."""
-    return f"{_what(removal)} would be removed, and {_are(removal.files)} kept: so many must be asked for"
+    return (
+        f"{_what(removal)} would be removed, and {_are(removal.files)} kept: "
+        "as many as these leave only when that is asked for"
+    )
+
+
+def _remedy(removal: "Removal | None") -> str:
+    """What to do about files that are held back, by what is said to be wrong with them."""
+    causes = dict.fromkeys(_CAUSES.get(reason, _FAILING) for reason in (removal.reasons if removal else ()))
+    return "; ".join([*causes, "if they are to go, give the same command with --allow-removal"])
 
 
 def _what(removal: "Removal") -> str:
@@ -139,8 +159,14 @@ def _what(removal: "Removal") -> str:
     return f"{removal.files} of {counted(removal.of, 'file')} ({told})"
 
 
-def tell_remove(report: "RemoveReport", *, as_json: bool) -> None:
-    """Tells of a removal."""
+def tell_remove(report: "RemoveReport", returning: Mapping[bytes, int], *, as_json: bool) -> None:
+    """Tells of a removal.
+
+    Args:
+        report: It.
+        returning: How many of the files the next run of each indexed folder would bring back.
+        as_json: As an object for programs.
+    """
     if as_json:
         emit(report.to_json())
         return
@@ -153,13 +179,19 @@ def tell_remove(report: "RemoveReport", *, as_json: bool) -> None:
         for path, count in report.names.items():
             say(f"{shown(path)}: {counted(count, 'file')}")
     say(f"{counted(report.removed, 'file')} {would}")
+    for root, count in returning.items():
+        note(
+            f"{counted(count, 'file')} {_are(count)} still in the indexed folder {shown(root)}: "
+            f"its next index run brings {them(count)} back, unless an --exclude leaves {them(count)} out"
+        )
 
 
 def _shown(paths: Iterable[bytes]) -> list[str]:
     return [shown(path) for path in paths]
 
 
-def _them(count: int) -> str:
+def them(count: int) -> str:
+    """What some files are called that were told of."""
     return "it" if count == 1 else "them"
 
 

@@ -187,12 +187,14 @@ def remove(files: tuple[str, ...], collection: str, dry_run: bool, as_json: bool
     What still lies in an indexed folder comes back with its next index run.
     """
     from camseek.errors import SourceError
+    from camseek.indexing.leaving import coming_back
 
     with open_engine(collection) as engine:
         report = engine.remove(files, dry_run=dry_run)
+        returning = coming_back(engine.info().roots, report.files)
     if not report.removed and len(report.unknown) == len(files):
         raise SourceError(
             f"nothing of that is in {report.collection}: {', '.join(map(shown, report.unknown))}",
             remedy="give names as camseek search prints them",
         )
-    tell_remove(report, as_json=as_json)
+    tell_remove(report, returning, as_json=as_json)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from camseek.cli.changes import them
 from camseek.cli.options import collection_option, json_option
 from camseek.cli.output import emit, printable, say, shown
 from camseek.errors import CorruptCollectionError
@@ -45,15 +46,16 @@ def info(collection: str, skipped: bool, as_json: bool) -> None:
                 f"{'':12} of each picture's own classes, by an earlier version; camseek fit takes those of "
                 "the class list"
             )
-    per_picture = f", {told.bytes / told.pictures:.0f} a picture" if told.pictures else ""
-    say(f"bytes        {told.bytes}{per_picture}")
+    per_picture = f", {told.bytes / told.pictures:,.0f} a picture" if told.pictures else ""
+    say(f"bytes        {told.bytes:,}{per_picture}")
     for root in told.roots.values():
         for line in _root_lines(root):
             say(f"root         {line}")
     if told.added_by_hand:
         say(f"added        {counted(told.added_by_hand, 'file')} by hand")
     if told.skipped and not skipped:
-        say(f"skipped      {counted(len(told.skipped), 'file')}: --skipped lists them")
+        count = len(told.skipped)
+        say(f"skipped      {counted(count, 'file')}: --skipped lists {them(count)}")
     for item in told.skipped if skipped else ():
         say(f"skipped      {shown(item.path)}: {printable(item.reason)}")
 

@@ -73,7 +73,8 @@ class _Lines:
     def step(self) -> None:
         self._done += 1
         now = time.monotonic()
-        if now - self._told >= _SECONDS:
+        # Of the last one ``close`` tells.
+        if now - self._told >= _SECONDS and self._done < self._total:
             self._told = now
             rate = self._done / (now - self._started)
             left = (self._total - self._done) / rate

@@ -127,6 +127,23 @@ def vanished(
     return told
 
 
+def coming_back(roots: Mapping[bytes, Root], files: Iterable[bytes]) -> dict[bytes, int]:
+    """How many files that left the next run of each root would bring in again: they are there, and count.
+
+    Args:
+        roots: The collection's, by their folders.
+        files: What left.
+    """
+    counts = {place: Selection(root.patterns) for place, root in roots.items()}
+    found: dict[bytes, int] = {}
+    for path in files:
+        for place, selection in counts.items():
+            inner = path[len(place.rstrip(b"/")) + 1 :]
+            if under_any(path, [place]) and selection.would_take(inner) and not is_missing(path):
+                found[place] = found.get(place, 0) + 1
+    return found
+
+
 def moved_here(ledger: Ledger, place: bytes, files: Mapping[bytes, FileEntry]) -> Root | None:
     """The root that lies in a new folder now, as far as can be told before it is walked: file by file."""
     for root in gone_roots(ledger):
