@@ -22,6 +22,7 @@ _REASONS = {
     "broken_link": "a link to nothing",
     "not_a_file": "no file any more",
 }
+_PARTS = {"fine": "fine points"}
 # What to look at, by reason, before they are let go; where files cannot be read any more, the disk.
 _CAUSES = {
     "missing": "if a disk is not mounted, mount it",
@@ -188,6 +189,11 @@ def tell_remove(report: "RemoveReport", returning: Mapping[bytes, int], *, as_js
 
 def _shown(paths: Iterable[bytes]) -> list[str]:
     return [shown(path) for path in paths]
+
+
+def parts_text(parts: Iterable[str]) -> str:
+    """What a collection keeps of each picture, in words."""
+    return " and ".join(_PARTS.get(part, part) for part in parts)
 
 
 def them(count: int) -> str:

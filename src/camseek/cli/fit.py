@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from camseek.cli.changes import parts_text
 from camseek.cli.options import (
     Count,
     NameType,
@@ -132,10 +133,13 @@ def enrich(
     if as_json:
         emit(report.to_json())
         return
-    kept = " and ".join(report.keeps) or "nothing"
+    kept = parts_text(report.keeps) or "nothing"
     say(f"keeps {kept} beside the descriptor of {counted(report.pictures, 'picture')}")
     dropped = f", {counted(report.dropped, 'part')} dropped" if report.dropped else ""
-    say(f"{report.enriched:,} enriched{dropped} in {report.seconds:.1f} s")
+    if report.enriched or report.dropped:
+        say(f"{report.enriched:,} enriched{dropped} in {report.seconds:.1f} s")
+    elif not report.skipped:
+        say("nothing was missing")
 
 
 def _tell(report: "FitReport", *, as_json: bool) -> None:

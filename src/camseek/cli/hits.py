@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FROM_HERE = "--- from here on no better than chance ---"
 _NOT_SHOWN = "--- from here on none is found to show it ---"
 _NOTHING_SHOWN = "--- none is found to show it: it may not be in this collection ---"
+_NO_VERDICT = "--- no verdicts: the query, or every hit, has too few points to tell by ---"
 _NOTHING = "--- nothing stands out: it may not be in this collection ---"
 
 
@@ -101,10 +102,11 @@ def _given_region(parts: "Parts") -> str:
 
 def _lines(result: "SearchResult", *, boxes: bool, explain: bool) -> list[str]:
     """A line for each name of each hit; those of a copy have = in place of the rank."""
-    from camseek.results import last_shown
+    from camseek.results import MatchEvidence, last_shown
 
-    lines: list[str] = []
-    verdicts, last = any(hit.verdict for hit in result.hits), last_shown(result.hits)
+    verdicts = any(isinstance(item, MatchEvidence) for hit in result.hits for item in hit.evidence)
+    lines = [_NO_VERDICT] if verdicts and not any(hit.verdict for hit in result.hits) else []
+    last = last_shown(result.hits)
     for place, hit in enumerate(result.hits):
         # Hits come by score: from the first one that does not stand out on, none does.
         if hit.stands_out is False and (place == 0 or result.hits[place - 1].stands_out):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from camseek.cli.changes import them
+from camseek.cli.changes import parts_text, them
 from camseek.cli.options import collection_option, json_option
 from camseek.cli.output import emit, printable, say, shown
 from camseek.errors import CorruptCollectionError
@@ -34,7 +34,7 @@ def info(collection: str, skipped: bool, as_json: bool) -> None:
     say(f"encoding     {settings.encoding}, layer {printable(settings.layer)}, size {settings.size}")
     say(f"pictures     {told.pictures:,} ({told.featureless:,} featureless), {counted(told.files, 'file')}")
     if told.profile.keeps:
-        say(f"keeps        {', '.join(told.profile.keeps)} of each picture")
+        say(f"keeps        {parts_text(told.profile.keeps)} of each picture")
     else:
         say("keeps        descriptors alone: hits cannot be verified (camseek enrich)")
     if settings.predefined:
