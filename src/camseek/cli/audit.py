@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.command("audit")
 @click.argument("truth", metavar="TRUTH", type=NameType())
 @click.option("--encoding", type=EncodingType(), help="The encoding. [default: cam]")
-@protocol_options
+@protocol_options(size="smaller:720", reading="cells")
 @model_option
 @limits_options
 @json_option

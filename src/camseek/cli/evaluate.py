@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     help="An encoding to measure (repeatable; the others are compared with the first). "
     "[default: gem:prior=centre]",
 )
-@protocol_options
+@protocol_options(size="640", reading="crop")
 @click.option(
     "--plot", metavar="FILE", type=NameType(), help="Write an SVG picture of the numbers to this file."
 )

@@ -20,18 +20,9 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_OPTIONS = (
-    click.option(
-        "--size", type=SizeType(), help="Scale pictures to it: 640, smaller:720 or 1024x720. [default: 640]"
-    ),
+_REST = (
     click.option(
         "--layer", type=WordType(), help="The model's layer for the feature maps. [default: the model's]"
-    ),
-    click.option(
-        "--region-reading",
-        "reading",
-        type=click.Choice(["crop", "cells", "whole"]),
-        help="Encode a query region's pixels alone, crop the maps of the whole picture, or ignore regions.",
     ),
     click.option(
         "--ap",
@@ -60,12 +51,35 @@ _OPTIONS = (
 )
 
 
-def protocol_options(command: Function) -> Function:
-    """``--size`` to ``--sample-classes``, and those of a search's plan."""
-    command = plan_options(shortlist_option("all")(command))
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def protocol_options(*, size: str, reading: str) -> Callable[[Function], Function]:
+    """``--size`` to ``--sample-classes``, and those of a search's plan.
+
+    Args:
+        size: What ``--size`` is where it is not given.
+        reading: What ``--region-reading`` is where it is not given.
+    """
+    first = (
+        click.option(
+            "--size",
+            type=SizeType(),
+            help=f"Scale pictures to it: 640, smaller:720 or 1024x720. [default: {size}]",
+        ),
+        click.option(
+            "--region-reading",
+            "reading",
+            type=click.Choice(["crop", "cells", "whole"]),
+            help="Encode a query region's pixels alone, crop the maps of the whole picture, or ignore "
+            f"regions. [default: {reading}]",
+        ),
+    )
+
+    def decorate(command: Function) -> Function:
+        command = plan_options(shortlist_option("all")(command))
+        for option in reversed((*first, *_REST)):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def named_encodings(
