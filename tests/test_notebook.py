@@ -542,9 +542,21 @@ class TestMeasuring:
 
 
 def test_what_a_notebook_needs_is_exported():
-    for name in ("Plan", "QueryPart", "evaluate", "audit", "measure", "Protocol", "Encoding", "Engine"):
+    names = ["Plan", "QueryPart", "evaluate", "audit", "measure", "Protocol", "Encoding", "Engine"]
+    # What a search that asks for nothing else does can be written down, and what it gives be named.
+    usual = Plan.usual(["points"])
+    names += [type(stage).__name__ for stage in (usual.first, *usual.then)]
+    names += ["Words", "Verdict", "Outline", "CollectionBusyError"]
+    for name in names:
         assert name in camseek.__all__
         assert getattr(camseek, name).__module__.startswith("camseek.")
+
+
+def test_what_a_cell_shows_of_a_whitened_collection_is_readable(filled):
+    filled.fit(dimensions=2)
+    whitening = filled.info().profile.whitening
+    assert len(whitening) > 10_000
+    assert len(repr(filled.info())) < 5_000
 
 
 # Cells of a notebook, each an expression: what somebody may write by mistake, the error and its message.

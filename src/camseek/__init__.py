@@ -15,11 +15,22 @@ if TYPE_CHECKING:
     from camseek.config import Encoding, Limits, Resize, Settings
     from camseek.encoding.whitening import Whitening, fit_whitening
     from camseek.engine import Engine
-    from camseek.errors import CamseekError, RegionError
+    from camseek.errors import CamseekError, CollectionBusyError, RegionError
     from camseek.extraction.attention import explain
     from camseek.lab import Protocol, audit, evaluate, measure
-    from camseek.results import Box, Hit, IndexReport, SearchResult, Skipped
-    from camseek.searching import DescribeAnew, Expand, MatchRegions, Nearest, Plan, QueryPart
+    from camseek.results import Box, Hit, IndexReport, Outline, SearchResult, Skipped, Verdict
+    from camseek.searching import (
+        DescribeAnew,
+        Expand,
+        ExpandVerified,
+        Joined,
+        MatchRegions,
+        Nearest,
+        Plan,
+        QueryPart,
+        Verify,
+        Words,
+    )
 
 __version__ = VERSION
 
@@ -27,15 +38,19 @@ __all__ = [
     "Backbone",
     "Box",
     "CamseekError",
+    "CollectionBusyError",
     "DescribeAnew",
     "Encoding",
     "Engine",
     "Expand",
+    "ExpandVerified",
     "Hit",
     "IndexReport",
+    "Joined",
     "Limits",
     "MatchRegions",
     "Nearest",
+    "Outline",
     "Plan",
     "Protocol",
     "QueryPart",
@@ -45,7 +60,10 @@ __all__ = [
     "Settings",
     "Shares",
     "Skipped",
+    "Verdict",
+    "Verify",
     "Whitening",
+    "Words",
     "__version__",
     "audit",
     "evaluate",
@@ -62,11 +80,14 @@ _HOMES = {
     "camseek.config": ("Encoding", "Limits", "Resize", "Settings"),
     "camseek.encoding.whitening": ("Whitening", "fit_whitening"),
     "camseek.engine": ("Engine",),
-    "camseek.errors": ("CamseekError", "RegionError"),
+    "camseek.errors": ("CamseekError", "CollectionBusyError", "RegionError"),
     "camseek.extraction.attention": ("explain",),
     "camseek.lab": ("Protocol", "audit", "evaluate", "measure"),
-    "camseek.results": ("Box", "Hit", "IndexReport", "SearchResult", "Skipped"),
-    "camseek.searching": ("DescribeAnew", "Expand", "MatchRegions", "Nearest", "Plan", "QueryPart"),
+    "camseek.results": ("Box", "Hit", "IndexReport", "Outline", "SearchResult", "Skipped", "Verdict"),
+    "camseek.searching": (
+        *("DescribeAnew", "Expand", "ExpandVerified", "Joined", "MatchRegions", "Nearest"),
+        *("Plan", "QueryPart", "Verify", "Words"),
+    ),
 }
 
 

@@ -46,6 +46,26 @@ def test_an_evaluation_as_json() -> None:
     assert told["skipped"] == [{"path": "/b.jpg", "reason": "it is damaged", "code": "damaged"}]
 
 
+def test_a_row_for_each_query_of_each_encoding() -> None:
+    rows = evaluation(boxes=False).rows()
+    assert [(row["encoding"], row["query"]) for row in rows] == [
+        ("gem", "p"),
+        ("gem", "q"),
+        ("cam", "p"),
+        ("cam", "q"),
+    ]
+    assert rows[1] == {
+        "encoding": "gem",
+        "query": "q",
+        "average_precision": pytest.approx(1 / 3),
+        "recall@1": 0.0,
+        "recall@10": 1.0,
+        "recall@100": 1.0,
+        "featureless": False,
+    }
+    assert rows[3]["featureless"]
+
+
 def test_an_evaluation_with_boxes_as_json() -> None:
     told = evaluation(boxes=True).to_json()
     assert told["encodings"]["gem"]["iou"] == told["encodings"]["cam"]["iou"]
@@ -62,7 +82,7 @@ def test_setups_and_n_s_as_json() -> None:
         QueryScore("q", 0.1, (0.0, 1.0, 1.0), setups={"hard": both[0]}, n_s=2),
     )
     scores = EncodingScores("gem", "gem", queries)
-    told = Evaluation(
+    found = Evaluation(
         ground_truth=b"/gnd.pkl",
         collection=None,
         settings={},
@@ -72,7 +92,11 @@ def test_setups_and_n_s_as_json() -> None:
         queries=2,
         left_out=0,
         encodings=(scores,),
-    ).to_json()["encodings"]["gem"]
+    )
+    p, q = found.rows()
+    assert (p["easy"], p["hard"], p["N-S"]) == (0.5, 0.25, 3)
+    assert (q["easy"], q["hard"], q["N-S"]) == (None, 0.5, 2)
+    told = found.to_json()["encodings"]["gem"]
     assert told["N-S"] == 2.5
     assert list(told["setups"]) == ["easy", "hard"]
     assert told["setups"]["easy"] == {

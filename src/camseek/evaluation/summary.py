@@ -6,9 +6,16 @@ from typing import Any
 import numpy as np
 
 from camseek.config import AveragePrecisionForm
+from camseek.datasets import Setup
 from camseek.evaluation.bootstrap import paired_bootstrap
 from camseek.evaluation.boxes import OVERLAP_PARTS, Overlap, OverlapPart
-from camseek.evaluation.scores import PRECISION_RANKS, RECALL_MEANING, RECALL_RANKS, EncodingScores
+from camseek.evaluation.scores import (
+    PRECISION_RANKS,
+    RECALL_MEANING,
+    RECALL_RANKS,
+    EncodingScores,
+    QueryScore,
+)
 from camseek.names import path_text
 from camseek.results import Skipped
 
@@ -82,6 +89,28 @@ class Evaluation:
         """The mean of one column of the overlaps, or None where there are none."""
         return float(np.mean([getattr(pair, part) for pair in self.overlaps])) if self.overlaps else None
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Flat dictionaries with the same keys: a row for each query of each encoding, for tables.
+
+        ``recall@k`` is 1.0 where any positive is within the first k, else 0.0. Average precisions of a
+        protocol's setups and its N-S stand in columns of their own, where any query has them.
+        """
+        of_all = [(item.name, query) for item in self.encodings for query in item.queries]
+        setups: dict[Setup, None] = {setup: None for _, query in of_all for setup in query.setups}
+        n_s = any(query.n_s is not None for _, query in of_all)
+        return [
+            {
+                "encoding": name,
+                "query": query.id,
+                "average_precision": query.average_precision,
+                **{f"recall@{k}": value for k, value in zip(RECALL_RANKS, query.recall, strict=True)},
+                "featureless": query.featureless,
+                **{setup: _setup_score(query, setup) for setup in setups},
+                **({"N-S": query.n_s} if n_s else {}),
+            }
+            for name, query in of_all
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -143,6 +172,11 @@ class Evaluation:
         if item.n_s is not None:
             told["N-S"] = _rounded(item.n_s)
         return told
+
+
+def _setup_score(query: QueryScore, setup: Setup) -> float | None:
+    found = query.setups.get(setup)
+    return None if found is None else found.average_precision
 
 
 def _rounded(value: float) -> float:

@@ -129,7 +129,7 @@ class Profile:
     model_checksum: str
     settings: Settings
     dimensions: int
-    whitening: bytes | None = None
+    whitening: bytes | None = field(default=None, repr=False)  # megabytes
     whitening_note: WhiteningNote | None = None
     generation: int = 0
     keeps: tuple[str, ...] = ()
