@@ -71,3 +71,12 @@ def test_a_plain_search(oxford, text):
 def test_failures(failing, tmp_path):
     assert failing("audit", tmp_path / "none.json")["code"] == "ground_truth"
     assert failing("audit", "t.json", "--dimensions", "0", code=2)["code"] == "usage"
+
+
+def test_the_help_tells_the_papers_reading(text):
+    told = " ".join(text("audit", "--help").out.split())
+    assert "[default: smaller:720]" in told
+    assert "ignore regions. [default: cells]" in told
+    told = " ".join(text("evaluate", "--help").out.split())
+    assert "1024x720. [default: 640]" in told
+    assert "ignore regions. [default: crop]" in told
