@@ -259,9 +259,10 @@ class TestWhitening:
 
 
 class TestPlot:
-    def test_is_written(self, oxford, camseek, tmp_path):
+    def test_is_written(self, oxford, text, tmp_path):
         place = tmp_path / "plot.svg"
-        camseek("evaluate", oxford, *SMALL, "--encoding", "gem", "--plot", place)
+        told = text("evaluate", oxford, *SMALL, "--encoding", "gem", "--plot", place)
+        assert told.err.splitlines()[-1] == f"plot: {place}"
         words = [item.text for item in ElementTree.parse(place).iter() if item.tag.endswith("}text")]
         assert {"cam:classes=8", "gem", "mean average precision, 95 % interval"} <= set(words)
 

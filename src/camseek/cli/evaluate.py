@@ -1,5 +1,6 @@
 """``evaluate``."""
 
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,8 @@ def evaluate_command(
         return
     for line in _lines(result):
         say(line)
+    if plot is not None:
+        note(f"plot: {printable(os.path.abspath(plot))}")
 
 
 def _chart(result: "Evaluation") -> str:
