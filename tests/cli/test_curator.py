@@ -1,6 +1,7 @@
 """A curator's afternoon: a pile in nested folders, runs that are stopped, a folder renamed, some left out."""
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -68,9 +69,15 @@ def test_an_afternoon(photos, encoded, camseek, text, collection, stopped, held)
 
     # The folder gets another name.
     moved = folder.rename(folder.with_name("bilder"))
+    told = text("search", moved / "2023/0/0.jpg", moved / "2023/0/1.jpg", *at, "--top", "3")
+    gone = re.search(r"^(\d) files of the hits are not there now: (.*), \.\.\.; ", told.err, re.MULTILINE)
+    assert gone
+    assert int(gone[1]) == len(set(re.findall(rf"{folder}/\S+$", told.out, re.MULTILINE)))
+    assert gone[2].startswith(f"{folder}/2023/")
     report = camseek("index", moved, *at)
     assert (report["moved"], report["encoded"], report["removed"]) == (PICTURES, 0, 0)
     assert report["old_roots"] == [{"path": str(folder), "files": PICTURES, "of": PICTURES, "moved": True}]
+    assert "not there" not in text("search", moved / "2023/0/0.jpg", *at).err
     [hit] = camseek("search", moved / "2023/0/0.jpg", *at, "--top", "1")["hits"]
     assert hit["paths"] == [str(moved / "2023/0/0.jpg")]
 

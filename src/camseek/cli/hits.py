@@ -8,7 +8,7 @@ from camseek.arguments import read_region, region_text
 from camseek.cli.output import note, printable, say, shown
 from camseek.cli.queries import Asked
 from camseek.cli.tables import CsvRows
-from camseek.names import path_json
+from camseek.names import is_given, path_json
 from camseek.words import counted
 
 if TYPE_CHECKING:
@@ -56,15 +56,21 @@ class Printer:
         self._explain = explain
         self._quiet = quiet
         self._count = self._failed = 0
+        self._gone: set[bytes] = set()
 
     def tell(self, parts: "Parts", answer: "Answer") -> None:
         """Prints one answer."""
+        from camseek.indexing.leaving import is_missing
         from camseek.results import SearchResult
 
         self._count += 1
         if not isinstance(answer, SearchResult):
             self._failed += 1
             note(f"no query: {printable(answer.reason)}")
+        else:
+            # Of a hit's names those that are there come first.
+            names = (hit.path_bytes for hit in answer.hits)
+            self._gone.update(name for name in names if not is_given(name) and is_missing(name))
         if self._quiet:
             return
         if self._asked.several:
@@ -79,9 +85,16 @@ class Printer:
             say(f"      cannot be used: {printable(answer.reason)}")
 
     def finish(self) -> None:
-        """Says how many of several queries could not be used."""
+        """Says how many of several queries could not be used, and of which hits there are no files now."""
         if self._asked.several and self._failed:
             note(f"{self._failed:,} of {counted(self._count, 'query', 'queries')} could not be used")
+        if self._gone:
+            count, some = len(self._gone), shown(min(self._gone))
+            note(
+                f"{counted(count, 'file')} of the hits {'is' if count == 1 else 'are'} not there now: {some}"
+                f"{'' if count == 1 else ', ...'}; mount the disk, or run camseek index on the folder where "
+                "it is now"
+            )
 
 
 def _name(parts: "Parts", answer: "Answer") -> str:
