@@ -18,7 +18,8 @@ folder of ``--work``, and kept there.
 import argparse
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,14 +65,21 @@ class Samples:
         )
 
 
+@contextmanager
+def collection_of(work: Path, database: bytes) -> Generator[Engine]:
+    """A collection of a set's pictures, in a folder where it is kept."""
+    with Engine.open(work / database.hex()[-40:], create=True) as engine:
+        engine.index(os.fsdecode(database))
+        yield engine
+
+
 def sampled(data: Path, name: str, work: Path) -> Samples:
     """The first hits of a set's queries."""
     truth = read_ground_truth(data / TRUTHS[name])
     numbers: list[tuple[float, float]] = []
     shows: list[float] = []
     first: list[float] = []
-    with Engine.open(work / truth.database.hex()[-40:], create=True) as engine:
-        engine.index(os.fsdecode(truth.database))
+    with collection_of(work, truth.database) as engine:
         # Not expanded: what is taken out for the absent queries must not have joined them.
         plan = Plan.of(first="joined", verify=VERIFIED)
         for query in truth.queries:
