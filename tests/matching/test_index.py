@@ -1,3 +1,4 @@
+import os
 import struct
 import threading
 from itertools import pairwise
@@ -197,6 +198,47 @@ class TestChanges:
             thread.join()
         assert not faults
         assert equal(made, filled(range(40)))
+
+
+class TestAside:
+    """Large parts lie in files without a name."""
+
+    @pytest.fixture(autouse=True)
+    def little_is_held(self, small_steps, monkeypatch):
+        monkeypatch.setattr(index_module, "_HELD", 60)
+
+    def filled(self, folder, seeds):
+        made = WordsIndex(BOOK, folder)
+        made.add(list(seeds), [picture(seed) for seed in seeds])
+        return made
+
+    def test_the_same_is_found(self, tmp_path):
+        made, other = self.filled(tmp_path, range(120)), filled(range(120))
+        large = [part for part in made._lists if part.entries > 60]
+        assert large
+        assert not any(part.signs.flags.owndata or part.signs.flags.writeable for part in large)
+        assert os.listdir(tmp_path) == []
+        for index in (made, other):
+            for record in range(0, 80, 3):
+                index.remove(record)
+            index.add([5, 300], [picture(105), picture(300)])
+        assert equal(made, other)
+        made.check()
+        for index, name in ((made, "one"), (other, "two")):
+            index.save(tmp_path / name)
+        assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+    def test_without_room_all_is_held(self, tmp_path):
+        made = self.filled(tmp_path / "none", range(60))
+        assert all(part.signs.flags.owndata for part in made._lists)
+        assert equal(made, filled(range(60)))
+
+    def test_one_that_was_opened(self, tmp_path):
+        filled(range(40)).save(tmp_path / "words")
+        made = WordsIndex.open(tmp_path / "words", BOOK, aside=tmp_path)
+        made.add(list(range(100, 200)), [picture(seed) for seed in range(100, 200)])
+        assert equal(made, filled([*range(40), *range(100, 200)]))
+        assert os.listdir(tmp_path) == ["words"]
 
 
 class TestFile:

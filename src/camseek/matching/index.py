@@ -7,6 +7,7 @@ is derived from the pictures' packed points alone, and can be made anew from the
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from threading import Lock
 
 import numpy as np
@@ -14,12 +15,14 @@ from jaxtyping import Float64, Int64, UInt16
 
 from camseek.matching.codebook import Codebook
 from camseek.matching.lists import PERFECT, Lists, Merger, listed
-from camseek.matching.mapped import MOST_PICTURES, read_lists, write_lists
+from camseek.matching.mapped import MOST_PICTURES, merged_aside, read_lists, write_lists
 from camseek.matching.words import U16, U64, QueryWords, WordPoints, summed_signs
 from camseek.numerics import F64, I64
 
 _FRESH = 1 << 18
 """Entries kept loose before they become lists."""
+_HELD = 1 << 22
+"""More entries of one part are not held in memory, where there is a folder for them: 48 MB."""
 _STALE = 0.25
 """The share of pictures taken out from which on lists are written anew without them."""
 _MOST = 1 + 1e-9  # a score; more is of a file that was not written here
@@ -39,10 +42,13 @@ class WordsIndex:
 
     Args:
         codebook: Whose words they are.
+        aside: A folder where large parts are put down, in files without a name, in place of being held in
+            memory. Where there is no room they are held all the same.
     """
 
-    def __init__(self, codebook: Codebook) -> None:
+    def __init__(self, codebook: Codebook, aside: str | os.PathLike[str] | None = None) -> None:
         self._book = codebook
+        self._aside = aside
         self._codebook = codebook.tag
         self._words = len(codebook.words)
         self._lists: tuple[Lists, ...] = ()
@@ -123,9 +129,16 @@ class WordsIndex:
         lists = [*self._lists, listed(self._words, self._fresh)]
         self._fresh, self._entries, self._frozen = {}, 0, None
         while len(lists) > 1 and lists[-2].entries < 2 * lists[-1].entries:
-            lists[-2:] = [Merger.of(lists[-2:]).merged()]
+            lists[-2:] = [self._merged(lists[-2:])]
         left = (part for part in lists if part.there)
-        self._lists = tuple(Merger.of([part]).merged() if _is_stale(part) else part for part in left)
+        self._lists = tuple(self._merged([part]) if _is_stale(part) else part for part in left)
+
+    def _merged(self, parts: Sequence[Lists]) -> Lists:
+        merger = Merger.of(parts)
+        if self._aside is not None and merger.entries > _HELD:
+            with suppress(OSError):
+                return merged_aside(merger, self._codebook, self._aside)
+        return merger.merged()
 
     def _parts(self) -> tuple[Lists, ...]:
         """All lists as they are now, with what is loose."""
@@ -204,7 +217,12 @@ class WordsIndex:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], codebook: Codebook, *, most: int = MOST_PICTURES
+        cls,
+        path: str | os.PathLike[str],
+        codebook: Codebook,
+        *,
+        most: int = MOST_PICTURES,
+        aside: str | os.PathLike[str] | None = None,
     ) -> "WordsIndex":
         """Opens what ``save`` wrote. The entries stay in the file, mapped into memory.
 
@@ -214,13 +232,14 @@ class WordsIndex:
             path: The file.
             codebook: Whose words they must be.
             most: How many pictures it may be of.
+            aside: A folder for what comes to it.
 
         Raises:
             ValueError: It is no index, damaged, of another codebook, or of more pictures. Entries are looked
                 at when a search comes to them.
             OSError: It cannot be read, or is a link.
         """
-        index = cls(codebook)
+        index = cls(codebook, aside)
         lists, index._stamp = read_lists(path, index._codebook, index._words, most)
         index._lists = (lists,)
         return index

@@ -197,6 +197,11 @@ class Merger:
         """How many lists there are."""
         return len(self.parts[0].starts) - 1
 
+    @property
+    def entries(self) -> int:
+        """How many entries the pictures have."""
+        return int(self.lengths.sum(dtype=np.int64))
+
     def runs(self) -> Iterator[tuple[Int64[I64, " V"], UInt32[U32, " P"], UInt64[U64, " P"]]]:
         """For each range of words, in turn: how many entries each has, and the entries' rows and signs."""
         targets = [np.searchsorted(self.records, part.records).astype(np.uint32) for part in self.parts]

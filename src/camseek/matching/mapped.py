@@ -13,6 +13,7 @@ their own two by whoever reads them all.
 
 import os
 import struct
+import tempfile
 import zlib
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -88,30 +89,52 @@ def write_lists(path: str | os.PathLike[str], merger: Merger, codebook: int, sta
     """
     if len(stamp) > LONGEST_STAMP:
         raise ValueError(f"a stamp has at most {LONGEST_STAMP} bytes, not {len(stamp)}")
-    entries = int(merger.lengths.sum(dtype=np.int64))
+    with whole_file(path, replace=True) as file:
+        _write(file, merger, codebook, stamp)
+
+
+def merged_aside(merger: Merger, codebook: int, folder: str | os.PathLike[str]) -> Lists:
+    """Merges lists into a file without a name: what is too large to be held, for as long as somebody uses it.
+
+    Args:
+        merger: The lists.
+        codebook: The tag of the codebook whose words they are.
+        folder: Where there is room for it.
+
+    Raises:
+        ValueError: An entry of the lists is of no picture.
+        OSError: It cannot be written.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        _write(file, merger, codebook, b"")
+        file.flush()
+        return _read(file, codebook, merger.words, MOST_PICTURES)[0]
+
+
+def _write(file: BinaryIO, merger: Merger, codebook: int, stamp: bytes) -> None:
+    entries = merger.entries
     head = _Head(codebook, merger.words, len(merger.records), entries, (0, 0), stamp)
     places, sums = head.places(), (0, 0)
-    with whole_file(path, replace=True) as file:
-        starts = np.zeros(head.words + 1, np.int64)
-        word = entry = 0
-        for counts, rows, signs in merger.runs():
-            starts[word + 1 : word + 1 + len(counts)] = entry + np.cumsum(counts)
-            both = rows.astype("<u4"), signs.astype("<u8")
-            _put(file, places["rows"][0] + 4 * entry, both[0])
-            _put(file, places["signs"][0] + 8 * entry, both[1])
-            sums = zlib.crc32(both[0].tobytes(), sums[0]), zlib.crc32(both[1].tobytes(), sums[1])
-            word, entry = word + len(counts), entry + len(rows)
-        if entry != entries:
-            raise ValueError(f"{entry} entries are not the {entries} that the pictures have")
-        small = {"records": merger.records, "lengths": merger.lengths, "starts": starts}
-        written = {name: values.astype(_TYPES[name]) for name, values in small.items()}
-        for name, values in written.items():
-            _put(file, places[name][0], values)
-        beginning = replace(head, sums=sums).to_bytes()
-        total = _checksum(beginning, *(values.tobytes() for values in written.values()))
-        file.seek(0)
-        file.write(beginning[: _HEAD.size] + _SUM.pack(total) + stamp)
-        file.truncate(places["signs"][1])
+    starts = np.zeros(head.words + 1, np.int64)
+    word = entry = 0
+    for counts, rows, signs in merger.runs():
+        starts[word + 1 : word + 1 + len(counts)] = entry + np.cumsum(counts)
+        both = rows.astype("<u4"), signs.astype("<u8")
+        _put(file, places["rows"][0] + 4 * entry, both[0])
+        _put(file, places["signs"][0] + 8 * entry, both[1])
+        sums = zlib.crc32(both[0].tobytes(), sums[0]), zlib.crc32(both[1].tobytes(), sums[1])
+        word, entry = word + len(counts), entry + len(rows)
+    if entry != entries:
+        raise ValueError(f"{entry} entries are not the {entries} that the pictures have")
+    small = {"records": merger.records, "lengths": merger.lengths, "starts": starts}
+    written = {name: values.astype(_TYPES[name]) for name, values in small.items()}
+    for name, values in written.items():
+        _put(file, places[name][0], values)
+    beginning = replace(head, sums=sums).to_bytes()
+    total = _checksum(beginning, *(values.tobytes() for values in written.values()))
+    file.seek(0)
+    file.write(beginning[: _HEAD.size] + _SUM.pack(total) + stamp)
+    file.truncate(places["signs"][1])
 
 
 def _put(file: BinaryIO, place: int, values: NDArray[np.generic]) -> None:
@@ -142,11 +165,16 @@ def read_lists(
         OSError: It cannot be read, or is a link.
     """
     with open_regular(path, follow=False) as file:
-        size = os.fstat(file.fileno()).st_size
-        beginning = file.read(_HEAD.size + _SUM.size + LONGEST_STAMP)
-        if len(beginning) < _HEAD.size + _SUM.size + LONGEST_STAMP or not beginning.startswith(_MAGIC):
-            raise ValueError("this is no index of words")
-        raw: U8 = np.memmap(file, np.uint8, mode="r").view(np.ndarray)
+        return _read(file, codebook, words, most)
+
+
+def _read(file: BinaryIO, codebook: int, words: int, most: int) -> tuple[Lists, bytes]:
+    size = os.fstat(file.fileno()).st_size
+    file.seek(0)
+    beginning = file.read(_HEAD.size + _SUM.size + LONGEST_STAMP)
+    if len(beginning) < _HEAD.size + _SUM.size + LONGEST_STAMP or not beginning.startswith(_MAGIC):
+        raise ValueError("this is no index of words")
+    raw: U8 = np.memmap(file, np.uint8, mode="r").view(np.ndarray)
     _, tag, held, pictures, entries, length, *sums = _HEAD.unpack_from(beginning)
     [total] = _SUM.unpack_from(beginning, _HEAD.size)
     if (tag, held) != (codebook, words):

@@ -136,7 +136,7 @@ class FolderWords:
             known = self._reader.version == self._looked_at
             if known or named_index(self._reader) == self._token:
                 return self._index
-        self._index, self._saved = WordsIndex(embedded_codebook()), _Saved()
+        self._index, self._saved = WordsIndex(embedded_codebook(), self._reader.folder), _Saved()
         self._token, self._looked_at = named_index(self._reader), None
         with suppress(ValueError, OSError):
             found = saved_index(self._reader, self._token)
@@ -148,7 +148,7 @@ class FolderWords:
     def _forget_saved(self) -> bool:
         """Begins without the file, which is damaged; whether there was one."""
         there = self._saved.pictures > 0
-        self._index, self._saved = WordsIndex(embedded_codebook()), _Saved()
+        self._index, self._saved = WordsIndex(embedded_codebook(), self._reader.folder), _Saved()
         self._looked_at = None
         return there
 
@@ -212,7 +212,8 @@ def saved_index(reader: Reader, token: str | None) -> WordsIndex | None:
     # It is written anew long before it has become twice as large as the collection.
     most = 2 * (there + LEAST_SAVED)
     try:
-        found = WordsIndex.open(reader.folder / WORDS_INDEX, embedded_codebook(), most=most)
+        place = reader.folder / WORDS_INDEX
+        found = WordsIndex.open(place, embedded_codebook(), most=most, aside=reader.folder)
     except FileNotFoundError:
         return None
     return found if found.stamp == _stamp(token) else None
