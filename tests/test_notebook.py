@@ -72,6 +72,7 @@ class TestQueries:
         assert len(expected) == 4
         for result in results:
             assert [(hit.path, hit.score, hit.box) for hit in result] == expected
+            assert (result[0], result[-1]) == (result.hits[0], result.hits[3])
 
     def test_grey_and_transparent_ones(self, filled, image):
         picture = image(0)

@@ -55,3 +55,16 @@ def test_matching_points_are_in_json_when_they_are_asked_for():
     assert plain["query_picture"] == 1
     with_points = json.loads(json.dumps(told.to_json(points=True), allow_nan=False))
     assert with_points == plain | {"matching_points": [[1.23, 2, 5, 6.79], [3, 4, 7, 8]]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "of the same size"),
+        ({"turn": 30.2, "scale": 0.8}, "turned by 30 degrees, 0.8 times as large"),
+        ({"turn": -0.9, "scale": 1.04, "mirrored": True}, "of the same size, mirrored"),
+        ({"scale": 1.06}, "1.1 times as large"),
+    ],
+)
+def test_an_outline_in_words(changes, said):
+    assert str(outline(**changes)) == said

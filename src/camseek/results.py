@@ -216,10 +216,12 @@ class Outline:
     matching_points: MatchingPoints
 
     def __str__(self) -> str:
-        """In words: ``turned by 30 degrees, 0.8 times as large, mirrored``."""
+        """In words: ``turned by 30 degrees, 0.8 times as large, mirrored``; ``of the same size`` at 1."""
         turned = f"turned by {self.turn:.0f} degrees, " if abs(self.turn) >= 1 else ""
         mirrored = ", mirrored" if self.mirrored else ""
-        return f"{turned}{self.scale:.2g} times as large{mirrored}"
+        times = f"{self.scale:.2g}"
+        size = "of the same size" if times == "1" else f"{times} times as large"
+        return f"{turned}{size}{mirrored}"
 
     def to_json(self, *, points: bool = False) -> dict[str, Any]:
         """Plain values for JSON.
@@ -458,6 +460,10 @@ class SearchResult:
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+    def __getitem__(self, place: int) -> Hit:
+        """A hit by its place, from 0."""
+        return self.hits[place]
 
     def rows(self) -> list[dict[str, Any]]:
         """A flat row for each hit: ``pandas.DataFrame(result.rows())`` is a table."""

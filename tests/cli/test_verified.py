@@ -30,7 +30,7 @@ def test_for_people(made, text):
     lines = told.out.splitlines()
     assert re.search(r"present +\d+%", lines[0])
     assert lines[0].endswith("0,0,320,240  " + str(folder / "2.png"))
-    assert "points agree; 1 times as large" in lines[1]
+    assert "points agree; of the same size" in lines[1]
     assert "present" in lines[2]
     assert "turned by 180 degrees" in lines[3].replace("-180", "180")
     assert lines[4] == "--- from here on none is found to show it ---"
