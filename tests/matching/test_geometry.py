@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from camseek.matching import geometry
 from camseek.matching.features import extract_features
 from camseek.matching.geometry import CHANCE, INSTANCES, LEAST, verify
 from camseek.matching.words import Correspondences
@@ -199,6 +200,17 @@ class TestWarps:
         # The corners at the top and the bottom are within, those at the left are cut off.
         assert abs(top - corners[:, 1].min()) < 3
         assert abs(bottom - corners[:, 1].max()) < 3
+
+    @pytest.mark.parametrize("seed", range(40))
+    def test_no_box_reaches_beyond_it(self, seed):
+        """Where borders cross, single precision would put a corner a little outside."""
+        rng = np.random.default_rng(seed)
+        size = int(rng.integers(50, 900)), int(rng.integers(50, 900))
+        outline = moved(similarity_map(*rng.uniform((0, 0.2), (360, 4)), rng.uniform(-200, 900, 2)), CORNERS)
+        seen = geometry._within(outline, size)
+        if seen is not None:
+            assert (seen >= 0).all()
+            assert (seen <= size).all()
 
 
 class TestMirrored:

@@ -13,12 +13,12 @@ from functools import cache
 from importlib import resources
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from camseek.matching.features import Amount
 from camseek.matching.geometry import Match, verify
 from camseek.matching.words import Correspondences, QueryWords, WordPoints
-from camseek.numerics import F32, F64, I64, U8, l2_normalise, principal_directions
+from camseek.numerics import BOOL, F32, F64, I64, l2_normalise, principal_directions
 from camseek.results import Size
 
 DESCRIPTOR = 64
@@ -44,6 +44,9 @@ _FEW = 10  # correspondences, of fewer of which no turn is likely
 _LEVELS = 16
 _STEP = 0.335  # standard deviations between levels: the least error of a normal number in 16 of them
 _POSITIONS = 65536
+# What a byte's two numbers are, in steps from the middle of the levels.
+_NIBBLES = np.stack([np.arange(256) & 15, np.arange(256) >> 4], axis=1)
+_VALUES = (_NIBBLES - (_LEVELS - 1) / 2).astype(np.float32)
 _POINT = np.dtype([("x", "<u2"), ("y", "<u2"), ("codes", "u1", (AXES // 2,))])
 _HEAD = struct.Struct("<4sIHH")  # magic, the axes' tag, pixels of the longer side as it was seen, how many
 _MAGIC = b"cfp1"
@@ -175,13 +178,8 @@ class FineAxes:
             raise ValueError("the fine points are of other axes")
         rows = np.frombuffer(data, _POINT, offset=_HEAD.size)
         places = (np.stack([rows["x"], rows["y"]], axis=1) + 0.5) * (np.array(original) / _POSITIONS)
-        vectors = (_spread(rows["codes"]) - np.float32((_LEVELS - 1) / 2)) * self.steps
+        vectors = _VALUES[rows["codes"]].reshape(count, AXES) * self.steps
         return FinePoints(places.astype(np.float32), l2_normalise(vectors), max(original) / side)
-
-
-def _spread(codes: UInt8[U8, "N 16"]) -> Float32[F32, "N 32"]:
-    """The levels of two numbers in each byte, the first in its lower half."""
-    return np.stack([codes & 15, codes >> 4], axis=2).reshape(len(codes), AXES).astype(np.float32)
 
 
 @cache
@@ -231,28 +229,36 @@ def nearest_pairs(query: FinePoints, picture: FinePoints, *, alike: float = ALIK
     found = cosines[np.arange(len(query)), there]
     rows = np.flatnonzero(found >= alike)  # few: the others need not be asked back
     asked, place = np.unique(there[rows], return_inverse=True)
-    back = cosines[:, asked].argmax(axis=0)
-    rows = rows[back[place] == rows]
-    rows = rows[found[rows] >= _best_elsewhere(query.points, rows, cosines[:, there[rows]]) + _DISTINCT]
+    back = cosines.T[asked]
+    mutual = back.argmax(axis=1)[place] == rows
+    rows, place = rows[mutual], place[mutual]
+    rows = rows[_is_alone(query.points, rows, back[place], found[rows])]
     return Correspondences(rows, there[rows], np.minimum(found[rows], np.float32(1)))
 
 
-def _best_elsewhere(
-    points: Float32[F32, "Q 2"], rows: Int64[I64, " P"], cosines: Float32[F32, "Q P"]
-) -> Float32[F32, " P"]:
-    """The largest cosine that each pair's point of the picture has with the query far from the pair's own.
+def _is_alone(
+    points: Float32[F32, "Q 2"],
+    rows: Int64[I64, " P"],
+    cosines: Float32[F32, "P Q"],
+    best: Float32[F32, " P"],
+) -> Bool[BOOL, " P"]:
+    """Whether each pair's point of the picture is less alike to every point of the query far from the pair's.
 
     Args:
         points: float32 (Q, 2), the query's.
         rows: int64 (P,), which of them each pair has.
-        cosines: float32 (Q, P), of all of them with each pair's point of the picture.
+        cosines: float32 (P, Q), of each pair's point of the picture with all of them.
+        best: float32 (P,), with the pair's own.
     """
+    alone = np.ones(len(rows), np.bool_)
     if not len(rows):
-        return np.zeros(0, np.float32)
+        return alone
     far = np.float32(_ELSEWHERE * float(np.ptp(points, axis=0).max()))
-    x, y = points.T
-    across, down = x[:, None] - x[rows], y[:, None] - y[rows]
-    return np.where(across * across + down * down > far * far, cosines, np.float32(-1)).max(axis=0)
+    # Few are nearly as much alike: of the others nobody asks how far away they are.
+    pair, other = np.nonzero(cosines > (best - np.float32(_DISTINCT))[:, None])
+    away = points[other] - points[rows[pair]]
+    alone[pair[np.square(away).sum(axis=1) > far * far]] = False
+    return alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ _TURN = math.radians(40)  # how far a point's own turn may be off the map's ther
 _ZOOM = math.log(2.2)
 _SPENT = 3.0  # within so many tolerances of an instance's map
 _TRIES = 3  # groups looked at in turn for one instance
+_MANY = 16  # of so many a homography is found if there is one; what is less free has fewer inliers
 _FLIP = np.array([-1.0, 1.0])
 
 
@@ -288,6 +289,8 @@ def _look(case: _Case, group: Int64[I64, " G"], among: Int64[I64, " N"], least: 
         inliers = _apart(_agreeing(plane, case, among), case)
         count = _count(case.shares[inliers])
         if count < least or len(inliers) <= FREEDOM[kind]:
+            if kind == "homography" and len(group) >= _MANY:
+                return None
             continue
         outline = outline_seen(plane, case.corners, case.size)
         seen = None if outline is None else _within(outline, case.size)
@@ -358,7 +361,8 @@ def _within(outline: Float64[F64, "4 2"], size: Size) -> Float64[F64, "V 2"] | N
     """What of an outline lies within the picture, or None."""
     frame = np.array([[0, 0], [size[0], 0], size, [0, size[1]]], np.float32)
     area, corners = cv2.intersectConvexConvex(outline.astype(np.float32), frame)
-    return corners.reshape(-1, 2).astype(np.float64) if area > 0 else None
+    # In single precision a corner may come out a little beyond the frame.
+    return corners.reshape(-1, 2).astype(np.float64).clip(0, size) if area > 0 else None
 
 
 def _match(found: _Found, case: _Case, *, mirrored: bool) -> Match:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count, islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -137,7 +137,7 @@ class Searcher:
     def search_many(
         self, queries: "Sequence[Sequence[QueryPart] | Skipped]", request: Request
     ) -> list[SearchResult | Skipped]:
-        """Searches with several queries: they are read beside each other, and compared in one go.
+        """Searches with several queries beside each other; descriptors are compared in one go.
 
         Args:
             queries: Their pictures are names or contents; or why one cannot be used.
@@ -153,16 +153,25 @@ class Searcher:
         asked = list(quiet.job.map(partial(self._try_asked, self.looker(), request), queries))
         usable = [item for item in asked if isinstance(item, _Asked)]
         ranked = self._ranked(usable, request)
+        # Searches go on beside each other, and what threads are left are shared among them.
+        workers = max(self.job.workers // max(len(usable), 1), 1)
+        alone = replace(quiet, job=replace(quiet.job, workers=workers))
         found: list[SearchResult | Skipped] = []
         self.job.progress.start(len(asked))
-        for item in asked:
-            self.job.check()
-            try:
-                found.append(item if isinstance(item, Skipped) else quiet._finish(item, request, ranked))
-            except PictureError as error:  # its file has gone since, and a view shows it
-                found.append(_skipped(cast("_Asked", item).parts, error))
+        for item in quiet.job.map(partial(alone._try_finish, request, ranked), asked):
+            found.append(item)
             self.job.progress.step()
         return found
+
+    def _try_finish(
+        self, request: Request, ranked: Mapping[bytes, Ranking], item: "_Asked | Skipped"
+    ) -> SearchResult | Skipped:
+        if isinstance(item, Skipped):
+            return item
+        try:
+            return self._finish(item, request, ranked)
+        except PictureError as error:  # its file has gone since, and a view shows it
+            return _skipped(item.parts, error)
 
     def _try_asked(
         self, describer: Describer, request: Request, parts: "Sequence[QueryPart] | Skipped"

@@ -25,6 +25,10 @@ _ENOUGH = 3 * CHANCE
 """Of fewer points it cannot be told that they do not agree."""
 
 
+_MIRRORED = 2 * CHANCE
+"""Of fewer points nothing is said to be mirrored: it is a copy, and much of it agrees."""
+
+
 SECOND = 50
 """So many candidates that words leave undecided are looked at by fine points."""
 
@@ -143,7 +147,7 @@ def _matched(sides: Sequence[Side], points: StoredPoints | Unreadable) -> _Answe
 
 def _mirrored(side: Side, points: StoredPoints) -> tuple[Match, ...]:
     pairs = correspondences(side.mirrored, points.words)
-    return verify(side.words, points.words, pairs, side.corners, points.size, mirrored=True)
+    return verify(side.words, points.words, pairs, side.corners, points.size, mirrored=True, least=_MIRRORED)
 
 
 def _undecided(
