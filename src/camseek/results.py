@@ -596,6 +596,7 @@ class IndexReport:
         removal: What left, or was held back because so many files must be asked for; None: nothing.
         patterns: What the run took and left out.
         patterns_from: ``given``, ``stored`` with the root, or ``moved`` along with it.
+        patterns_before: Those of earlier runs, where the run was given others, which take their place.
         idle_patterns: Patterns that nothing matched.
         old_roots: Roots that are not there any more and whose pictures the run found.
         changes: What becomes of each file that does not stay as it is; kept by dry runs alone.
@@ -619,6 +620,7 @@ class IndexReport:
     removal: Removal | None = None
     patterns: Patterns = field(default_factory=Patterns)
     patterns_from: str = "given"
+    patterns_before: Patterns = field(default_factory=Patterns)
     idle_patterns: tuple[str, ...] = ()
     old_roots: list[OldRoot] = field(default_factory=list[OldRoot])
     changes: list[Change] = field(default_factory=list[Change])
@@ -653,7 +655,11 @@ class IndexReport:
             "unknown_folders": [item.to_json() for item in self.unknown],
             "warnings": [item.to_json() for item in self.warnings],
             "patterns": self.patterns.to_json()
-            | {"from": self.patterns_from, "idle": list(self.idle_patterns)},
+            | {
+                "from": self.patterns_from,
+                "idle": list(self.idle_patterns),
+                "before": self.patterns_before.to_json() if self.patterns_before else None,
+            },
             "old_roots": [item.to_json() for item in self.old_roots],
             "seconds": round(self.seconds, 3),
             "pictures_per_second": round(self.pictures_per_second, 2),

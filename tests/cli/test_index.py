@@ -432,6 +432,7 @@ class TestPatterns:
             "exclude": ["/in/deep", "/out/"],
             "from": "given",
             "idle": [],
+            "before": None,
         }
         assert kept() == ([], ["/in/deep", "/out/"])
         told = text("index", tree, *at)
@@ -440,7 +441,14 @@ class TestPatterns:
         )
         assert "3 unchanged" in told.out
         assert "patterns --exclude /in/deep --exclude /out/" in text("info", *at).out
-        # Others take their place.
+        # Others take their place, and that is said.
+        others = ("--include", "*.jpg", "--exclude", "out")
+        told = text("index", tree, *at, *others, "--dry-run")
+        assert (
+            "patterns of earlier runs would no longer count: --exclude /in/deep --exclude /out/" in told.err
+        )
+        before = camseek("index", tree, *at, *others, "--dry-run")["patterns"]["before"]
+        assert before == {"include": [], "exclude": ["/in/deep", "/out/"]}
         assert index(tree, "--include", "*.jpg", "--exclude", "out") == {
             "unchanged": 2,
             "added": 1,
@@ -448,7 +456,8 @@ class TestPatterns:
             "encoded": 1,
         }
         assert kept() == (["*.jpg"], ["out"])
-        index(tree, "--no-patterns")
+        told = text("index", tree, *at, "--no-patterns")
+        assert "patterns of earlier runs no longer count: --include *.jpg --exclude out" in told.err
         assert kept() == ([], [])
         assert "patterns" not in text("index", tree, *at).err
 

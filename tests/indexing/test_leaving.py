@@ -132,7 +132,8 @@ class TestMassRemoval:
         assert report.removal.folders == {os.fsencode(folder / "raw"): 40}
         assert engine.index(folder).unchanged == 90
         report = engine.index(folder, exclude=["raw/"], allow_removal=True)
-        assert (report.held, report.removed) == (False, 40)
+        assert (report.held, report.removed, report.patterns_before) == (False, 40, Patterns())
+        assert engine.index(folder, exclude=["raw/"]).patterns_before == Patterns()
         report = engine.index(folder)
         assert (report.unchanged, report.patterns, report.patterns_from) == (
             50,

@@ -101,6 +101,10 @@ def _tell_patterns(report: "IndexReport") -> None:
             "moved": "patterns of the folder that was moved here (--no-patterns clears them)",
         }
         note(f"{whence[report.patterns_from]}: {printable(str(report.patterns))}")
+    if report.patterns_before:
+        ends = "would no longer count" if report.dry_run else "no longer count"
+        become = "stay" if report.held else ends
+        note(f"patterns of earlier runs {become}: {printable(str(report.patterns_before))}")
     for pattern in report.idle_patterns:
         note(
             f"the pattern {printable(pattern)} matched nothing; patterns count from the folder on, "

@@ -95,9 +95,12 @@ def _bring_in_line(
     relative = heir.relative if heir is not None and asked.relative is None else asked.relative
     if relative:
         place = os.path.realpath(place)
+    stored = root or heir
     if asked.include is not None or asked.exclude is not None:
         report.patterns = Patterns.of(place, asked.include or (), asked.exclude or ())
-    elif (stored := root or heir) is not None:
+        if stored is not None and stored.patterns != report.patterns:
+            report.patterns_before = stored.patterns
+    elif stored is not None:
         report.patterns = stored.patterns
         report.patterns_from = "moved" if root is None else "stored"
     found = find_pictures(place, report.patterns, known=root is not None)
