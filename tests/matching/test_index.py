@@ -95,6 +95,14 @@ class TestScores:
         np.testing.assert_allclose(scores, reference.shared_words(asked, pictures), rtol=1e-4)
         assert ((scores >= 0) & (scores <= 1)).all()
 
+    def test_threads_change_nothing(self, small_steps, monkeypatch):
+        made, sought = filled(range(60)), query(3)
+        expected = made.scores(sought)
+        monkeypatch.setattr(lists_module, "_SHARED", 1)
+        for _ in range(3):
+            for mine, theirs in zip(made.scores(sought), expected, strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+
     def test_itself_comes_first(self):
         made = filled(range(50))
         records, scores = made.scores(query(17, 12))

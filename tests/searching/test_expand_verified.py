@@ -11,6 +11,7 @@ from camseek.errors import SettingsError
 from camseek.matching.verdict import gain
 from camseek.results import MatchEvidence
 from camseek.searching import ExpandVerified, Joined, Verify
+from camseek.store.words import FolderWords
 from textures import png, texture
 
 VERIFIED = Plan(Joined(), (Verify(20),))
@@ -102,6 +103,21 @@ def test_hits_that_lie_in_their_outlines_alone_give_words(engine):
         (x1, y1), (x2, _), (_, y2), _ = hit.outlines[0].corners
         assert 0.5 < (x2 - x1) / texture(3).shape[1] < 0.7
         assert 0.5 < (y2 - y1) / texture(3).shape[0] < 0.7
+
+
+def test_the_querys_words_are_compared_once(engine, monkeypatch):
+    """Those of the hits join them; in a large collection each comparison takes a while."""
+    asked = []
+    scores = FolderWords.scores
+
+    def told(words, query):
+        asked.append(query)
+        return scores(words, query)
+
+    monkeypatch.setattr(FolderWords, "scores", told)
+    result = engine.search(png(texture(3)), plan=EXPANDED, top=5)
+    assert stages(result)[2] == "verified expansion"
+    assert len(asked) == len({id(query) for query in asked}) == 1 + result.stages[2].pictures
 
 
 def test_settings_that_cannot_be():

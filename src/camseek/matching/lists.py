@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt16, UInt32, UInt64
 from numpy.typing import NDArray
 
+from camseek.job import ordered, processors
 from camseek.matching.words import BITS, U16, U64
 from camseek.numerics import BOOL, F64, I64
 
@@ -22,6 +23,7 @@ PERFECT = float(_HALF**3)
 """What two words with the same signs add to a score, before their weight."""
 
 _ENTRIES = 1 << 17  # looked at at a time
+_SHARED = 16 * _ENTRIES  # of fewer, threads would cost more than they save
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,18 +107,28 @@ class Lists:
     ) -> Float64[F64, " R"]:
         """Each row's sum of weight x (32 - h)³ over the terms it shares, h of their 64 signs differing.
 
-        Weights are whole numbers; so are the sums, and below 2^53 they are exact in any order.
+        Weights are whole numbers; so are the sums, and below 2^53 they are exact in any order. Where there
+        is much to look at, threads share it.
         """
         totals = np.zeros(len(self.records))
         starts, ends = self._ranges(terms)
-        for first, last in _parts(ends - starts):
+
+        def looked_at(part: tuple[int, int]) -> tuple[U32, F64]:
+            """What the entries of a range of terms add to which rows."""
+            first, last = part
             slices = _slices(starts[first:last], ends[first:last])
             lengths = ends[first:last] - starts[first:last]
             asked = np.repeat(signs[first:last], lengths)
             differing = np.bitwise_count(_gathered(self.signs, slices) ^ asked)
             alike = np.flatnonzero(differing <= _MOST_DIFFERING)
             added = _SELECTIVITY[differing[alike]] * np.repeat(weights[first:last], lengths)[alike]
-            np.add.at(totals, self.checked_rows(slices)[alike], added)
+            return self.checked_rows(slices)[alike], added
+
+        parts = _parts(ends - starts)
+        much = int((ends - starts).sum()) >= _SHARED
+        found = ordered(looked_at, parts, workers=processors()) if much else map(looked_at, parts)
+        for rows, added in found:
+            np.add.at(totals, rows, added)
         return totals
 
     def _ranges(self, terms: UInt16[U16, " M"]) -> tuple[Int64[I64, " M"], Int64[I64, " M"]]:

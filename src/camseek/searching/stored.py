@@ -51,6 +51,9 @@ class StoredDatabase:
     _seen: dict[int, dict[Hashable, Any] | Unreadable] = field(
         default_factory=dict[int, dict[Hashable, Any] | Unreadable]
     )
+    _shared: dict[int, tuple[QueryWords, tuple[I64, F64]]] = field(
+        default_factory=dict[int, tuple[QueryWords, tuple[I64, F64]]]
+    )
 
     def quiet(self) -> "StoredDatabase":
         """The same, with what was seen so far, and nobody told."""
@@ -106,8 +109,14 @@ class StoredDatabase:
         return cosines_with(self.collection.vectors, descriptor, records, generation=self.generation)
 
     def words(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
-        """The records whose points are stored, ascending, and how much of a query's words each shares."""
-        return self.collection.words.scores(query)
+        """The records whose points are stored, ascending, and how much of a query's words each shares.
+
+        Each query is compared once: the first stages may be joined again with more of them.
+        """
+        known = self._shared.get(id(query))
+        if known is None:  # the query is held beside it: no other gets its number
+            known = self._shared[id(query)] = query, self.collection.words.scores(query)
+        return known[1]
 
     def points(self, records: Sequence[int]) -> list[StoredPoints | Unreadable]:
         """The points of records; ``Unreadable`` for one that has none, or damaged ones."""
