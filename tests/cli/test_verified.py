@@ -53,7 +53,7 @@ def test_none_is_shown(made, text, tmp_path):
 def test_json_and_tables(made, camseek, text):
     folder, collection = made
     found = camseek("search", folder / "2.png", "--collection", collection)
-    assert [stage["stage"] for stage in found["stages"]] == ["joined", "verification"]
+    assert [stage["stage"] for stage in found["stages"]] == ["joined", "late interaction", "verification"]
     first = found["hits"][0]
     assert first["verdict"]["verdict"] == "present"
     assert first["box"] == [0, 0, 320, 240]
@@ -106,21 +106,29 @@ def test_options_of_a_plan(made, camseek, failing):
     assert stages("--first", "words") == ["words", "verification"]
     assert stages("--first", "words", "--verify", "0") == ["words"]
     assert stages("--verify", "0") == ["ranking"]
-    assert stages("--verify", "2") == ["joined", "verification"]
+    assert stages("--verify", "2") == ["joined", "late interaction", "verification"]
+    assert stages("--verify", "2", "--late-interaction", "0") == ["joined", "verification"]
+    assert stages("--late-interaction", "0") == ["joined", "verification"]
+    assert stages("--expand-verified", "0") == ["joined", "late interaction", "verification"]
+    assert stages("--late-interaction", "3", "--verify", "0") == ["joined", "late interaction"]
     assert stages("--first", "descriptors") == ["ranking"]
     assert stages("--expand", "2") == ["ranking", "expansion"]
     assert stages("--expand", "2", "--verify", "3") == ["ranking", "expansion", "verification"]
     assert failing(*search, "--first", "word", code=2)["code"]
+    error = failing(*search, "--first", "words", "--late-interaction", "3", code=2)
+    assert "both first stages" in error["message"]
 
 
 def test_enrich(made, text, camseek, failing):
     folder, collection = made
     assert text("enrich", collection).out.splitlines()[1:] == ["nothing was missing"]
     dropped = camseek("enrich", collection, "--without", "points")
-    assert (dropped["keeps"], dropped["dropped"]) == ([], 12)
+    assert (dropped["keeps"], dropped["dropped"]) == ([], 18)
     assert "descriptors alone" in text("info", collection).out
     error = failing("search", folder / "2.png", "--collection", collection, "--first", "words")
     assert "camseek enrich" in error["remedy"]
+    found = camseek("search", folder / "2.png", "--collection", collection, "--late-interaction", "0")
+    assert [stage["stage"] for stage in found["stages"]] == ["ranking"]
     truth = folder.parent / "truth.json"
     truth.write_text(
         '{"database": "photos", "queries": [{"id": "a", "image": "photos/2.png", "region": null, '
@@ -129,8 +137,8 @@ def test_enrich(made, text, camseek, failing):
     error = failing("evaluate", truth, "--collection", collection, "--first", "words")
     assert "camseek enrich" in error["remedy"]
     told = text("enrich", collection)
-    assert "keeps points and fine points beside the descriptor of 6 pictures" in told.out
-    assert "keeps        points and fine points of each picture" in text("info", collection).out
+    assert "keeps points, fine points and sketches beside the descriptor of 6 pictures" in told.out
+    assert "keeps        points, fine points and sketches of each picture" in text("info", collection).out
     text("check", collection)
     error = failing("index", folder, "--collection", collection, "--without", "points")
     assert "keeps points" in error["message"]

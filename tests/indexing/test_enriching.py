@@ -12,11 +12,12 @@ from camseek import Engine, Plan
 from camseek.config import PARTS, parts_without
 from camseek.errors import CorruptCollectionError, SettingsError
 from camseek.extraction.fine import stored_fine
-from camseek.extraction.points import TRACES, stored_points
+from camseek.extraction.points import stored_points
+from camseek.extraction.traces import TRACES
 from camseek.indexing import pace
 from camseek.matching.words import WordPoints
 from camseek.searching import Nearest, Verify, Words
-from camseek.store import FINE_TRACE, POINTS_TRACE, open_collection
+from camseek.store import FINE_TRACE, POINTS_TRACE, SKETCH_TRACE, open_collection
 
 
 def everything(pictures):
@@ -74,7 +75,16 @@ def test_an_older_collection_gains_it_and_finds_the_same(bare, tmp_path, model):
             {hit.path: hit.score for hit in engine.search(query, plan=Plan(Words())).hits}
             for engine in (bare, other)
         ]
-    assert scores[0] == scores[1]
+        assert scores[0] == scores[1]
+        for kind in TRACES.values():  # a sketch too, for which the network sees a picture again
+            held = [
+                sorted(
+                    (picture.content, engine.collection.traces.get(kind, [picture.record])[picture.record])
+                    for picture in engine
+                )
+                for engine in (bare, other)
+            ]
+            assert held[0] == held[1]
 
 
 def test_what_an_earlier_codebook_gave_is_made_anew(bare):
@@ -100,7 +110,7 @@ def test_what_comes_later_is_kept_too(bare, tmp_path, encoded):
 def test_it_is_dropped_again(bare):
     bare.enrich()
     report = bare.enrich(without=["points"])
-    assert (report.keeps, report.enriched, report.dropped) == ((), 0, 12)
+    assert (report.keeps, report.enriched, report.dropped) == ((), 0, 18)
     assert kept(bare) == ((), {})
 
 
@@ -108,8 +118,8 @@ def test_fine_points_go_alone_and_come_again(bare):
     """Points without them serve; they are of no use without points, and go with these."""
     bare.enrich()
     report = bare.enrich(without=["fine"])
-    assert (report.keeps, report.enriched, report.dropped) == (("points",), 0, 6)
-    assert kept(bare) == (("points",), {POINTS_TRACE: 6})
+    assert (report.keeps, report.enriched, report.dropped) == (("points", "sketch"), 0, 6)
+    assert kept(bare) == (("points", "sketch"), {POINTS_TRACE: 6, SKETCH_TRACE: 6})
     query = os.fsdecode(next(iter(bare)).paths[0])
     found = bare.search(query)
     assert (found.stages[-1].name, found.stages[-1].details["second"]) == ("verification", 0)

@@ -19,7 +19,7 @@ from camseek.lab.measuring.searches import Searches
 from camseek.lab.measuring.tasks import Task
 from camseek.lab.protocol import Protocol, with_own_entries
 from camseek.matching.fine import CHANCE
-from camseek.searching import Expand, ExpandVerified, Joined, Plan, Verify, Words
+from camseek.searching import Expand, ExpandVerified, Joined, LateInteraction, Plan, Verify, Words
 from camseek.searching.looks import UNSEEN
 from textures import png, texture
 
@@ -184,6 +184,8 @@ def test_plans_that_compare_points_give_the_same(tmp_path, model, stored):
         "joined": Plan(Joined()),
         "verified": Plan(Joined(), (Verify(3),)),
         "expanded": Plan(Joined(), (Verify(COUNT), ExpandVerified(2), Verify(3))),
+        "cells": Plan(Joined(), (LateInteraction(4),)),
+        "everything": Plan.of(first="joined", late_interaction=COUNT, verify=COUNT, expand_verified=2),
         "all verified": Plan(Joined(), (Verify(COUNT + 2),)),
         "descriptors verified": Plan(then=(Verify(4),)),
         "expanded, verified": Plan.of(expand=3, verify=4),

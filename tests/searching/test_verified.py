@@ -67,7 +67,7 @@ def test_the_thing_is_found_verified_and_outlined(opened):
     engine, pictures, corners = opened
     result = engine.search(pictures["3"])
     hits = by_name(result)
-    assert [stage.name for stage in result.stages] == ["joined", "verification"]
+    assert [stage.name for stage in result.stages] == ["joined", "late interaction", "verification"]
     assert {hit.path.removeprefix("camseek:") for hit in result.hits[:2]} == {"3", "scene"}
     for name in ("3", "scene"):
         assert hits[name].verdict.word == "present", name
@@ -184,9 +184,9 @@ def test_evidence_says_what_each_stage_said(opened):
     engine, pictures, _ = opened
     hit = by_name(engine.search(pictures["3"]))["scene"]
     said = {item.stage: item for item in hit.evidence}
-    assert list(said) == ["ranking", "words", "joined", "verification"]
+    assert list(said) == ["ranking", "words", "joined", "late interaction", "verification"]
     assert said["verification"].score == hit.score
-    assert hit.score == pytest.approx(said["joined"].score + gain(said["verification"].points))
+    assert hit.score == pytest.approx(said["late interaction"].score + gain(said["verification"].points))
     words = by_name(engine.search(pictures["3"], plan=Plan(Words())))["scene"]
     assert said["words"].score == pytest.approx(words.score)
     plain = by_name(engine.search(pictures["3"], plan=Plan()))["scene"]

@@ -21,6 +21,8 @@ _MOST_CARD_BYTES, _MOST_CARD_VALUES = 1_000_000, 50_000
 _MOST_LAYERS, _MOST_CHANNELS = 256, 1_000_000
 MOST_CLASS_BYTES = 16_000_000
 """The largest file of class names."""
+MOST_SKETCH_BYTES = 16_000_000
+"""The largest file of a sketch's axes."""
 REPAIR = "get the model's files again (for the embedded model: reinstall camseek)"
 
 
@@ -113,6 +115,21 @@ class Classes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SketchAxes:
+    """The axes of sketches of a layer's maps (``camseek.encoding.sketch``).
+
+    Attributes:
+        file: Name of a fitted whitening in the card's folder.
+        sha256: Its SHA-256, hexadecimal.
+        layer: The layer whose cells they were fitted on; of no use to a collection of another's.
+    """
+
+    file: str
+    sha256: str
+    layer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
     """What is remembered of an output (B = 1).
 
@@ -164,6 +181,7 @@ class ModelCard:
         classes: The classes' names.
         default_layer: The layer that gives the feature maps where none is asked for.
         proof: What it gave when it was made; None where nobody wrote that down.
+        sketch: The axes of its pictures' sketches; None for a model without.
     """
 
     name: str
@@ -180,6 +198,7 @@ class ModelCard:
     classes: Classes | None
     default_layer: str = "head"
     proof: Proof | None = None
+    sketch: SketchAxes | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -250,7 +269,7 @@ def _object(data: Any, where: str) -> dict[str, Any]:
 
 def _check(card: ModelCard, where: str) -> None:
     """What the types do not say."""
-    for item in (card.model, card.classes):
+    for item in (card.model, card.classes, card.sketch):
         if item is not None:
             _check_file(item, where)
     if card.classes is not None and not 1 <= card.classes.count <= _MOST_CHANNELS:
@@ -271,6 +290,8 @@ def _check(card: ModelCard, where: str) -> None:
         _fail(where, f"{missing} of {', '.join(parts)} are null: a model has all three or none")
     if card.classifier is not None and card.classifier.layer not in card.layers:
         _fail(where, f"the classifier's layer {shown(card.classifier.layer)} is not among the layers")
+    if card.sketch is not None and card.sketch.layer not in card.layers:
+        _fail(where, f"the sketch's layer {shown(card.sketch.layer)} is not among the layers")
     if card.default_layer not in card.layers:
         _fail(where, f"the default layer {shown(card.default_layer)} is not among the layers")
     if card.proof is not None:
@@ -280,7 +301,7 @@ def _check(card: ModelCard, where: str) -> None:
             _fail(where, f"the proof's tolerance {card.proof.tolerance} is outside 0 to 1")
 
 
-def _check_file(item: ModelFile | Classes, where: str) -> None:
+def _check_file(item: ModelFile | Classes | SketchAxes, where: str) -> None:
     if item.file != os.path.basename(item.file) or item.file in ("", ".", ".."):
         _fail(where, f"{shown(item.file)} is not the name of a file beside the card")
     if not re.fullmatch("[0-9a-f]{64}", item.sha256):

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 from camseek.arguments import meant
 from camseek.backbones.card import (
     MOST_CLASS_BYTES,
+    MOST_SKETCH_BYTES,
     REPAIR,
     Classes,
     Classifier,
@@ -26,6 +27,8 @@ from camseek.backbones.card import (
 from camseek.backbones.library import EMBEDDED, find_model
 from camseek.backbones.scanning import scan_file
 from camseek.encoding.activations import Activations
+from camseek.encoding.sketch import Sketcher
+from camseek.encoding.whitening import Whitening
 from camseek.errors import DamagedModelError, ForbiddenModelError, ModelError, SettingsError
 from camseek.files import open_regular, read_regular, reason_of
 from camseek.job import processors
@@ -55,6 +58,7 @@ class Backbone:
         layer: Name of the layer that gives the feature maps.
         stride: Pixels a cell of the feature maps.
         channels: Channels of the feature maps, K.
+        sketcher: Makes sketches of pictures; None where the model has no axes for the layer's.
     """
 
     card: ModelCard
@@ -66,6 +70,7 @@ class Backbone:
     layer: str
     stride: int
     channels: int
+    sketcher: Sketcher | None
 
     def __init__(
         self,
@@ -75,6 +80,7 @@ class Backbone:
         layer: str,
         folder: Path,
         threads: int,
+        sketcher: Sketcher | None = None,
     ) -> None:
         self._folder = folder
         self._threads = threads
@@ -86,6 +92,7 @@ class Backbone:
         self.channels = card.layers[layer].channels
         self.has_classifier = card.classifier is not None
         self.classifier_weights, self.classifier_bias = _checked_classifier(session, card, self.channels)
+        self.sketcher = sketcher
         self._session = session
         self._features = card.layers[layer]
         self._classifier = self._features if card.classifier is None else card.layers[card.classifier.layer]
@@ -114,7 +121,22 @@ class Backbone:
             taken: What it takes; its name, multiple and size are the card's.
         """
         card = replace(self.card, input=taken)
-        return Backbone(card, self.class_names, self._session, self.layer, self._folder, self._threads)
+        return Backbone(
+            card, self.class_names, self._session, self.layer, self._folder, self._threads, self.sketcher
+        )
+
+    def require_sketcher(self) -> Sketcher:
+        """What makes sketches of its pictures.
+
+        Raises:
+            SettingsError: It has no axes for these, or none for the maps of its layer.
+        """
+        if self.sketcher is None:
+            raise SettingsError(
+                f"the model {self.card.name} has no axes of sketches for the layer {self.layer}",
+                remedy="search without late interaction (--late-interaction 0)",
+            )
+        return self.sketcher
 
     def require_classifier(self, purpose: str) -> None:
         """Refuses what needs class scores or class activation maps where there is no classifier.
@@ -255,7 +277,7 @@ def load_tried(place: Path, card: ModelCard, layer: str, threads: int) -> Backbo
     compare_checksums(network, checksum_of(network), card.model.sha256)
     session = new_session(network, threads)
     _check_graph(session, card)
-    loaded = Backbone(card, class_names, session, layer, place, threads)
+    loaded = Backbone(card, class_names, session, layer, place, threads, _sketcher(place, card, layer))
     _give_memory_back()
     return loaded
 
@@ -431,6 +453,26 @@ def _class_names(folder: Path, classes: Classes) -> tuple[str, ...]:
     if len(names) != classes.count:
         raise ModelError(f"{path} names {len(names)} classes, not {classes.count}", remedy=REPAIR)
     return names
+
+
+def _sketcher(folder: Path, card: ModelCard, layer: str) -> Sketcher | None:
+    """What makes sketches of a layer's maps, if anything does."""
+    axes = card.sketch
+    if axes is None or axes.layer != layer:
+        return None
+    path = folder / axes.file
+    try:
+        content = read_regular(path, MOST_SKETCH_BYTES)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy=REPAIR) from error
+    compare_checksums(path, hashlib.sha256(content).hexdigest(), axes.sha256)
+    try:
+        sketcher = Sketcher(Whitening.from_bytes(content))
+    except ValueError as error:
+        raise ModelError(f"{path} holds no axes of a sketch: {error}", remedy=REPAIR) from error
+    if len(sketcher.projection) != card.layers[layer].channels:
+        raise ModelError(f"{path} has axes of {len(sketcher.projection)} channels", remedy=REPAIR)
+    return sketcher
 
 
 def compare_checksums(path: Path, found: str, expected: str) -> None:

@@ -22,7 +22,7 @@ _REASONS = {
     "broken_link": "a link to nothing",
     "not_a_file": "no file any more",
 }
-_PARTS = {"fine": "fine points"}
+_PARTS = {"fine": "fine points", "sketch": "sketches"}
 # What to look at, by reason, before they are let go; where files cannot be read any more, the disk.
 _CAUSES = {
     "missing": "if a disk is not mounted, mount it",
@@ -197,7 +197,8 @@ def _shown(paths: Iterable[bytes]) -> list[str]:
 
 def parts_text(parts: Iterable[str]) -> str:
     """What a collection keeps of each picture, in words."""
-    return " and ".join(_PARTS.get(part, part) for part in parts)
+    names = [_PARTS.get(part, part) for part in parts]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def them(count: int) -> str:

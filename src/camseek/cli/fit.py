@@ -109,8 +109,8 @@ def fit(
     "--without",
     multiple=True,
     type=click.Choice(PARTS),
-    help="Do not keep a part (repeatable): points, or fine, which go with them. What there is of it is "
-    "dropped.",
+    help="Do not keep a part (repeatable): points, or fine or sketch, which go with them. What there is "
+    "of it is dropped.",
 )
 @model_option
 @limits_options

@@ -76,7 +76,8 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Choice(PARTS),
     help="Do not keep a part of what is found by (a new collection; repeatable): points, which verify hits "
-    "and find what is small or turned; fine, which verify noisy and soft pictures, and need points.",
+    "and find what is small or turned; fine, which verify noisy and soft pictures, and sketch, which finds "
+    "what fills little of a picture: both need points.",
 )
 @model_option
 @limits_options

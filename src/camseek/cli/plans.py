@@ -1,6 +1,6 @@
 """Options for what a search does beyond comparing stored descriptors."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -29,6 +29,13 @@ _OPTIONS = (
         metavar="N",
         help="Compare where the points of the first N pictures lie with where the query's do: outlines and "
         "verdicts; 0 for none. [default: in searches 100 with words and joined, else 0]",
+    ),
+    click.option(
+        "--late-interaction",
+        type=Count(min=0),
+        metavar="N",
+        help="Compare the first N pictures with the query cell by cell, by their stored sketches; 0 for not. "
+        "[default: in searches 300 with --first joined, where COLLECTION keeps sketches, else 0]",
     ),
     click.option(
         "--expand-verified",
@@ -87,6 +94,7 @@ _OPTIONS = (
 PLAN_NAMES = (
     "first",
     "verify",
+    "late_interaction",
     "expand_verified",
     "false_alarms",
     "aggregation",
@@ -121,7 +129,7 @@ def is_usual(options: Mapping[str, Any]) -> bool:
     """Whether these options, and ``--shortlist``, ask for nothing: a search then does what is usual."""
     asked = {name: options[name] for name in (*PLAN_NAMES, "shortlist")}
     # 0 of these asks for something; so does no other number of 0.
-    numbers = [asked.pop(name) for name in ("verify", "expand_verified", "false_alarms")]
+    numbers = [asked.pop(name) for name in ("verify", "late_interaction", "expand_verified", "false_alarms")]
     return all(number is None for number in numbers) and not any(asked.values())
 
 
@@ -129,6 +137,7 @@ def read_plan(
     *,
     first: str | None,
     verify: int | None,
+    late_interaction: int | None,
     expand_verified: int | None,
     false_alarms: float | None,
     aggregation: str | None,
@@ -140,12 +149,13 @@ def read_plan(
     rerank: int,
     shortlist: int | None,
     top: int | None = None,
-) -> "Callable[[Backbone], Plan]":
+) -> "Callable[[Backbone, Collection[str]], Plan]":
     """The plan that the options ask for, once the model says which classes are meant by names.
 
     Args:
         first: As given, None for whatever the others mean.
         verify: As given, None for as many as usual.
+        late_interaction: As given, None for as many as usual.
         expand_verified: As given, None for as many as usual.
         false_alarms: As given, None for what is usual.
         aggregation: As given, None for whatever the others mean.
@@ -160,25 +170,44 @@ def read_plan(
             of all, which describes all by default.
 
     Returns:
-        What makes the plan, and raises ``SettingsError`` where a class is unknown.
+        What makes the plan, given the model and what the collection keeps of each picture (nothing where
+        there is none), and raises ``SettingsError`` where a class is unknown.
 
     Raises:
         click.UsageError: Options that do not go together.
         SettingsError: The list of classes cannot be read.
     """
+    from camseek.config import PARTS
     from camseek.errors import SettingsError
     from camseek.extraction.classes import resolve_classes, resolve_list
     from camseek.searching import Plan
-    from camseek.searching.plan import EXPANDED, VERIFIED
+    from camseek.searching.plan import COMPARED, EXPANDED, VERIFIED
+    from camseek.store import POINTS, SKETCH
 
     papers = aggregation or attend or class_list or rerank or expand
-    if first is None:
-        verifies = verify or (verify is None and (expand_verified or false_alarms is not None))
-        first = "joined" if verifies and not papers else "descriptors"
-    if verify is None:
-        verify = VERIFIED if top is not None and first != "descriptors" else 0
-    if expand_verified is None:
-        expand_verified = EXPANDED if top is not None and verify and first == "joined" and not papers else 0
+
+    def kept(keeps: "Collection[str]") -> dict[str, Any]:
+        """What is asked of a collection that keeps these parts."""
+        ranked, verified, cells, expanded = first, verify, late_interaction, expand_verified
+        if ranked is None:
+            # Leaving one out of what is usual leaves the others in.
+            less = top is not None and POINTS in keeps and 0 in (cells, expanded)
+            verifies = verified or (verified is None and (expanded or false_alarms is not None or less))
+            ranked = "joined" if (verifies or cells) and not papers else "descriptors"
+        usual = top is not None and ranked == "joined" and not papers
+        if verified is None:
+            verified = VERIFIED if top is not None and ranked != "descriptors" else 0
+        if cells is None:
+            cells = COMPARED if usual and SKETCH in keeps else 0
+        if expanded is None:
+            expanded = EXPANDED if usual and verified else 0
+        return {
+            "first": ranked,
+            "late_interaction": cells,
+            "verify": verified,
+            "expand_verified": expanded,
+        }
+
     if attend and class_list:
         raise click.UsageError("--attend and --class-list both choose the classes; give one")
     meant = aggregation or ("online" if attend else "predefined" if class_list else "offline")
@@ -191,21 +220,19 @@ def read_plan(
         "expand": expand,
         "expand_with_query": expand_with_query,
         "rerank": rerank,
-        "first": first,
-        "verify": verify,
-        "expand_verified": expand_verified,
         "false_alarms": false_alarms,
     }
     try:
-        # Any class stands for those that are named.
-        Plan.of(**values, attend=(0,) * bool(attend), predefined=(0,) * bool(class_list))
+        # Any class stands for those that are named, and any collection for the one that is not open yet.
+        Plan.of(**values, **kept(PARTS), attend=(0,) * bool(attend), predefined=(0,) * bool(class_list))
     except SettingsError as error:
         raise click.UsageError(f"{error.message}; {error.remedy}") from error
     listed = read_class_list(class_list) if class_list else []
 
-    def named(model: "Backbone") -> "Plan":
+    def named(model: "Backbone", keeps: "Collection[str]") -> "Plan":
         return Plan.of(
             **values,
+            **kept(keeps),
             attend=resolve_classes(model, attend) if attend else (),
             predefined=resolve_list(model, listed) if listed else (),
         )

@@ -127,7 +127,7 @@ def read_protocols(
     if place is not None and existing is not None:
         raise click.UsageError("a collection has its own whitening: leave out --whitening-on")
     base = settings(encoding=None, size=options["size"], layer=options["layer"], existing=existing)
-    plan = read_plan(**{name: options[name] for name in (*PLAN_NAMES, "shortlist")})(model())
+    plan = read_plan(**{name: options[name] for name in (*PLAN_NAMES, "shortlist")})(model(), ())
     anew = existing is None and plan.aggregation != "offline"
     if anew and not encodings:
         base = replace(base, encoding=base.encoding.class_weighted())

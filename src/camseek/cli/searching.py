@@ -131,7 +131,7 @@ def search(
         progress("queries" if asked.several else "pictures") as shown_progress,
     ):
         outputs.spare(engine.collection)
-        options["plan"] = None if planned is None else planned(engine.model)
+        options["plan"] = None if planned is None else planned(engine.model, engine.collection.profile.keeps)
         for parts, answer in zip(
             asked.queries, _answers(engine, asked, shown_progress, options), strict=True
         ):

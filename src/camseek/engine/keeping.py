@@ -8,12 +8,14 @@ from camseek.config import parts_without
 from camseek.engine.base import Opened
 from camseek.extraction.classes import ClassTally
 from camseek.extraction.sources import Source
+from camseek.extraction.traces import possible
 from camseek.indexing import bringing, enriching, refitting
 from camseek.indexing.counting import count_classes
 from camseek.indexing.enriching import EnrichReport
 from camseek.indexing.refitting import FitReport
 from camseek.job import Progress
 from camseek.results import IndexReport, RemoveReport
+from camseek.store import SKETCH
 
 
 class Keeping(Opened):
@@ -150,8 +152,11 @@ class Keeping(Opened):
             CollectionBusyError: Another process is writing.
             StorageError: The disk is full or read-only.
         """
-        job = self._job.told(progress, cancelled)
-        return enriching.enrich(self.collection, self._describers.single, parts_without(without), job=job)
+        job, parts = self._job.told(progress, cancelled), parts_without(without)
+        # A model need not be loaded where nothing is made.
+        if SKETCH in parts and SKETCH not in self.collection.profile.keeps:
+            parts = possible(self._describers.model, parts)
+        return enriching.enrich(self.collection, self._describers.single, parts, job=job)
 
     def unfit(
         self,

@@ -7,6 +7,7 @@ from camseek.config import Settings, parts_without
 from camseek.encoding.whitening import Whitening
 from camseek.errors import SettingsError
 from camseek.extraction.classes import require_class_ids
+from camseek.extraction.traces import possible
 from camseek.store import Collection, Profile
 
 
@@ -97,7 +98,7 @@ def require_whitening(whitening: Whitening | None, model: Backbone) -> None:
 def new_profile(
     model: Backbone, settings: Settings, whitening: Whitening | None, keeps: tuple[str, ...] = ()
 ) -> Profile:
-    """The profile of a new collection.
+    """The profile of a new collection; of what it would keep, the parts that can be made with the model.
 
     Raises:
         SettingsError: The model was loaded with another layer, or the whitening was fitted on vectors of
@@ -118,5 +119,5 @@ def new_profile(
         settings=settings,
         dimensions=whitening.projection.shape[1] if whitening else model.channels,
         whitening=whitening.to_bytes() if whitening else None,
-        keeps=keeps,
+        keeps=possible(model, keeps),
     )

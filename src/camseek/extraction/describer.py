@@ -14,7 +14,7 @@ from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening
 from camseek.extraction.agreement import require_model
 from camseek.extraction.extractor import Extraction, Extractor
-from camseek.extraction.points import traces_of
+from camseek.extraction.traces import possible, traces_of
 from camseek.images import fingerprint, prepare
 from camseek.numerics import F32, is_usable
 from camseek.store import Collection, PictureRecord, Profile, as_stored
@@ -110,7 +110,7 @@ class Describer:
             format=picture.format,
             frames=picture.frames,
             descriptor=descriptor if is_usable(descriptor) else None,
-            traces=traces_of(picture, self.keeps),
+            traces=traces_of(seen, possible(self.model, self.keeps), self.model),
         )
         warnings = picture.warnings
         if picture.frames > 1:

@@ -12,6 +12,7 @@ from camseek.arguments import Region, read_region
 from camseek.backbones import Backbone
 from camseek.config import Limits, RegionReading, Resize
 from camseek.encoding.activations import Activations
+from camseek.encoding.likeness import QUERY_SIDE, QueryCells
 from camseek.encoding.regions import CellGrid, Cells
 from camseek.errors import PictureError, SettingsError, UnreadableFileError
 from camseek.extraction.faults import one_picture, tried
@@ -25,6 +26,8 @@ from camseek.matching.features import LocalFeatures
 from camseek.names import is_given
 from camseek.results import Box, Skipped
 from camseek.store import FILE_TRACE, StoredPicture, Traces
+
+_CELLS_SIZE = Resize("longer", QUERY_SIDE, QUERY_SIDE)
 
 CHANGED = "changed"
 """The code of a stored picture whose file holds something else now."""
@@ -86,6 +89,7 @@ class Extraction:
         inside: The activations in the region; all of them where there is none.
         features: Its local features, of the region alone, where they were asked for.
         fine: And what finds its fine points, once somebody asks.
+        looked: What its cells say, of the region alone, where that was asked for.
     """
 
     name: bytes | None
@@ -98,6 +102,7 @@ class Extraction:
     inside: Activations
     features: LocalFeatures | None = None
     fine: FineQuery | None = None
+    looked: QueryCells | None = None
 
     @property
     def outline(self) -> Box:
@@ -135,6 +140,7 @@ class Extractor:
         rules: RegionRules | None = None,
         *,
         features: bool = False,
+        cells: bool = False,
     ) -> Extraction:
         """Reads a picture, or a region of it.
 
@@ -143,15 +149,18 @@ class Extractor:
             region: The box of the thing, pixels or shares of the upright picture; None for all of it.
             rules: How the region is read; None to encode its pixels alone.
             features: Whether its local features are wanted, as of a query.
+            cells: Whether its cells are to be compared with sketches, as of a query.
 
         Raises:
             PictureError: The picture cannot be used.
             RegionError: The region is none, empty, reversed, too small or outside the picture.
+            SettingsError: The model has no axes of sketches to compare cells on.
         """
         with opened(source) as (name, file):
             rules = rules or RegionRules()
             seen = self.extract_file(file, name, fingerprint(file), region, rules)
-            return self._closer(file, seen) if features else seen
+            seen = self._closer(file, seen) if features else seen
+            return self._smaller(file, seen) if cells else seen
 
     def _closer(self, file: BinaryIO, seen: Extraction) -> Extraction:
         """With the local features of a query, which is looked at more closely than stored pictures."""
@@ -159,6 +168,13 @@ class Extractor:
         picture = reader.read(file, seen.region)
         fine = FineQuery.of(picture, seen.outline)
         return replace(seen, features=query_features(picture, seen.outline), fine=fine)
+
+    def _smaller(self, file: BinaryIO, seen: Extraction) -> Extraction:
+        """With the cells of a query, which are of another pass, over fewer pixels."""
+        sketcher = self.model.require_sketcher()
+        picture = replace(self.reader, resize=_CELLS_SIZE).read(file, seen.region)
+        activations = self.model.run(picture.pixels)
+        return replace(seen, looked=QueryCells.of(sketcher, activations, self.grid(picture)))
 
     def extract_file(
         self,

@@ -11,7 +11,7 @@ from camseek.config import PARTS
 from camseek.extraction.describer import Describer
 from camseek.extraction.extractor import FileMaps
 from camseek.extraction.faults import tried
-from camseek.extraction.points import TRACES, traces_of
+from camseek.extraction.traces import TRACES, needs_pass, traces_of
 from camseek.indexing.pace import Pace
 from camseek.job import Job
 from camseek.results import Skipped
@@ -107,7 +107,8 @@ def _traced(
     """The parts that a picture lacks, or why it cannot be read."""
 
     def made() -> dict[str, bytes] | Skipped:
-        seen = maps.read(picture)
-        return seen if isinstance(seen, Skipped) else traces_of(seen, lacking[picture.record])
+        parts = lacking[picture.record]
+        seen = maps.see(picture) if needs_pass(parts) else maps.read(picture)
+        return seen if isinstance(seen, Skipped) else traces_of(seen, parts, maps.extractor.model)
 
     return picture.record, tried(b"".join(picture.paths[:1]), made)

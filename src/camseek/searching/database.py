@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from camseek.encoding.sketch import Sketch
 from camseek.matching.fine import FinePoints, embedded_axes
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F32, F64, I64
@@ -42,6 +43,17 @@ def fine_of(data: bytes, size: Size) -> FinePoints | Unreadable:
         return Unreadable(f"its stored fine points are damaged: {error}")
 
 
+NO_SKETCH = Unreadable("none of its cells are stored")
+
+
+def sketch_of(data: bytes) -> Sketch | Unreadable:
+    """A picture's sketch as it lies in its trace."""
+    try:
+        return Sketch.unpack(data)
+    except ValueError as error:
+        return Unreadable(f"its stored cells are damaged: {error}")
+
+
 @runtime_checkable
 class Database(Protocol):
     """The pictures of one search: a collection's, or a ground truth's."""
@@ -68,6 +80,10 @@ class Database(Protocol):
 
     def fine(self, records: Sequence[int]) -> "list[FinePoints | Unreadable]":
         """The fine points of records; ``Unreadable`` for one that has none, or damaged ones."""
+        ...
+
+    def sketches(self, records: Sequence[int]) -> "list[Sketch | Unreadable]":
+        """The sketches of records; ``Unreadable`` for one that has none, or a damaged one."""
         ...
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -15,6 +15,7 @@ from camseek.searching.stages import (
     ExpandVerified,
     FirstStage,
     Joined,
+    LateInteraction,
     LaterStage,
     MatchRegions,
     Nearest,
@@ -24,12 +25,14 @@ from camseek.searching.stages import (
     Words,
 )
 from camseek.searching.stages.base import class_ids
-from camseek.store import POINTS
+from camseek.store import POINTS, SKETCH
 
 Aggregation = Literal["offline", "online", "predefined"]
 First = Literal["descriptors", "words", "joined"]
 VERIFIED = 100
 """How many pictures a search verifies that says nothing of it."""
+COMPARED = 300
+"""How many are compared cell by cell before that, where sketches are kept."""
 EXPANDED = 10
 """How many verified hits join the query of such a search at most."""
 _FIRST: dict[str, type[FirstStage]] = {"descriptors": Nearest, "words": Words, "joined": Joined}
@@ -75,6 +78,7 @@ class Plan:
         expand: int = 0,
         expand_with_query: bool = False,
         first: First = "descriptors",
+        late_interaction: int = 0,
         verify: int = 0,
         expand_verified: int = 0,
         false_alarms: float | None = None,
@@ -93,6 +97,8 @@ class Plan:
             expand: Top results whose descriptors are summed into a new query; 0 for no expansion.
             expand_with_query: The query's own descriptor is in that sum (CroW's form).
             first: What the whole database is ranked by: ``descriptors``, ``words``, or both ``joined``.
+            late_interaction: How many of the first pictures are compared with the query cell by cell, before
+                all else, and again after an expansion over verified hits; 0 for none.
             verify: How many of the first results are verified; 0 for none.
             expand_verified: The query is joined by so many verified hits at most, where several are, all is
                 ranked again by both first stages, and what is new verified; 0 for none.
@@ -103,13 +109,20 @@ class Plan:
             TypeError: A number is no whole number, or a class no id.
         """
         rerank, expand = whole_number(rerank, "rerank"), whole_number(expand, "expand")
+        late_interaction = whole_number(late_interaction, "late_interaction")
         verify = whole_number(verify, "verify")
         expand_verified = whole_number(expand_verified, "expand_verified")
         predefined, attend = class_ids(predefined), class_ids(attend)
         _require(aggregation, classes, predefined, attend)
-        if min(rerank, expand, verify, expand_verified) < 0:
+        if min(rerank, expand, late_interaction, verify, expand_verified) < 0:
             raise SettingsError(
-                "expand, rerank, verify and expand_verified are 0 or more", remedy="use 0 for none"
+                "expand, rerank, late_interaction, verify and expand_verified are 0 or more",
+                remedy="use 0 for none",
+            )
+        if late_interaction and not (first == "joined" and aggregation == "offline"):
+            raise SettingsError(
+                "late interaction adds to the scores of both first stages",
+                remedy="use joined first stages, without another aggregation",
             )
         if expand_verified and not (verify and first == "joined" and aggregation == "offline"):
             raise SettingsError(
@@ -129,7 +142,8 @@ class Plan:
             shortlist = whole_number(shortlist, "shortlist")
             if shortlist < 1:
                 raise SettingsError("a shortlist is 1 or more", remedy="use 1 or more")
-        then: list[LaterStage] = []
+        cells = [LateInteraction(late_interaction)] if late_interaction else []
+        then: list[LaterStage] = [*cells]
         if aggregation != "offline":
             then.append(
                 DescribeAnew(
@@ -146,7 +160,7 @@ class Plan:
         if verify:
             then.append(Verify(verify, false_alarms))
         if expand_verified:
-            then += [ExpandVerified(expand_verified), Verify(verify, false_alarms)]
+            then += [ExpandVerified(expand_verified), *cells, Verify(verify, false_alarms)]
         return cls(_FIRST[first](), tuple(then))
 
     @classmethod
@@ -156,11 +170,13 @@ class Plan:
         Args:
             keeps: What the collection keeps of each picture: with ``points`` hits are found by descriptors
                 and words, the first 100 verified, and where several are, found and verified again with what
-                these show; else stored descriptors alone are compared.
+                these show; with ``sketch`` as well, the first 300 are compared cell by cell before. Else
+                stored descriptors alone are compared.
         """
         if POINTS not in keeps:
             return cls()
-        return cls.of(first="joined", verify=VERIFIED, expand_verified=EXPANDED)
+        cells = COMPARED if SKETCH in keeps else 0
+        return cls.of(first="joined", late_interaction=cells, verify=VERIFIED, expand_verified=EXPANDED)
 
     def stage(self, kind: type[Kind]) -> Kind | None:
         """The first stage of a kind, or None."""
@@ -206,6 +222,11 @@ class Plan:
     def needs_fine(self) -> bool:
         """Whether it compares fine points too, where they are stored."""
         return any(stage.needs_fine for stage in (self.first, *self.then))
+
+    @property
+    def needs_sketches(self) -> bool:
+        """Whether it compares cells with those of stored sketches."""
+        return any(stage.needs_sketches for stage in (self.first, *self.then))
 
     def reach(self, top: int | None) -> int | None:
         """How many candidates a ranking must give for ``top`` hits; None for all."""

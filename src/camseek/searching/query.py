@@ -12,6 +12,7 @@ from camseek.config import RegionReading
 from camseek.encoding.activations import probabilities
 from camseek.encoding.aggregation import mean_probabilities, most_probable
 from camseek.encoding.encoder import Encoder, add_up
+from camseek.encoding.likeness import QueryCells
 from camseek.errors import FeaturelessError
 from camseek.extraction.attention import Attention, attention, view
 from camseek.extraction.extractor import Extraction, Extractor, RegionRules
@@ -153,6 +154,17 @@ class Sought:
             raise TypeError("a query that was read without its local features")
         return found
 
+    def cells(self) -> QueryCells:
+        """What the cells of all parts say.
+
+        Raises:
+            TypeError: The query was read without its cells.
+        """
+        found = [part.looked for part in self.parts if part.looked is not None]
+        if len(found) != len(self.parts):
+            raise TypeError("a query that was read without its cells")
+        return QueryCells.together(found)
+
     def attention(self, attend: Sequence[int]) -> Attention:
         """What to look for in the hits: the classes the user named, or those the network sees."""
         if attend:
@@ -161,7 +173,7 @@ class Sought:
 
 
 def read_query(
-    extractor: Extractor, parts: Sequence[QueryPart], rules: RegionRules, *, features: bool
+    extractor: Extractor, parts: Sequence[QueryPart], rules: RegionRules, *, features: bool, cells: bool
 ) -> Sought:
     """Reads the pictures of a query and passes them through the network.
 
@@ -170,12 +182,19 @@ def read_query(
         parts: The pictures.
         rules: How their regions are read.
         features: Whether the plan compares local features.
+        cells: Whether it compares cells with sketches.
 
     Raises:
         PictureError: One cannot be used.
         RegionError: A region is empty, reversed, too small or outside its picture.
+        SettingsError: The model has no axes to compare cells on.
     """
-    return Sought([extractor.extract(part.picture, part.region, rules, features=features) for part in parts])
+    return Sought(
+        [
+            extractor.extract(part.picture, part.region, rules, features=features, cells=cells)
+            for part in parts
+        ]
+    )
 
 
 def query_views(

@@ -37,7 +37,7 @@ from camseek.searching.query import QueryPart, Sought, query_parts, query_views,
 from camseek.searching.search import Found, run
 from camseek.searching.stages import Candidates, Nearest, Searching, Step
 from camseek.searching.stored import StoredDatabase
-from camseek.store import POINTS, Collection, Profile, Ranking, StoredPicture, Traces
+from camseek.store import POINTS, SKETCH, Collection, Profile, Ranking, StoredPicture, Traces
 
 # So many of the query's classes are told; the descriptor may sum more.
 _TOLD_CLASSES = 5
@@ -199,9 +199,12 @@ class Searcher:
         """Reads a query and binds the plan to it."""
         started = time.perf_counter()
         request.plan.require(describer.model)
-        require_points(request.plan, self.collection.address, self.profile)
+        require_parts(request.plan, self.collection.address, self.profile)
         rules = RegionRules(reading=request.reading)
-        sought = read_query(describer.extractor, parts, rules, features=request.plan.needs_features)
+        plan = request.plan
+        sought = read_query(
+            describer.extractor, parts, rules, features=plan.needs_features, cells=plan.needs_sketches
+        )
         steps = request.plan.bind(sought, describer.encoder)
         return _Asked(tuple(parts), sought, steps, self._own(sought), time.perf_counter() - started)
 
@@ -356,17 +359,21 @@ def _to_read(picture: Source) -> Source:
     return picture if isinstance(picture, bytes) else content_of(picture)
 
 
-def require_points(plan: Plan, address: str, profile: Profile) -> None:
-    """Makes sure that a collection keeps points if a plan compares them.
+def require_parts(plan: Plan, address: str, profile: Profile) -> None:
+    """Makes sure that a collection keeps points, and sketches, if a plan compares them.
 
     Raises:
         SettingsError: It does not.
     """
-    if plan.needs_features and POINTS not in profile.keeps:
-        raise SettingsError(
-            f"{address} keeps no points of its pictures to compare",
-            remedy="have it keep them with: camseek enrich COLLECTION",
-        )
+    for part, what, needed in (
+        (POINTS, "points", plan.needs_features),
+        (SKETCH, "sketches", plan.needs_sketches),
+    ):
+        if needed and part not in profile.keeps:
+            raise SettingsError(
+                f"{address} keeps no {what} of its pictures to compare",
+                remedy="have it keep them with: camseek enrich COLLECTION",
+            )
 
 
 def _skipped(parts: Sequence[QueryPart], error: CamseekError) -> Skipped:

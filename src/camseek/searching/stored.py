@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from camseek.encoding.sketch import Sketch
 from camseek.errors import CollectionChangedError, PictureError
 from camseek.extraction.extractor import MapSource
 from camseek.extraction.faults import one_picture
@@ -18,9 +19,18 @@ from camseek.matching.fine import FinePoints
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F32, F64, I64
 from camseek.results import Size
-from camseek.searching.database import NO_FINE, Item, Result, StoredPoints, cosines_with, fine_of
+from camseek.searching.database import (
+    NO_FINE,
+    NO_SKETCH,
+    Item,
+    Result,
+    StoredPoints,
+    cosines_with,
+    fine_of,
+    sketch_of,
+)
 from camseek.searching.looks import Look, LookSet, Unreadable, digest
-from camseek.store import FINE_TRACE, POINTS_TRACE, Collection, Ranking, StoredPicture, step_of
+from camseek.store import FINE_TRACE, POINTS_TRACE, SKETCH_TRACE, Collection, Ranking, StoredPicture, step_of
 
 # A ranking of all pictures has no more than this.
 _ALL = 2**62
@@ -125,6 +135,11 @@ class StoredDatabase:
     def fine(self, records: Sequence[int]) -> list[FinePoints | Unreadable]:
         """The fine points of records; ``Unreadable`` for one that has none, or damaged ones."""
         return self._read(FINE_TRACE, records, fine_of, NO_FINE)
+
+    def sketches(self, records: Sequence[int]) -> list[Sketch | Unreadable]:
+        """The sketches of records; ``Unreadable`` for one that has none, or a damaged one."""
+        traces = self.collection.traces.get(SKETCH_TRACE, records)
+        return [sketch_of(traces[record]) if record in traces else NO_SKETCH for record in records]
 
     def _read(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from camseek.encoding.sketch import Sketch
 from camseek.errors import CamseekError
 from camseek.files import WORDS_INDEX, reason_of
 from camseek.matching.codebook import embedded_codebook
@@ -22,7 +23,7 @@ from camseek.store.ledger import FolderLedger
 from camseek.store.meta import profile_of, refit_of
 from camseek.store.places import is_relative
 from camseek.store.reader import Reader
-from camseek.store.records import ADDED_BY_HAND, FILE_TRACE, FINE_TRACE, POINTS_TRACE
+from camseek.store.records import ADDED_BY_HAND, FILE_TRACE, FINE_TRACE, POINTS_TRACE, SKETCH_TRACE
 from camseek.store.traces import FEATURELESS, TRACES_SINCE, FolderTraces
 from camseek.store.words import named_index, saved_index
 from camseek.words import counted
@@ -183,12 +184,13 @@ def _of_skipped(reader: Reader) -> Iterator[str]:
 
 
 def _of_points(reader: Reader) -> Iterator[str]:
-    """Stored points, and fine ones, as a search would read them."""
+    """Stored points, fine ones and sketches, as a search would read them."""
     book, axes = embedded_codebook(), embedded_axes()
     yield from _of_kind(
         reader, POINTS_TRACE, "points", lambda data, size: book.require(WordPoints.unpack(data, size))
     )
     yield from _of_kind(reader, FINE_TRACE, "fine points", axes.unpack)
+    yield from _of_kind(reader, SKETCH_TRACE, "cells", lambda data, size: Sketch.unpack(data))
 
 
 def _of_kind(reader: Reader, kind: str, what: str, read: Callable[[bytes, Size], object]) -> Iterator[str]:

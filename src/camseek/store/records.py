@@ -39,6 +39,12 @@ FINE = "fine"
 FINE_TRACE = "fine-1"
 """The trace of a picture's fine points, by the network and on the axes that ship; as ``POINTS_TRACE``."""
 
+SKETCH = "sketch"
+"""The part of a collection that its pictures' sketches are (``camseek.encoding.sketch``); without ``points``
+nobody asks for them."""
+SKETCH_TRACE = "sketch-1"
+"""The trace of a picture's sketch: it names its axes itself."""
+
 FILE_TRACE = "file"
 """The trace of a picture that came without a file: what its file would hold."""
 

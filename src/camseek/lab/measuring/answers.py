@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from camseek.encoding.sketch import Sketch
 from camseek.extraction.extractor import Extraction
 from camseek.lab.measuring.scratch import Scratch
 from camseek.matching.codebook import embedded_codebook
@@ -15,7 +16,16 @@ from camseek.matching.index import WordsIndex
 from camseek.matching.words import QueryWords
 from camseek.numerics import F32, F64, I64
 from camseek.results import Size
-from camseek.searching.database import NO_FINE, Item, Result, StoredPoints, cosines_with, fine_of
+from camseek.searching.database import (
+    NO_FINE,
+    NO_SKETCH,
+    Item,
+    Result,
+    StoredPoints,
+    cosines_with,
+    fine_of,
+    sketch_of,
+)
 from camseek.searching.looks import Described, DescribeLook, Look, LookSet, Unreadable
 from camseek.searching.stages import RegionMatch
 from camseek.store import MemoryVectors, Ranking
@@ -64,6 +74,7 @@ class Answers:
         self._others: dict[Hashable, dict[int, Any]] = {}
         self._points: dict[int, StoredPoints] = {}
         self._fine: dict[int, tuple[bytes, Size]] = {}
+        self._sketches: dict[int, bytes] = {}
         self._index: WordsIndex | None = None
 
     def take_points(self, row: int, points: StoredPoints) -> None:
@@ -78,6 +89,17 @@ class Answers:
         """The fine points of pictures."""
         return [
             fine_of(*self._fine[row]) if row in self._fine else self._unreadable.get(row, NO_FINE)
+            for row in rows
+        ]
+
+    def take_sketch(self, row: int, data: bytes) -> None:
+        """Remembers a picture's sketch, packed."""
+        self._sketches[row] = data
+
+    def sketches(self, rows: Sequence[int]) -> list[Sketch | Unreadable]:
+        """The sketches of pictures."""
+        return [
+            sketch_of(self._sketches[row]) if row in self._sketches else self._unreadable.get(row, NO_SKETCH)
             for row in rows
         ]
 
@@ -204,6 +226,10 @@ class MeasuredDatabase:
     def fine(self, records: Sequence[int]) -> list[FinePoints | Unreadable]:
         """The fine points of rows; ``Unreadable`` for one that has none."""
         return self.answers.fine(records)
+
+    def sketches(self, records: Sequence[int]) -> list[Sketch | Unreadable]:
+        """The sketches of rows; ``Unreadable`` for one that has none."""
+        return self.answers.sketches(records)
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Work that no picture need be seen for; in this thread, as an evaluation has many searches."""

@@ -37,11 +37,13 @@ def ask(extractor: Extractor, tasks: Sequence[Task], parts: Sequence[QueryPart])
         PictureError, RegionError: Its picture or region cannot be used.
     """
     read: dict[RegionRules, Sought] = {}
-    features = any(task.protocol.plan.needs_features for task in tasks)
+    plans = [task.protocol.plan for task in tasks]
+    features = any(plan.needs_features for plan in plans)
+    cells = any(plan.needs_sketches for plan in plans)
     for task in tasks:
         rules = task.protocol.rules
         if rules not in read:
-            read[rules] = read_query(extractor, parts, rules, features=features)
+            read[rules] = read_query(extractor, parts, rules, features=features, cells=cells)
     # Most classes first: fewer of the same begin with them, and are not pooled again.
     order = sorted(range(len(tasks)), key=lambda number: -tasks[number].encoder.encoding.classes)
     bound = {number: _ready(tasks[number], read) for number in order}

@@ -18,7 +18,7 @@ from camseek.evaluation import Overlap, overlap
 from camseek.extraction.attention import Attention, look
 from camseek.extraction.extractor import Extraction, Extractor, FileMaps
 from camseek.extraction.faults import tried
-from camseek.extraction.points import TRACES, traces_of
+from camseek.extraction.traces import TRACES, traces_of
 from camseek.images import fingerprint, open_file, walk
 from camseek.job import Job
 from camseek.lab.measuring.answers import Answers
@@ -31,7 +31,7 @@ from camseek.numerics import F32
 from camseek.results import Size, Skipped
 from camseek.searching.database import StoredPoints
 from camseek.searching.looks import LookSet
-from camseek.store import POINTS, Collection, MemoryVectors, StoredPicture
+from camseek.store import FINE, POINTS, Collection, MemoryVectors, StoredPicture
 
 # So many missing files are told.
 _TOLD_NAMES = 3
@@ -280,8 +280,10 @@ class FirstPass:
     def _take(self, row: int, part: str, data: bytes, size: Size) -> None:
         if part == POINTS:
             self.answers.take_points(row, StoredPoints(WordPoints.unpack(data, size), size))
-        else:
+        elif part == FINE:
             self.answers.take_fine(row, data, size)
+        else:
+            self.answers.take_sketch(row, data)
 
     def _prepare(self) -> tuple[dict[Key, Float32[F32, "N D"]], list[_Offline]]:
         """Arrays for descriptors, where a collection does not bring them, and what fills these."""
@@ -322,7 +324,8 @@ class FirstPass:
         self.rows.contents[row] = self.rows.contents[row] or seen.content
         if self.rows.collection is None:
             for part in self.parts:  # as they come out of a collection
-                self._take(row, part, traces_of(seen.picture, [part])[TRACES[part]], seen.picture.size)
+                data = traces_of(seen, [part], extractor.model)[TRACES[part]]
+                self._take(row, part, data, seen.picture.size)
         for offline in work:
             offline.describe(seen.activations, row)
         self.answers.take(row, looks, seen)

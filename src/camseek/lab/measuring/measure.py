@@ -25,7 +25,7 @@ from camseek.lab.measuring.searches import Searches
 from camseek.lab.measuring.tasks import Task, make_tasks
 from camseek.lab.protocol import Protocol
 from camseek.names import path_text
-from camseek.searching.searcher import require_points
+from camseek.searching.searcher import require_parts
 
 
 def truth_of(truth: GroundTruth | str | os.PathLike[str]) -> GroundTruth:
@@ -200,7 +200,7 @@ def _of_engine(engine: Engine, protocols: Mapping[str, Protocol]) -> dict[str, P
     """The protocols with the collection's whitening."""
     has, stored = engine.settings, engine.collection.profile.whitening
     for item in protocols.values():
-        require_points(item.plan, engine.collection.address, engine.collection.profile)
+        require_parts(item.plan, engine.collection.address, engine.collection.profile)
     if any(item.settings != has for item in protocols.values()):
         raise SettingsError(
             f"{engine.collection.address} was made with the encoding {has.encoding}, layer {has.layer} "

@@ -18,7 +18,7 @@ from camseek.results import Skipped
 from camseek.searching import Searching, run
 from camseek.searching.looks import Look, LookSet
 from camseek.searching.stages import Candidates
-from camseek.store import FINE, POINTS, MemoryVectors
+from camseek.store import FINE, POINTS, SKETCH, MemoryVectors
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +71,7 @@ class Searches:
         plans = [task.protocol.plan for task in self.tasks]
         parts = [POINTS] * any(plan.needs_features for plan in plans)
         parts += [FINE] * any(plan.needs_fine for plan in plans)
+        parts += [SKETCH] * any(plan.needs_sketches for plan in plans)
         first = FirstPass(
             self.tasks,
             self.rows,

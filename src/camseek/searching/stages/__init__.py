@@ -16,6 +16,7 @@ from camseek.searching.stages.describe_anew import DescribeAnew
 from camseek.searching.stages.expand import Expand
 from camseek.searching.stages.expand_verified import ExpandVerified
 from camseek.searching.stages.joined import Joined
+from camseek.searching.stages.late_interaction import LateInteraction
 from camseek.searching.stages.match_regions import MatchRegions, RegionLook
 from camseek.searching.stages.nearest import Nearest
 from camseek.searching.stages.verify import Verify
@@ -29,6 +30,7 @@ __all__ = [
     "ExpandVerified",
     "FirstStage",
     "Joined",
+    "LateInteraction",
     "LaterStage",
     "MatchRegions",
     "Nearest",

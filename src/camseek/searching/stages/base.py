@@ -256,12 +256,14 @@ class _Settings:
         needs_classifier: Whether a plain backbone cannot do it.
         needs_features: Whether it compares local features, the query's with those that are stored.
         needs_fine: Whether it compares fine points too, where they are stored.
+        needs_sketches: Whether it compares cells, the query's with those of stored sketches.
     """
 
     name: ClassVar[str]
     needs_classifier: ClassVar[bool] = False
     needs_features: ClassVar[bool] = False
     needs_fine: ClassVar[bool] = False
+    needs_sketches: ClassVar[bool] = False
 
     def require(self, model: Backbone) -> None:
         """Refuses a model that the stage cannot work with.
