@@ -190,13 +190,17 @@ class Sketcher:
         values += self.middles
         return values
 
+    def made(self, sketch: Sketch) -> bool:
+        """Whether a sketch is on these axes."""
+        return sketch.axes == self.axes and _PACKED * sketch.codes.shape[1] == self.dimensions
+
     def require(self, sketch: Sketch) -> None:
         """Refuses a sketch on other axes.
 
         Raises:
             ValueError: It is one.
         """
-        if sketch.axes != self.axes or _PACKED * sketch.codes.shape[1] != self.dimensions:
+        if not self.made(sketch):
             raise ValueError("the sketch was made by another sketcher")
 
 
