@@ -11,6 +11,7 @@ import pytest
 
 from camseek import Engine, Plan, QueryPart
 from camseek.backbones import load_model
+from camseek.config import PARTS
 from camseek.encoding.likeness import likeness
 from camseek.encoding.sketch import Sketch
 from camseek.errors import SettingsError
@@ -209,6 +210,15 @@ def test_a_collection_without_sketches_and_a_model_without_axes(tmp_path, model,
         assert len(engine.search(pictures["1"]).hits) == 1
         with pytest.raises(SettingsError, match="no axes of sketches for the layer expand16"):
             engine.search(pictures["1"], plan=CELLS)
+        # Whoever made the collection said that it keeps what it cannot have.
+        with engine.collection.write("test") as writer:
+            writer.keep(PARTS)
+        engine.add({"2": pictures["2"]})
+        with pytest.raises(SettingsError, match="no axes of sketches") as error:
+            engine.search(pictures["1"])
+        assert "--late-interaction 0" in error.value.remedy
+        assert engine.enrich().keeps == ("points", "fine")
+        assert len(engine.search(pictures["1"]).hits) == 2
 
 
 def test_pictures_that_are_alike_to_the_last_digits_do_not_stand_out(tmp_path, model, pictures):

@@ -153,8 +153,7 @@ class Keeping(Opened):
             StorageError: The disk is full or read-only.
         """
         job, parts = self._job.told(progress, cancelled), parts_without(without)
-        # A model need not be loaded where nothing is made.
-        if SKETCH in parts and SKETCH not in self.collection.profile.keeps:
+        if SKETCH in parts:
             parts = possible(self._describers.model, parts)
         return enriching.enrich(self.collection, self._describers.single, parts, job=job)
 
