@@ -19,7 +19,6 @@ from verdicts import TRUTHS, collection_of
 
 from camseek import Box, Engine, Plan
 from camseek.datasets import GroundTruth, read_ground_truth
-from camseek.matching.verdict import PRESENT
 from camseek.results import MatchEvidence
 from camseek.searching.plan import VERIFIED
 
@@ -75,10 +74,12 @@ def ask(engine: Engine, query: Asked, counts: Counts) -> None:
     ]
     counts.searches += 1
     counts.pairs += len(told)
-    probable = [0.0 if verdict is None else verdict.probability for verdict, _ in told]
-    counts.present += sum(value >= PRESENT for value in probable)
-    counts.alarms += any(value >= PRESENT for value in probable)
-    counts.highest = max([counts.highest, *probable])
+    present = [verdict is not None and verdict.same is True for verdict, _ in told]
+    counts.present += sum(present)
+    counts.alarms += any(present)
+    counts.highest = max(
+        [counts.highest, *(verdict.probability for verdict, _ in told if verdict is not None)]
+    )
     points, fine = (max((number(match) for _, match in told), default=0) for number in (_points, _fine))
     counts.most = max(counts.most[0], points), max(counts.most[1], fine)
 

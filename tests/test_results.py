@@ -1,5 +1,6 @@
 import json
 
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -35,6 +36,13 @@ def test_matching_points_are_equal_where_all_of_them_are():
     assert (len(one), repr(one)) == (5, "<5 matching points>")
     assert outline() == outline()
     assert len({outline(), outline(), outline(matching_points=one)}) == 2
+
+
+def test_matching_points_that_do_not_match():
+    with pytest.raises((ValueError, jaxtyping.TypeCheckError), match=r"points|N 2"):
+        MatchingPoints(points(3), points(2))
+    zero = np.zeros((1, 2), np.float32)
+    assert hash(MatchingPoints(zero, zero)) == hash(MatchingPoints(-zero, zero))
 
 
 def test_matching_points_change_with_nothing():

@@ -67,6 +67,13 @@ class Patterns:
         given = ([_anchored(pattern, places) for pattern in patterns] for patterns in (include, exclude))
         return cls(*map(tuple, given))
 
+    def without(self, others: "Patterns") -> "Patterns":
+        """Those that are not among others."""
+        return Patterns(
+            tuple(item for item in self.include if item not in others.include),
+            tuple(item for item in self.exclude if item not in others.exclude),
+        )
+
     def __bool__(self) -> bool:
         return bool(self.include or self.exclude)
 

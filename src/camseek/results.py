@@ -170,6 +170,9 @@ class MatchingPoints:
         query: float32 (N, 2), x to the right and y down, pixels of the query's original upright picture, all
             of it where a region was searched for; the most similar first. Read-only.
         picture: float32 (N, 2), for each the point of the hit's original upright picture. Read-only.
+
+    Raises:
+        ValueError: They are not equally many.
     """
 
     query: Float32[NDArray[np.float32], "N 2"]
@@ -177,9 +180,11 @@ class MatchingPoints:
 
     def __post_init__(self) -> None:
         for name in ("query", "picture"):
-            fixed = np.array(getattr(self, name), np.float32)
+            fixed = np.array(getattr(self, name), np.float32) + np.float32(0)  # no -0.0, which equals 0.0
             fixed.flags.writeable = False
             object.__setattr__(self, name, fixed)
+        if len(self.query) != len(self.picture):
+            raise ValueError(f"{len(self.query)} points of a query do not match {len(self.picture)} of a hit")
 
     def __len__(self) -> int:
         return len(self.query)
@@ -595,6 +600,7 @@ class IndexReport:
         unchanged: Files with the content they had, touched ones included.
         moved: Files whose content stood under a name that is gone.
         removed: Files that left the collection.
+        copies: Of the added and changed files, those whose content was there already.
         encoded: Pictures that went through the network.
         featureless: Of those, pictures on which the network sees nothing: they have no descriptor.
         ignored: Other files in the folder, no pictures.
@@ -607,7 +613,8 @@ class IndexReport:
         removal: What left, or was held back because so many files must be asked for; None: nothing.
         patterns: What the run took and left out.
         patterns_from: ``given``, ``stored`` with the root, or ``moved`` along with it.
-        patterns_before: Those of earlier runs, where the run was given others, which take their place.
+        patterns_before: Those of earlier runs that are not among the ones that the run was given, which take
+            their place.
         idle_patterns: Patterns that nothing matched.
         old_roots: Roots that are not there any more and whose pictures the run found.
         changes: What becomes of each file that does not stay as it is; kept by dry runs alone.
@@ -619,6 +626,7 @@ class IndexReport:
     unchanged: int = 0
     moved: int = 0
     removed: int = 0
+    copies: int = 0
     encoded: int = 0
     featureless: int = 0
     ignored: int = 0
@@ -657,6 +665,7 @@ class IndexReport:
             "unchanged": self.unchanged,
             "moved": self.moved,
             "removed": self.removed,
+            "copies": self.copies,
             "encoded": self.encoded,
             "featureless": self.featureless,
             "ignored": self.ignored,

@@ -98,12 +98,12 @@ class TestReconciling:
         assert index(folder) == {"removed": 1, "unchanged": 2}
         assert both[1:] in names(folder / "1.jpg")
 
-    def test_copies_that_come_together(self, photos, encoded, index, names):
+    def test_copies_that_come_together(self, photos, encoded, camseek, collection, names):
         folder = photos(1)
         for number in range(20):
             (folder / f"copy{number}.jpg").write_bytes(encoded(0))
-        report = index(folder)
-        assert report["added"] == 21
+        report = camseek("index", folder, "--collection", collection)
+        assert (report["added"], report["copies"]) == (21, 20)
         assert len(names(folder / "0.jpg")) == 1
         assert len(names(folder / "0.jpg")[0]) == 21
 

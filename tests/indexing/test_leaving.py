@@ -133,7 +133,11 @@ class TestMassRemoval:
         assert engine.index(folder).unchanged == 90
         report = engine.index(folder, exclude=["raw/"], allow_removal=True)
         assert (report.held, report.removed, report.patterns_before) == (False, 40, Patterns())
-        assert engine.index(folder, exclude=["raw/"]).patterns_before == Patterns()
+        for exclude in (["raw/"], ["none/", "raw/"], ["raw/", "none/"]):
+            assert engine.index(folder, exclude=exclude).patterns_before == Patterns()
+        report = engine.index(folder, exclude=["raw/"], include=["*.jpg"])
+        assert report.patterns_before == Patterns(exclude=("none/",))
+        assert engine.index(folder, exclude=["raw/"]).patterns_before == Patterns(include=("*.jpg",))
         report = engine.index(folder)
         assert (report.unchanged, report.patterns, report.patterns_from) == (
             50,

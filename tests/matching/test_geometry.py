@@ -213,6 +213,28 @@ class TestWarps:
             assert (seen <= size).all()
 
 
+class TestGroups:
+    """Of sixteen correspondences and more that agree roughly."""
+
+    @pytest.mark.parametrize("seed", range(8))
+    @pytest.mark.parametrize(("spread", "noise"), [((60, 60), 2.5), ((300, 300), 3.0), ((300, 18), 2.0)])
+    def test_few_noisy_points_of_a_similarity_are_not_lost(self, spread, noise, seed):
+        """A homography bends with the noise, and fewer lie near it than near a map that is less free."""
+        rng = np.random.default_rng(seed)
+        count = 24
+        query = (rng.random((count, 2)) * spread + 100).astype(np.float32)
+        plane = similarity_map(0, 1.1, (300, 260))
+        picture = (moved(plane, query) + rng.normal(0, noise, (count, 2))).astype(np.float32)
+        sizes, turns = np.full(count, 4, np.float32), np.zeros(count, np.float32)
+        pairs = Correspondences(np.arange(count), np.arange(count), np.full(count, 0.9, np.float32))
+        sought, seen = Points(query, sizes, turns), Points(picture, sizes * np.float32(1.1), turns)
+        ends_early = verify(sought, seen, pairs, CORNERS, (640, 480), least=17)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(geometry, "_MANY", 10**6)
+            all_kinds = verify(sought, seen, pairs, CORNERS, (640, 480), least=17)
+        assert [match.inliers for match in ends_early] == [match.inliers for match in all_kinds]
+
+
 class TestMirrored:
     def test_it_is_found_and_said(self, query, poster, background):
         plane = similarity_map(30, 0.9, (320, 280))

@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 import struct
 import threading
 from itertools import pairwise
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 import reference
 from camseek.matching import index as index_module
 from camseek.matching import lists as lists_module
+from camseek.matching import mapped as mapped_module
 from camseek.matching.codebook import Codebook
 from camseek.matching.index import WordsIndex
 from camseek.matching.words import QueryWords, WordPoints, summed_signs
@@ -96,12 +99,22 @@ class TestScores:
         assert ((scores >= 0) & (scores <= 1)).all()
 
     def test_threads_change_nothing(self, small_steps, monkeypatch):
-        made, sought = filled(range(60)), query(3)
+        made, sought, asked = filled(range(60)), query(3), []
         expected = made.scores(sought)
+        ordered = lists_module.ordered
+
+        def told(work, parts, *, workers):
+            asked.append(workers)
+            return ordered(work, parts, workers=workers)
+
+        monkeypatch.setattr(lists_module, "ordered", told)
+        made.scores(sought, workers=3)  # there is not much to look at
+        assert not asked
         monkeypatch.setattr(lists_module, "_SHARED", 1)
         for _ in range(3):
-            for mine, theirs in zip(made.scores(sought), expected, strict=True):
+            for mine, theirs in zip(made.scores(sought, workers=3), expected, strict=True):
                 np.testing.assert_array_equal(mine, theirs)
+        assert set(asked) == {3}
 
     def test_itself_comes_first(self):
         made = filled(range(50))
@@ -238,6 +251,29 @@ class TestAside:
 
     def test_without_room_all_is_held(self, tmp_path):
         made = self.filled(tmp_path / "none", range(60))
+        assert all(part.signs.flags.owndata for part in made._lists)
+        assert equal(made, filled(range(60)))
+
+    def test_a_disk_that_fills_up(self, tmp_path, monkeypatch):
+        """What was put down before stays in use, and the rest is held."""
+        write, written = mapped_module._write, []
+
+        def full(*arguments):
+            write(*arguments)
+            written.append(arguments)
+            if len(written) > 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(mapped_module, "_write", full)
+        made = self.filled(tmp_path, range(120))
+        assert len(written) > 1
+        assert equal(made, filled(range(120)))
+        assert os.listdir(tmp_path) == []
+
+    def test_others_keep_room_on_the_disk(self, tmp_path, monkeypatch):
+        usage = shutil.disk_usage(tmp_path)._replace(free=2000)
+        monkeypatch.setattr(mapped_module.shutil, "disk_usage", lambda folder: usage)
+        made = self.filled(tmp_path, range(60))
         assert all(part.signs.flags.owndata for part in made._lists)
         assert equal(made, filled(range(60)))
 

@@ -149,6 +149,21 @@ def test_no_more_matching_points_than_are_told():
     )
 
 
+def test_a_mirrored_copy_of_which_a_part_is_symmetric(tmp_path, model):
+    """That part agrees as if nothing were mirrored, all of it by more points as what it is."""
+    width, height = SIZE
+    pixels = texture(900, SIZE)
+    band = texture(901, (width // 2, height // 4))
+    pixels[: height // 4] = np.concatenate([band, band[:, ::-1]], axis=1)
+    with Engine.open(tmp_path / "c", model=model, create=True, workers=2) as engine:
+        engine.add({"symmetric": png(pixels), "other": png(texture(902, SIZE))})
+        [hit] = engine.search(png(np.ascontiguousarray(pixels[:, ::-1])), top=1).hits
+    assert hit.path == "camseek:symmetric"
+    [outline] = hit.outlines
+    assert outline.mirrored
+    np.testing.assert_allclose(outline.corners, [(width, 0), (0, 0), (0, height), (width, height)], atol=3)
+
+
 def test_a_mirrored_copy_is_found_and_said_to_be_one(opened):
     engine, pictures, _ = opened
     mirrored = np.asarray(Image.open(io.BytesIO(pictures["4"])))[:, ::-1]

@@ -86,10 +86,9 @@ def _tell_index(report: "IndexReport") -> None:
             f"{counted(report.encoded, 'picture')} encoded in {report.seconds:.1f} s, "
             f"{report.pictures_per_second:.1f} a second"
         )
-    copies = report.added + report.changed - report.encoded
-    if copies and not report.dry_run:
-        told = counted(copies, "copy", "copies")
-        say(f"{told} of pictures that are there; camseek duplicates lists {them(copies)}")
+    if report.copies and not report.dry_run:
+        told = counted(report.copies, "copy", "copies")
+        say(f"{told} of pictures that are there; camseek duplicates lists {them(report.copies)}")
 
 
 def _tell_patterns(report: "IndexReport") -> None:

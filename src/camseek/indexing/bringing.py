@@ -98,8 +98,8 @@ def _bring_in_line(
     stored = root or heir
     if asked.include is not None or asked.exclude is not None:
         report.patterns = Patterns.of(place, asked.include or (), asked.exclude or ())
-        if stored is not None and stored.patterns != report.patterns:
-            report.patterns_before = stored.patterns
+        if stored is not None:
+            report.patterns_before = stored.patterns.without(report.patterns)
     elif stored is not None:
         report.patterns = stored.patterns
         report.patterns_from = "moved" if root is None else "stored"

@@ -349,7 +349,10 @@ class IndexRun:
             return
         if read.content is None or read.signature is None:
             raise ValueError("a file was read without a content")
+        known = read.picture is None
         if read.picture is not None:
+            # Copies that come together are encoded beside each other.
+            known = self._writer.find(read.content) is not None
             self._report.encoded += 1
             self._report.featureless += read.picture.descriptor is None
             self._report.warnings += [Skipped(path, warning, "warning") for warning in read.warnings]
@@ -363,11 +366,12 @@ class IndexRun:
                 return
             record = found
         if previous is None:
-            self._came(path, record, known=read.picture is None)
+            self._came(path, record, known=known)
         elif previous.record == record:
             self._report.unchanged += 1
         else:
             self._report.changed += 1
+            self._report.copies += known
             self._becomes("changed", path)
         self._writer.point(path, record, read.signature, self._root)
         self._files[path] = FileEntry(record, read.signature)
@@ -384,6 +388,7 @@ class IndexRun:
         if known:
             self._fresh.add(path)
         self._report.added += 1
+        self._report.copies += known
         self._becomes("added", path)
 
     def _settle_error(self, read: _Read, error: PictureError) -> None:

@@ -54,7 +54,7 @@ _TURN = math.radians(40)  # how far a point's own turn may be off the map's ther
 _ZOOM = math.log(2.2)
 _SPENT = 3.0  # within so many tolerances of an instance's map
 _TRIES = 3  # groups looked at in turn for one instance
-_MANY = 16  # of so many a homography is found if there is one; what is less free has fewer inliers
+_MANY = 16  # of so many a homography that is there is found, or most of it
 _FLIP = np.array([-1.0, 1.0])
 
 
@@ -289,7 +289,7 @@ def _look(case: _Case, group: Int64[I64, " G"], among: Int64[I64, " N"], least: 
         inliers = _apart(_agreeing(plane, case, among), case)
         count = _count(case.shares[inliers])
         if count < least or len(inliers) <= FREEDOM[kind]:
-            if kind == "homography" and len(group) >= _MANY:
+            if kind == "homography" and len(group) >= _MANY and 2 * count < least:
                 return None
             continue
         outline = outline_seen(plane, case.corners, case.size)

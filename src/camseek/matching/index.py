@@ -147,7 +147,7 @@ class WordsIndex:
                 self._frozen = listed(self._words, self._fresh)
             return (*self._lists, self._frozen)
 
-    def scores(self, query: QueryWords) -> tuple[Int64[I64, " R"], Float64[F64, " R"]]:
+    def scores(self, query: QueryWords, *, workers: int = 1) -> tuple[Int64[I64, " R"], Float64[F64, " R"]]:
         """How much each picture shares with a query.
 
         For the words t of the query that picture X has as well, w_t the weight of one (log((N + 1) / n_t),
@@ -159,6 +159,7 @@ class WordsIndex:
 
         Args:
             query: From the same codebook.
+            workers: Threads that share what there is to look at, where that is much.
 
         Returns:
             All pictures' records, int64 (R,), rising, and their scores, float64 (R,), in [0, 1]: 0 where
@@ -175,7 +176,7 @@ class WordsIndex:
         size = np.sqrt(np.square(weights).sum()) * PERFECT
         found: list[F64] = []
         for part in parts:
-            shared = part.sums(query.terms, query.term_signs, weights)
+            shared = part.sums(query.terms, query.term_signs, weights, workers=workers)
             divisor = np.sqrt(np.maximum(part.lengths, 1)) * (size or 1.0)
             own = (shared / divisor)[part.alive]
             if own.max(initial=0.0) > _MOST:

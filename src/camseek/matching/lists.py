@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt16, UInt32, UInt64
 from numpy.typing import NDArray
 
-from camseek.job import ordered, processors
+from camseek.job import ordered
 from camseek.matching.words import BITS, U16, U64
 from camseek.numerics import BOOL, F64, I64
 
@@ -103,12 +103,17 @@ class Lists:
         return having
 
     def sums(
-        self, terms: UInt16[U16, " M"], signs: UInt64[U64, " M"], weights: Float64[F64, " M"]
+        self,
+        terms: UInt16[U16, " M"],
+        signs: UInt64[U64, " M"],
+        weights: Float64[F64, " M"],
+        *,
+        workers: int = 1,
     ) -> Float64[F64, " R"]:
         """Each row's sum of weight x (32 - h)³ over the terms it shares, h of their 64 signs differing.
 
         Weights are whole numbers; so are the sums, and below 2^53 they are exact in any order. Where there
-        is much to look at, threads share it.
+        is much to look at, so many threads share it.
         """
         totals = np.zeros(len(self.records))
         starts, ends = self._ranges(terms)
@@ -125,8 +130,8 @@ class Lists:
             return self.checked_rows(slices)[alike], added
 
         parts = _parts(ends - starts)
-        much = int((ends - starts).sum()) >= _SHARED
-        found = ordered(looked_at, parts, workers=processors()) if much else map(looked_at, parts)
+        shared = workers > 1 and int((ends - starts).sum()) >= _SHARED
+        found = ordered(looked_at, parts, workers=workers) if shared else map(looked_at, parts)
         for rows, added in found:
             np.add.at(totals, rows, added)
         return totals

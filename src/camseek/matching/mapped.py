@@ -11,7 +11,9 @@ of which a file of a million pictures has gigabytes: those are looked at when th
 their own two by whoever reads them all.
 """
 
+import errno
 import os
+import shutil
 import struct
 import tempfile
 import zlib
@@ -29,6 +31,7 @@ from camseek.writing import whole_file
 LONGEST_STAMP = 255
 """Bytes that a stamp may have."""
 
+_SPARE = 4  # times what a file without a name takes must be free
 _MAGIC = b"camseek words 2\n"
 _HEAD = struct.Struct("<16sIIQQIII")
 _SUM = struct.Struct("<I")
@@ -52,6 +55,11 @@ class _Head:
         """All that stands before the arrays, but for the checksum between the numbers and the stamp."""
         numbers = self.codebook, self.words, self.pictures, self.entries, len(self.stamp), *self.sums
         return _HEAD.pack(_MAGIC, *numbers) + self.stamp
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return self.places()["signs"][1]
 
     def places(self) -> dict[str, tuple[int, int]]:
         """Where each array begins and ends, in the file's order."""
@@ -103,8 +111,11 @@ def merged_aside(merger: Merger, codebook: int, folder: str | os.PathLike[str]) 
 
     Raises:
         ValueError: An entry of the lists is of no picture.
-        OSError: It cannot be written.
+        OSError: It cannot be written, or would not leave others three times as much room as it takes.
     """
+    needed = _Head(codebook, merger.words, len(merger.records), merger.entries, (0, 0), b"").size
+    if shutil.disk_usage(folder).free < _SPARE * needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(folder))
     with tempfile.TemporaryFile(dir=folder) as file:
         _write(file, merger, codebook, b"")
         file.flush()
@@ -134,7 +145,7 @@ def _write(file: BinaryIO, merger: Merger, codebook: int, stamp: bytes) -> None:
     total = _checksum(beginning, *(values.tobytes() for values in written.values()))
     file.seek(0)
     file.write(beginning[: _HEAD.size] + _SUM.pack(total) + stamp)
-    file.truncate(places["signs"][1])
+    file.truncate(head.size)
 
 
 def _put(file: BinaryIO, place: int, values: NDArray[np.generic]) -> None:
@@ -183,7 +194,7 @@ def _read(file: BinaryIO, codebook: int, words: int, most: int) -> tuple[Lists, 
     own = sums[0], sums[1]
     head = _Head(tag, held, pictures, entries, own, beginning[after : after + length])
     places = head.places()
-    if length > LONGEST_STAMP or pictures > min(most, MOST_PICTURES) or size != places["signs"][1]:
+    if length > LONGEST_STAMP or pictures > min(most, MOST_PICTURES) or size != head.size:
         raise ValueError(f"an index of {pictures} pictures and {entries} entries is not {size} bytes")
     # Copies, which nobody can change: what is checked here is what will be used.
     small = {name: raw[slice(*places[name])].tobytes() for name in _SMALL}

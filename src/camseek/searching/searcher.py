@@ -153,7 +153,7 @@ class Searcher:
         asked = list(quiet.job.map(partial(self._try_asked, self.looker(), request), queries))
         usable = [item for item in asked if isinstance(item, _Asked)]
         ranked = self._ranked(usable, request)
-        # Searches go on beside each other, and what threads are left are shared among them.
+        # Searches go on beside each other; where they are few, each has several threads.
         workers = max(self.job.workers // max(len(usable), 1), 1)
         alone = replace(quiet, job=replace(quiet.job, workers=workers))
         found: list[SearchResult | Skipped] = []

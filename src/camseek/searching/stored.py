@@ -61,8 +61,8 @@ class StoredDatabase:
     _seen: dict[int, dict[Hashable, Any] | Unreadable] = field(
         default_factory=dict[int, dict[Hashable, Any] | Unreadable]
     )
-    _shared: dict[int, tuple[QueryWords, tuple[I64, F64]]] = field(
-        default_factory=dict[int, tuple[QueryWords, tuple[I64, F64]]]
+    _compared: list[tuple[QueryWords, tuple[I64, F64]]] = field(
+        default_factory=list[tuple[QueryWords, tuple[I64, F64]]]
     )
 
     def quiet(self) -> "StoredDatabase":
@@ -121,12 +121,15 @@ class StoredDatabase:
     def words(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
         """The records whose points are stored, ascending, and how much of a query's words each shares.
 
-        Each query is compared once: the first stages may be joined again with more of them.
+        The first that is asked for is kept: the first stages may be joined again with more beside it.
         """
-        known = self._shared.get(id(query))
-        if known is None:  # the query is held beside it: no other gets its number
-            known = self._shared[id(query)] = query, self.collection.words.scores(query)
-        return known[1]
+        for known, found in self._compared:
+            if known is query:
+                return found
+        found = self.collection.words.scores(query, workers=self.job.workers)
+        if not self._compared:
+            self._compared.append((query, found))
+        return found
 
     def points(self, records: Sequence[int]) -> list[StoredPoints | Unreadable]:
         """The points of records; ``Unreadable`` for one that has none, or damaged ones."""

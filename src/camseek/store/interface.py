@@ -162,11 +162,15 @@ class Traces(Protocol):
 class Words(Protocol):
     """The visual words of pictures' points, which the ``points`` traces hold."""
 
-    def scores(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
+    def scores(self, query: QueryWords, *, workers: int = 1) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
         """The records whose points are stored, ascending, and how much of a query's words each shares.
 
         Scores are those of ASMK* (Tolias, Avrithis and Jegou, ICCV 2013), 0 where nothing is shared; they
         depend on what is stored now alone, not on how it came.
+
+        Args:
+            query: The query's words.
+            workers: Threads that may share the work.
 
         Raises:
             CorruptCollectionError: Stored points are damaged.

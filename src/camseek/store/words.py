@@ -76,7 +76,7 @@ class FolderWords:
         self._waiting: list[int] = []
         self._looked_at: int | None = None
 
-    def scores(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
+    def scores(self, query: QueryWords, *, workers: int = 1) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
         """The records whose points are stored, ascending, and how much of a query's words each shares.
 
         Raises:
@@ -85,7 +85,7 @@ class FolderWords:
         while True:
             index = self._in_step()
             try:
-                return index.scores(query)
+                return index.scores(query, workers=workers)
             except ValueError:
                 with self._reader.snapshot():
                     if not self._forget_saved():

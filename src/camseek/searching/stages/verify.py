@@ -27,6 +27,8 @@ _ENOUGH = 3 * CHANCE
 
 _MIRRORED = 2 * CHANCE
 """Of fewer points nothing is said to be mirrored: it is a copy, and much of it agrees."""
+_UPRIGHT = 10 * _MIRRORED
+"""From so many points on nobody asks whether it is mirrored."""
 
 
 SECOND = 50
@@ -136,13 +138,16 @@ def _matched(sides: Sequence[Side], points: StoredPoints | Unreadable) -> _Answe
         Shown(place, verify(side.words, points.words, several, side.corners, points.size))
         for place, (side, several) in enumerate(zip(sides, pairs, strict=True))
     )
+    if best.points < _UPRIGHT:
+        # Of a mirrored copy some points agree as if it were none: what is symmetric, and the frame.
+        mirrored = (Shown(place, _mirrored(side, points)) for place, side in enumerate(sides))
+        best = most_points((best, *mirrored))
     if best.points > CHANCE:
         return _Answer(best)
     turns = tuple(
         likely_turn(side.words, points.words, several) for side, several in zip(sides, pairs, strict=True)
     )
-    mirrored = (Shown(place, _mirrored(side, points)) for place, side in enumerate(sides))
-    return _Answer(most_points((best, *mirrored)), turns)
+    return _Answer(best, turns)
 
 
 def _mirrored(side: Side, points: StoredPoints) -> tuple[Match, ...]:

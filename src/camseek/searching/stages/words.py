@@ -39,13 +39,10 @@ class Words(FirstStage):
 
 def word_scores(search: Searching, queries: Sequence[QueryWords]) -> Ranking:
     """How much of its words each picture shares with a query, the mean over its pictures; by record."""
-    (records, scores), *rest = (
-        search.database.map(search.database.words, queries)
-        if len(queries) > 1
-        else [search.database.words(queries[0])]
-    )
-    for others, more in rest:
+    records, scores = search.database.words(queries[0])
+    for query in queries[1:]:
         # A picture that came in meanwhile waits for the next search.
+        others, more = search.database.words(query)
         records, scores = _summed(records, scores, others, more)
     kept = ~np.isin(records, list(search.without))
     return Ranking(records[kept], scores[kept] / len(queries), int(kept.sum()))
