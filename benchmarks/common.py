@@ -117,8 +117,11 @@ def pictures_in(folder: Path) -> list[Path]:
 class _NoTraces:
     """The traces of pictures that have files (the ``Traces`` interface)."""
 
-    def get(self, kind: str, records: Sequence[int]) -> dict[int, bytes]:
+    def get(self, kind: str, records: Sequence[int], *, damaged: set[int] | None = None) -> dict[int, bytes]:
         return {}
+
+    def damaged(self, kind: str) -> list[int]:
+        return []
 
     def missing(self, kind: str) -> list[int]:
         return []

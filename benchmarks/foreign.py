@@ -1,9 +1,10 @@
 """False alarms: pairs of pictures that share nothing, and which of them a search says are present.
 
 Queries of each set are asked of the collections of all other sets, and of generated brick, tiles,
-chessboards, text, foliage and sky; and those patterns of each other. Of each search the first hundred
-pictures, those most like the query, are verified as always: each is a pair. Sets of churches and of
-landmarks, which may show the same, are not asked of each other.
+chessboards, text, foliage and sky; and those patterns of each other, alone, and where few of each lie among
+photographs, so that they stand out. Of each search the first hundred pictures, those most like the query, are
+verified as always: each is a pair. Sets of churches and of landmarks, which may show the same, are not asked
+of each other.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import scenes
-from common import Table, find_data
+from common import Table, find_data, pictures_in
 from numpy.typing import NDArray
 from verdicts import TRUTHS, collection_of
 
@@ -24,6 +25,8 @@ from camseek.searching.plan import VERIFIED
 
 _EACH = 30
 """Generated pictures of each pattern."""
+_AMONG = 4, 40
+"""So many of each pattern lie among so many photographs."""
 _ALIKE = frozenset({"buildings", "landmarks"})
 
 
@@ -118,6 +121,20 @@ def measure(data: Path, work: Path, count: int) -> Table:
         for name, some in made.items():
             for pixels in some[:count]:
                 ask(engine, Asked("patterns", pixels), counts.setdefault(f"{name} in patterns", Counts()))
+    few, photographs = _AMONG
+    with Engine.open(work / "patterns-among-photographs", create=True) as engine:
+        engine.add(
+            {
+                f"{name}-{place}": pixels
+                for name, some in made.items()
+                for place, pixels in enumerate(some[:few])
+            }
+        )
+        engine.add(map(str, pictures_in(data / "groceries" / "photos")[:photographs]))
+        for name, some in made.items():
+            for pixels in some[few : few + count]:
+                counted = counts.setdefault(f"{name} among photographs", Counts())
+                ask(engine, Asked("patterns", pixels), counted)
     return _table(counts)
 
 

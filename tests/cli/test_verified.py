@@ -1,6 +1,9 @@
 """Searches that are verified, on the command line."""
 
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -117,6 +120,19 @@ def test_options_of_a_plan(made, camseek, failing):
     assert failing(*search, "--first", "word", code=2)["code"]
     error = failing(*search, "--first", "words", "--late-interaction", "3", code=2)
     assert "both first stages" in error["message"]
+
+
+def test_info_tells_what_an_enriching_run_left(made, text, camseek, tmp_path):
+    _, collection = made
+    copy = tmp_path / "copy"
+    shutil.copytree(collection, copy)
+    assert camseek("info", copy)["lacking"] == 0
+    with closing(sqlite3.connect(copy / "collection.sqlite")) as database, database:
+        database.execute("DELETE FROM traces WHERE picture = 2 AND kind LIKE 'fine-%'")
+    assert camseek("info", copy)["lacking"] == 1
+    assert "1 picture lacks some of it: camseek enrich makes it" in text("info", copy).out
+    assert camseek("enrich", copy)["enriched"] == 1
+    assert "lack" not in text("info", copy).out
 
 
 def test_enrich(made, text, camseek, failing):

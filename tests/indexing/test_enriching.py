@@ -204,3 +204,30 @@ def test_damaged_points_are_a_clear_error_of_words_and_no_reason_for_a_hit(addre
             engine.search(folder / "0.jpg", plan=Plan(Words()))
         found = engine.search(folder / "0.jpg", plan=Plan(Nearest(), (Verify(3),)))
         assert len(found.hits) == 3
+
+
+@pytest.mark.parametrize("kind", [POINTS_TRACE, FINE_TRACE, SKETCH_TRACE])
+def test_a_flipped_bit_costs_that_one_picture_until_it_is_made_anew(address, model, photos, kind):
+    folder = photos(3)
+    with Engine.open(address, model=model, create=True) as engine:
+        engine.index(folder)
+        [before] = engine.collection.traces.get(kind, [2]).values()
+        expected = [hit.to_json() for hit in engine.search(folder / "0.jpg").hits]
+    with closing(sqlite3.connect(address / "collection.sqlite")) as database, database:
+        flipped = before[:20] + bytes([before[20] ^ 4]) + before[21:]
+        database.execute("UPDATE traces SET data = ? WHERE kind = ? AND picture = 2", (flipped, kind))
+    with Engine.open(address, model=model) as engine:
+        with pytest.raises(CorruptCollectionError, match="record 2 has another checksum"):
+            engine.collection.traces.get(kind, [1, 2, 3])
+        assert engine.collection.traces.damaged(kind) == [2]
+        hits = engine.search(folder / "0.jpg").hits
+        assert {hit.record for hit in hits} == {1, 2, 3}
+        if kind == POINTS_TRACE:
+            [kept] = [hit.kept for hit in hits if hit.record == 2]
+            assert kept == "what is stored of it is damaged: camseek enrich makes it anew"
+        assert any("another checksum" in fault for fault in engine.collection.catalogue.check())
+        report = engine.enrich()
+        assert (report.enriched, report.skipped) == (1, ())
+        assert engine.collection.traces.get(kind, [2]) == {2: before}
+        assert [hit.to_json() for hit in engine.search(folder / "0.jpg").hits] == expected
+        assert engine.enrich().enriched == 0

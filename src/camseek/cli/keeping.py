@@ -24,9 +24,12 @@ def info(collection: str, skipped: bool, as_json: bool) -> None:
     from camseek.store import open_collection
 
     with open_collection(collection) as opened:
-        told = opened.catalogue.info()
+        told, kinds = opened.catalogue.info(), opened.traces.kinds()
+    # An enriching run that was stopped leaves some; they are searched by what they have.
+    there = {kind.partition("-")[0]: count for kind, count in kinds.items()}
+    lacking = max((told.pictures - there.get(part, 0) for part in told.profile.keeps), default=0)
     if as_json:
-        emit(told.to_json())
+        emit({**told.to_json(), "lacking": lacking})
         return
     settings = told.profile.settings
     say(f"collection   {printable(told.address)} (format {told.format_version}, made {told.created})")
@@ -35,6 +38,9 @@ def info(collection: str, skipped: bool, as_json: bool) -> None:
     say(f"pictures     {told.pictures:,} ({told.featureless:,} featureless), {counted(told.files, 'file')}")
     if told.profile.keeps:
         say(f"keeps        {parts_text(told.profile.keeps)} of each picture")
+        if lacking:
+            some = f"{counted(lacking, 'picture')} {'lacks' if lacking == 1 else 'lack'}"
+            say(f"{'':12} {some} some of it: camseek enrich makes it")
     else:
         say("keeps        descriptors alone: hits cannot be verified (camseek enrich)")
     if settings.predefined:

@@ -1,4 +1,4 @@
-"""What a collection keeps of each picture, changed: missing parts are made, unwanted ones dropped."""
+"""What a collection keeps of each picture, changed: missing and damaged parts are made, unwanted ones go."""
 
 import time
 from collections.abc import Callable
@@ -67,7 +67,8 @@ def enrich(
         writer.commit()
         lacking: dict[int, list[str]] = {}
         for part in parts:
-            for record in collection.traces.missing(TRACES[part]):
+            kind = TRACES[part]
+            for record in (*collection.traces.missing(kind), *collection.traces.damaged(kind)):
                 lacking.setdefault(record, []).append(part)
         job.progress.start(len(lacking))
         skipped: list[Skipped] = []

@@ -32,6 +32,7 @@ from camseek.searching.database import (
 from camseek.searching.looks import Look, LookSet, Unreadable, digest
 from camseek.store import FINE_TRACE, POINTS_TRACE, SKETCH_TRACE, Collection, Ranking, StoredPicture, step_of
 
+_DAMAGED = Unreadable("what is stored of it is damaged: camseek enrich makes it anew")
 # A ranking of all pictures has no more than this.
 _ALL = 2**62
 
@@ -141,8 +142,12 @@ class StoredDatabase:
 
     def sketches(self, records: Sequence[int]) -> list[Sketch | Unreadable]:
         """The sketches of records; ``Unreadable`` for one that has none, or a damaged one."""
-        traces = self.collection.traces.get(SKETCH_TRACE, records)
-        return [sketch_of(traces[record]) if record in traces else NO_SKETCH for record in records]
+        damaged: set[int] = set()
+        traces = self.collection.traces.get(SKETCH_TRACE, records, damaged=damaged)
+        return [
+            sketch_of(traces[record]) if record in traces else _DAMAGED if record in damaged else NO_SKETCH
+            for record in records
+        ]
 
     def _read(
         self,
@@ -152,11 +157,16 @@ class StoredDatabase:
         none: Unreadable,
     ) -> list[Result | Unreadable]:
         """What is read of the traces of a kind; ``none`` of a record without one."""
+        damaged: set[int] = set()
         with self.collection.snapshot():
-            traces = self.collection.traces.get(kind, records)
+            traces = self.collection.traces.get(kind, records, damaged=damaged)
             pictures = self.collection.catalogue.pictures(records)
         return [
-            read(traces[record], pictures[record].size) if record in traces and record in pictures else none
+            read(traces[record], pictures[record].size)
+            if record in traces and record in pictures
+            else _DAMAGED
+            if record in damaged
+            else none
             for record in records
         ]
 

@@ -141,12 +141,23 @@ class Vectors(Protocol):
 class Traces(Protocol):
     """Named binary parts of pictures, such as local features: they come and go with their pictures."""
 
-    def get(self, kind: str, records: Sequence[int]) -> dict[int, bytes]:
+    def get(self, kind: str, records: Sequence[int], *, damaged: set[int] | None = None) -> dict[int, bytes]:
         """The traces of this kind of these records; a record that has none is left out.
 
+        Args:
+            kind: Which.
+            records: Whose.
+            damaged: Gains the records whose trace has another checksum than when it was written, which are
+                left out then: what is made of pictures can be made again (``camseek enrich``). None: such a
+                trace is an error.
+
         Raises:
-            CorruptCollectionError: One is damaged.
+            CorruptCollectionError: One is damaged, and nobody asked which.
         """
+        ...
+
+    def damaged(self, kind: str) -> list[int]:
+        """The records whose trace of this kind has another checksum than when it was written, ascending."""
         ...
 
     def missing(self, kind: str) -> list[int]:

@@ -13,6 +13,7 @@ FEATURELESS = "!featureless"
 """What marks a picture that has no descriptor, so that one that was lost is missed. None that others know."""
 MARK = "INSERT OR IGNORE INTO traces (picture, kind, data, crc) VALUES (?, ?, x'', 0)"
 """Marks a picture, of a record, with a kind."""
+_READ = 64  # traces at a time
 _KIND = re.compile(r"[a-z0-9_-]{1,40}")
 
 
@@ -32,11 +33,11 @@ class FolderTraces:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def get(self, kind: str, records: Sequence[int]) -> dict[int, bytes]:
+    def get(self, kind: str, records: Sequence[int], *, damaged: set[int] | None = None) -> dict[int, bytes]:
         """The traces of this kind of these records; a record that has none is left out.
 
         Raises:
-            CorruptCollectionError: One is damaged.
+            CorruptCollectionError: One is damaged, and nobody asked which (``damaged``).
             ValueError: The kind is none.
         """
         require_kind(kind)
@@ -46,10 +47,13 @@ class FolderTraces:
             if self._reader.format_version < TRACES_SINCE:
                 return {}
             for record, data, crc in self._reader.query_of(sql, records, (kind,), (int, bytes, int)):
-                if zlib.crc32(data) != crc:
+                if zlib.crc32(data) == crc:
+                    found[record] = data
+                elif damaged is not None:
+                    damaged.add(record)
+                else:
                     fault = f"the {kind} of record {record} has another checksum than when it was written"
                     raise corrupt(self._reader.address, ValueError(fault))
-                found[record] = data
         return found
 
     def missing(self, kind: str) -> list[int]:
@@ -65,6 +69,27 @@ class FolderTraces:
                 return [record for (record,) in self._reader.query(f"{sql} ORDER BY id", (), (int,))]
             sql += " WHERE id NOT IN (SELECT picture FROM traces WHERE kind = ?) ORDER BY id"
             return [record for (record,) in self._reader.query(sql, (kind,), (int,))]
+
+    def damaged(self, kind: str) -> list[int]:
+        """The records whose trace of this kind has another checksum than when it was written, ascending.
+
+        All of them are read.
+
+        Raises:
+            ValueError: The kind is none.
+        """
+        require_kind(kind)
+        found: list[int] = []
+        after = -(1 << 63)
+        sql = "SELECT picture, data, crc FROM traces WHERE kind = ? AND picture > ? ORDER BY picture LIMIT ?"
+        while True:
+            with self._reader.snapshot():
+                old = self._reader.format_version < TRACES_SINCE
+                rows = [] if old else self._reader.query(sql, (kind, after, _READ), (int, bytes, int))
+            if not rows:
+                return found
+            found += [record for record, data, crc in rows if zlib.crc32(data) != crc]
+            after = rows[-1][0]
 
     def kinds(self) -> dict[str, int]:
         """How many pictures have a trace, by its kind."""

@@ -176,7 +176,8 @@ class FolderWords:
 
     def _add(self, index: WordsIndex, records: list[int]) -> bool:
         """Adds pictures; whether the index could take them."""
-        traces = self._traces.get(POINTS_TRACE, records)
+        # One that is damaged shares no word: the check tells of it, and enriching makes it anew.
+        traces = self._traces.get(POINTS_TRACE, records, damaged=set())
         sizes = {
             record: (width, height)
             for record, width, height in self._reader.query_of(_SIZES, records, (), (int, int, int))
