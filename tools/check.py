@@ -19,11 +19,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
-# Arithmetic, settings, names, words, the store and small files: no network, no command, no process.
+# Arithmetic, settings, names, words, the store, small files: no network, no command, no process, no picture.
 QUICK = (
     "tests/encoding",
     "tests/evaluation",
-    "tests/matching",
+    "tests/matching/test_agreement.py",
+    "tests/matching/test_codebook.py",
+    "tests/matching/test_fine.py",
+    "tests/matching/test_index.py",
+    "tests/matching/test_planes.py",
+    "tests/matching/test_words.py",
     "tests/store/test_names.py",
     "tests/store/test_ranking.py",
     "tests/store/test_vectors.py",
