@@ -73,7 +73,7 @@ class Memory:
     def _watch(self) -> None:
         while True:
             self._most = max(self._most, held())
-            time.sleep(0.01)
+            time.sleep(0.01)  # often enough to see a merge, and too seldom to slow one
 
     def most(self) -> float:
         """The most since it was asked last, MB."""

@@ -13,11 +13,10 @@ from camseek.config import PARTS, parts_without
 from camseek.errors import CorruptCollectionError, SettingsError
 from camseek.extraction.fine import stored_fine
 from camseek.extraction.points import stored_points
-from camseek.extraction.traces import TRACES
 from camseek.indexing import pace
 from camseek.matching.words import WordPoints
 from camseek.searching import Nearest, Verify, Words
-from camseek.store import FINE_TRACE, POINTS_TRACE, SKETCH_TRACE, open_collection
+from camseek.store import FINE_TRACE, POINTS_TRACE, SKETCH_TRACE, TRACES, open_collection
 
 
 def everything(pictures):

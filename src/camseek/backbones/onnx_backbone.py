@@ -441,11 +441,7 @@ def _options(threads: int) -> "SessionOptions":
 
 def _class_names(folder: Path, classes: Classes) -> tuple[str, ...]:
     path = folder / classes.file
-    try:
-        content = read_regular(path, MOST_CLASS_BYTES)
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy=REPAIR) from error
-    compare_checksums(path, hashlib.sha256(content).hexdigest(), classes.sha256)
+    content = read_checked(path, MOST_CLASS_BYTES, classes.sha256)
     try:
         names = tuple(content.decode("utf-8").splitlines())
     except UnicodeDecodeError as error:
@@ -461,11 +457,7 @@ def _sketcher(folder: Path, card: ModelCard, layer: str) -> Sketcher | None:
     if axes is None or axes.layer != layer:
         return None
     path = folder / axes.file
-    try:
-        content = read_regular(path, MOST_SKETCH_BYTES)
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy=REPAIR) from error
-    compare_checksums(path, hashlib.sha256(content).hexdigest(), axes.sha256)
+    content = read_checked(path, MOST_SKETCH_BYTES, axes.sha256)
     try:
         sketcher = Sketcher(Whitening.from_bytes(content))
     except ValueError as error:
@@ -473,6 +465,26 @@ def _sketcher(folder: Path, card: ModelCard, layer: str) -> Sketcher | None:
     if len(sketcher.projection) != card.layers[layer].channels:
         raise ModelError(f"{path} has axes of {len(sketcher.projection)} channels", remedy=REPAIR)
     return sketcher
+
+
+def read_checked(path: Path, most: int, expected: str) -> bytes:
+    """A model's file, whole.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+        expected: Its SHA-256, hexadecimal.
+
+    Raises:
+        ModelError: It cannot be read, or has more.
+        DamagedModelError: It holds something else.
+    """
+    try:
+        content = read_regular(path, most)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy=REPAIR) from error
+    compare_checksums(path, hashlib.sha256(content).hexdigest(), expected)
+    return content
 
 
 def compare_checksums(path: Path, found: str, expected: str) -> None:

@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 @json_option
 def info(collection: str, skipped: bool, as_json: bool) -> None:
     """Say what COLLECTION holds and what it was made with."""
-    from camseek.store import open_collection
+    from camseek.store import TRACES, open_collection
 
     with open_collection(collection) as opened:
         told, kinds = opened.catalogue.info(), opened.traces.kinds()
     # An enriching run that was stopped leaves some; they are searched by what they have.
-    there = {kind.partition("-")[0]: count for kind, count in kinds.items()}
-    lacking = max((told.pictures - there.get(part, 0) for part in told.profile.keeps), default=0)
+    lacking = max((told.pictures - kinds.get(TRACES[part], 0) for part in told.profile.keeps), default=0)
     if as_json:
         emit({**told.to_json(), "lacking": lacking})
         return

@@ -3,7 +3,6 @@
 ``tools/export_xfeat.py`` makes the network that ships, and says what goes in and comes out.
 """
 
-import hashlib
 import math
 import threading
 from collections.abc import Callable
@@ -16,9 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
-from camseek.backbones.onnx_backbone import REPAIR, compare_checksums, new_session
-from camseek.errors import ModelError
-from camseek.files import read_regular, reason_of
+from camseek.backbones.onnx_backbone import new_session, read_checked
 from camseek.images import Picture
 from camseek.matching.features import Amount, shrunk
 from camseek.matching.fine import DESCRIPTOR, INDEXED, QUERIED, FinePoints, embedded_axes
@@ -229,9 +226,5 @@ def _network() -> "InferenceSession":
 
 @cache
 def _loaded() -> "InferenceSession":
-    try:
-        content = read_regular(NETWORK, _MOST_BYTES)
-    except OSError as error:
-        raise ModelError(f"cannot read {NETWORK}: {reason_of(error)}", remedy=REPAIR) from error
-    compare_checksums(NETWORK, hashlib.sha256(content).hexdigest(), SHA256)
+    read_checked(NETWORK, _MOST_BYTES, SHA256)
     return new_session(NETWORK, threads=1)

@@ -8,10 +8,7 @@ from camseek.extraction.extractor import Extraction
 from camseek.extraction.fine import stored_fine
 from camseek.extraction.points import stored_points
 from camseek.images import Picture
-from camseek.store import FINE, FINE_TRACE, POINTS, POINTS_TRACE, SKETCH, SKETCH_TRACE
-
-TRACES = {POINTS: POINTS_TRACE, FINE: FINE_TRACE, SKETCH: SKETCH_TRACE}
-"""The kind of trace that each part of a collection is kept in."""
+from camseek.store import FINE, POINTS, SKETCH, TRACES
 
 _OF_PIXELS: dict[str, Callable[[Picture], bytes]] = {
     POINTS: lambda picture: stored_points(picture).pack(picture.size),

@@ -11,11 +11,11 @@ from camseek.config import PARTS
 from camseek.extraction.describer import Describer
 from camseek.extraction.extractor import FileMaps
 from camseek.extraction.faults import tried
-from camseek.extraction.traces import TRACES, needs_pass, traces_of
+from camseek.extraction.traces import needs_pass, traces_of
 from camseek.indexing.pace import Pace
 from camseek.job import Job
 from camseek.results import Skipped
-from camseek.store import Collection, StoredPicture, pictures_of
+from camseek.store import TRACES, Collection, StoredPicture, pictures_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

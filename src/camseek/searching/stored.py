@@ -142,12 +142,8 @@ class StoredDatabase:
 
     def sketches(self, records: Sequence[int]) -> list[Sketch | Unreadable]:
         """The sketches of records; ``Unreadable`` for one that has none, or a damaged one."""
-        damaged: set[int] = set()
-        traces = self.collection.traces.get(SKETCH_TRACE, records, damaged=damaged)
-        return [
-            sketch_of(traces[record]) if record in traces else _DAMAGED if record in damaged else NO_SKETCH
-            for record in records
-        ]
+        traces = self._traces(SKETCH_TRACE, records, NO_SKETCH)
+        return [data if isinstance(data, Unreadable) else sketch_of(data) for data in traces]
 
     def _read(
         self,
@@ -157,18 +153,23 @@ class StoredDatabase:
         none: Unreadable,
     ) -> list[Result | Unreadable]:
         """What is read of the traces of a kind; ``none`` of a record without one."""
-        damaged: set[int] = set()
         with self.collection.snapshot():
-            traces = self.collection.traces.get(kind, records, damaged=damaged)
+            traces = self._traces(kind, records, none)
             pictures = self.collection.catalogue.pictures(records)
         return [
-            read(traces[record], pictures[record].size)
-            if record in traces and record in pictures
-            else _DAMAGED
-            if record in damaged
+            data
+            if isinstance(data, Unreadable)
+            else read(data, pictures[record].size)
+            if record in pictures
             else none
-            for record in records
+            for record, data in zip(records, traces, strict=True)
         ]
+
+    def _traces(self, kind: str, records: Sequence[int], none: Unreadable) -> list[bytes | Unreadable]:
+        """The traces of a kind; ``none`` of a record without one."""
+        damaged: set[int] = set()
+        found = self.collection.traces.get(kind, records, damaged=damaged)
+        return [found.get(record, _DAMAGED if record in damaged else none) for record in records]
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Work that no picture need be seen for, shared by threads; answers in the order of the items."""

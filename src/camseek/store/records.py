@@ -45,6 +45,9 @@ nobody asks for them."""
 SKETCH_TRACE = "sketch-1"
 """The trace of a picture's sketch: it names its axes itself."""
 
+TRACES = {POINTS: POINTS_TRACE, FINE: FINE_TRACE, SKETCH: SKETCH_TRACE}
+"""The kind of trace that each part of a collection is kept in."""
+
 FILE_TRACE = "file"
 """The trace of a picture that came without a file: what its file would hold."""
 

@@ -18,7 +18,7 @@ from camseek.evaluation import Overlap, overlap
 from camseek.extraction.attention import Attention, look
 from camseek.extraction.extractor import Extraction, Extractor, FileMaps
 from camseek.extraction.faults import tried
-from camseek.extraction.traces import TRACES, traces_of
+from camseek.extraction.traces import traces_of
 from camseek.images import fingerprint, open_file, walk
 from camseek.job import Job
 from camseek.lab.measuring.answers import Answers
@@ -31,7 +31,7 @@ from camseek.numerics import F32
 from camseek.results import Size, Skipped
 from camseek.searching.database import StoredPoints
 from camseek.searching.looks import LookSet
-from camseek.store import FINE, POINTS, Collection, MemoryVectors, StoredPicture
+from camseek.store import FINE, POINTS, TRACES, Collection, MemoryVectors, StoredPicture
 
 # So many missing files are told.
 _TOLD_NAMES = 3
