@@ -16,6 +16,16 @@ def models_folder() -> Path:
     return Path(named) if named else platformdirs.user_data_path("camseek", appauthor=False) / "models"
 
 
+def collections_folder() -> Path:
+    """Where collections lie that were given no place: ``camseek/collections`` in the user's data folder."""
+    return platformdirs.user_data_path("camseek", appauthor=False) / "collections"
+
+
+def service_folder() -> Path:
+    """Where a service keeps what is its own: ``camseek/service`` in the user's data folder."""
+    return platformdirs.user_data_path("camseek", appauthor=False) / "service"
+
+
 def work_folder() -> Path:
     """Where finished cells of the paper's tables are kept: ``camseek/paper`` in the user's cache."""
     return platformdirs.user_cache_path("camseek", appauthor=False) / "paper"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camseek.cli.tables import CsvRows
+from camseek.rows import CsvRows
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "groceries" / "photos"
 

@@ -435,3 +435,19 @@ def test_moments_of_a_ranking():
     assert Ranking(records[:0], scores[:0], 0).moments() == (0.0, 0.0)
     with pytest.raises(ValueError, match="not counted"):
         Ranking(records[:1], scores[:1], 4).moments()
+
+
+class TestStages:
+    def test_what_was_found_is_told_before_each_later_stage(self, opened):
+        engine, pictures, _ = opened
+        told = []
+        plan = Plan(Joined(), (Verify(COUNT), ExpandVerified(4), Verify(COUNT)))
+        found = engine.search(pictures["3"], plan=plan, top=4, staged=told.append)
+        # There is too little to expand with: that stage does nothing, and says nothing.
+        assert [len(item.stages) for item in told] == [1, 2, 2]
+        assert all(len(item) == 4 for item in told)
+        assert {hit.verdict for hit in told[0]} == {None}
+        assert all(hit.verdict for hit in told[1])
+        assert told[0].hits == engine.search(pictures["3"], plan=Plan(Joined()), top=4).hits
+        assert found.hits == engine.search(pictures["3"], plan=plan, top=4).hits
+        assert [item.seconds for item in told] == sorted(item.seconds for item in told)

@@ -22,6 +22,7 @@ from camseek.cli.model import model
 from camseek.cli.output import ReaderGoneError, emit, hold_standard_files, note, printable, say, speak_utf8
 from camseek.cli.paper import paper_command
 from camseek.cli.searching import explain, search
+from camseek.cli.serving import open_command, serve, token
 from camseek.cli.verbs import Resumable, Verbs, give_examples, give_help
 from camseek.errors import CamseekError, OutputError
 from camseek.version import VERSION
@@ -101,6 +102,9 @@ for command in (
     list_command,
     duplicates,
     export,
+    open_command,
+    serve,
+    token,
 ):
     camseek.add_command(command)
 give_examples(camseek, EXAMPLES)

@@ -1,14 +1,21 @@
 """What the help of each verb shows: its tasks, and examples that work."""
 
 TASKS = {
-    "Find": ("search", "explain"),
+    "Find": ("open", "search", "explain"),
     "Keep a collection": ("index", "add", "remove", "info", "list", "duplicates", "export", "check"),
     "Describe it better": ("classes", "fit", "enrich"),
     "Measure": ("evaluate", "audit", "paper", "datasets"),
     "Models": ("model",),
+    "Serve": ("serve", "token"),
 }
 
 EXAMPLES = {
+    "open": ("photos", "photos --beside --no-browser"),
+    "serve": (
+        "--collection museum=my.camseek",
+        "--collection museum=my.camseek --token-file tokens --read-only",
+    ),
+    "token": ("anna --token-file tokens", "curator --token-file tokens --write"),
     "search": (
         "photo.jpg --collection my.camseek",
         "photo.jpg --region 60,0,250,340 --top 5 --report hits.html",

@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING, Any
 from camseek.arguments import read_region, region_text
 from camseek.cli.output import note, printable, say, shown
 from camseek.cli.queries import Asked
-from camseek.cli.tables import CsvRows
 from camseek.names import is_given, path_json
+from camseek.rows import CsvRows
 from camseek.words import counted
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from camseek.cli.options import Amount, NameType, WordType, collection_option, j
 from camseek.cli.output import emit, json_line, note, printable, say, shown
 from camseek.cli.outputs import Outputs, force_option
 from camseek.cli.progress import progress
-from camseek.cli.tables import CsvRows
 from camseek.config import NEAR_COPY
+from camseek.rows import CsvRows
 from camseek.words import counted
 
 if TYPE_CHECKING:

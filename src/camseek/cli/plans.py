@@ -1,6 +1,7 @@
 """Options for what a search does beyond comparing stored descriptors."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from camseek.searching import Plan
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_SHORTLIST = 100
 
 _OPTIONS = (
     click.option(
@@ -125,14 +124,6 @@ def plan_options(command: Function) -> Function:
     return command
 
 
-def is_usual(options: Mapping[str, Any]) -> bool:
-    """Whether these options, and ``--shortlist``, ask for nothing: a search then does what is usual."""
-    asked = {name: options[name] for name in (*PLAN_NAMES, "shortlist")}
-    # 0 of these asks for something; so does no other number of 0.
-    numbers = [asked.pop(name) for name in ("verify", "late_interaction", "expand_verified", "false_alarms")]
-    return all(number is None for number in numbers) and not any(asked.values())
-
-
 def read_plan(
     *,
     first: str | None,
@@ -180,62 +171,40 @@ def read_plan(
     from camseek.config import PARTS
     from camseek.errors import SettingsError
     from camseek.extraction.classes import resolve_classes, resolve_list
-    from camseek.searching import Plan
-    from camseek.searching.plan import COMPARED, EXPANDED, VERIFIED
-    from camseek.store import POINTS, SKETCH
-
-    papers = aggregation or attend or class_list or rerank or expand
-
-    def kept(keeps: "Collection[str]") -> dict[str, Any]:
-        """What is asked of a collection that keeps these parts."""
-        ranked, verified, cells, expanded = first, verify, late_interaction, expand_verified
-        if ranked is None:
-            # Leaving one out of what is usual leaves the others in.
-            less = top is not None and POINTS in keeps and 0 in (cells, expanded)
-            verifies = verified or (verified is None and (expanded or false_alarms is not None or less))
-            ranked = "joined" if (verifies or cells) and not papers else "descriptors"
-        usual = top is not None and ranked == "joined" and not papers
-        if verified is None:
-            verified = VERIFIED if top is not None and ranked != "descriptors" else 0
-        if cells is None:
-            cells = COMPARED if usual and SKETCH in keeps else 0
-        if expanded is None:
-            expanded = EXPANDED if usual and verified else 0
-        return {
-            "first": ranked,
-            "late_interaction": cells,
-            "verify": verified,
-            "expand_verified": expanded,
-        }
+    from camseek.searching.wishes import Wishes
 
     if attend and class_list:
         raise click.UsageError("--attend and --class-list both choose the classes; give one")
-    meant = aggregation or ("online" if attend else "predefined" if class_list else "offline")
-    if shortlist is not None and meant == "offline":
+    given: Any = {"first": first, "aggregation": aggregation}
+    # Any class stands for those that are named, and any collection for the one that is not open yet.
+    wishes = Wishes(
+        **given,
+        verify=verify,
+        late_interaction=late_interaction,
+        expand_verified=expand_verified,
+        false_alarms=false_alarms,
+        classes=classes,
+        predefined=(0,) * bool(class_list),
+        attend=(0,) * bool(attend),
+        expand=expand,
+        expand_with_query=expand_with_query,
+        rerank=rerank,
+        shortlist=shortlist,
+    )
+    if shortlist is not None and wishes.meant == "offline":
         raise click.UsageError("--shortlist goes with --aggregation online or predefined")
-    values: dict[str, Any] = {
-        "shortlist": shortlist if top is None else max(shortlist or _SHORTLIST, top),
-        "aggregation": meant,
-        "classes": classes,
-        "expand": expand,
-        "expand_with_query": expand_with_query,
-        "rerank": rerank,
-        "false_alarms": false_alarms,
-    }
     try:
-        # Any class stands for those that are named, and any collection for the one that is not open yet.
-        Plan.of(**values, **kept(PARTS), attend=(0,) * bool(attend), predefined=(0,) * bool(class_list))
+        wishes.plan(PARTS, top)
     except SettingsError as error:
         raise click.UsageError(f"{error.message}; {error.remedy}") from error
     listed = read_class_list(class_list) if class_list else []
 
     def named(model: "Backbone", keeps: "Collection[str]") -> "Plan":
-        return Plan.of(
-            **values,
-            **kept(keeps),
-            attend=resolve_classes(model, attend) if attend else (),
-            predefined=resolve_list(model, listed) if listed else (),
-        )
+        return replace(
+            wishes,
+            attend=tuple(resolve_classes(model, attend)) if attend else (),
+            predefined=tuple(resolve_list(model, listed)) if listed else (),
+        ).plan(keeps, top)
 
     return named
 

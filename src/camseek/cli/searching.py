@@ -20,7 +20,7 @@ from camseek.cli.options import (
 )
 from camseek.cli.output import emit, note, pour, printable, say
 from camseek.cli.outputs import Outputs, force_option
-from camseek.cli.plans import is_usual, plan_options, read_plan, shortlist_option
+from camseek.cli.plans import plan_options, read_plan, shortlist_option
 from camseek.cli.progress import Steps, progress
 from camseek.cli.queries import Asked, QueryCommand, named, read_queries
 
@@ -115,7 +115,7 @@ def search(
         reads=(*named(queries), plan["class_list"]),
         model=model,
     )
-    planned = None if is_usual(plan) else read_plan(**plan, top=top)
+    planned = read_plan(**plan, top=top)
     options: dict[str, Any] = {
         "reading": "cells" if region_reading == "cells" else "crop",
         "top": top,
@@ -131,7 +131,7 @@ def search(
         progress("queries" if asked.several else "pictures") as shown_progress,
     ):
         outputs.spare(engine.collection)
-        options["plan"] = None if planned is None else planned(engine.model, engine.collection.profile.keeps)
+        options["plan"] = planned(engine.model, engine.collection.profile.keeps)
         for parts, answer in zip(
             asked.queries, _answers(engine, asked, shown_progress, options), strict=True
         ):

@@ -1,7 +1,7 @@
 """How the engine searches a collection."""
 
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from camseek.arguments import Region, several
 from camseek.config import RegionReading
@@ -28,6 +28,7 @@ class Asking(Opened):
         boxes: bool = False,
         without_self: bool = False,
         views: bool = False,
+        staged: Callable[[SearchResult], None] | None = None,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> SearchResult:
@@ -48,6 +49,9 @@ class Asking(Opened):
                 outline. Reads the hits' files.
             without_self: Leave the query's own pictures out, known by their content.
             views: Keep the pictures and heat maps, for a report.
+            staged: Told what was found so far (without boxes and views), before each stage but the first: the
+                first look is there long before the last verdict. Called in this thread. From the first stage
+                on again where the collection changed under the search.
             progress: Told how many pictures the plan looks at.
             cancelled: Whoever sets it ends the search with ``CancelledError``.
 
@@ -63,7 +67,7 @@ class Asking(Opened):
         parts = query_parts(query, region, together=together)
         wanted = Request(self._planned(plan), reading, top, boxes, without_self, views)
         job = self._job.told(progress, cancelled)
-        return searched(self.collection, self._describers, job, parts, wanted)
+        return searched(self.collection, self._describers, job, parts, wanted, staged)
 
     def search_many(
         self,

@@ -266,6 +266,15 @@ class FileMaps:
         """Its pixels as the network would see them, without a pass of the network."""
         return self._of_file(picture, lambda file, path: self.extractor.reader.read(file))
 
+    def content(self, picture: StoredPicture) -> bytes | Skipped:
+        """The whole content of its file; or why there is none."""
+
+        def read(file: BinaryIO, path: bytes) -> bytes:
+            file.seek(0)
+            return file.read(picture.lengths.get(path, MOST_BYTES))
+
+        return self._of_file(picture, read)
+
     def _of_file(self, picture: StoredPicture, use: Callable[[BinaryIO, bytes], Seen]) -> Seen | Skipped:
         reason, code = "it has no file", UnreadableFileError.code
         for path in picture.paths:

@@ -1,6 +1,6 @@
 """The search: a plan's stages, one after the other. There is no other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from camseek.results import Stage
@@ -21,13 +21,19 @@ class Found:
     stages: tuple[Stage, ...]
 
 
-def run(plan: Plan, steps: Sequence[Step], search: Searching) -> Found:
+def run(
+    plan: Plan,
+    steps: Sequence[Step],
+    search: Searching,
+    between: Callable[[Found], None] | None = None,
+) -> Found:
     """Takes a query through a plan.
 
     Args:
         plan: What to do.
         steps: The plan bound to the query, ``Plan.bind``.
         search: Where, and how much.
+        between: Told what was found so far, before each later stage.
 
     Raises:
         CamseekError: As the database.
@@ -35,6 +41,8 @@ def run(plan: Plan, steps: Sequence[Step], search: Searching) -> Found:
     found, done = plan.first.rank(search, steps[0])
     stages = [done]
     for stage, step in zip(plan.then, steps[1:], strict=True):
+        if between is not None:
+            between(Found(found, tuple(stages)))
         found, told = stage.apply(search, step, found)
         if told is not None:
             stages.append(told)

@@ -125,14 +125,24 @@ class Searcher:
     last: bool = False
     maps: Callable[[Extractor, Traces], MapSource] = FileMaps
 
-    def search(self, parts: Sequence[QueryPart], request: Request) -> SearchResult:
+    def search(
+        self,
+        parts: Sequence[QueryPart],
+        request: Request,
+        staged: Callable[[SearchResult], None] | None = None,
+    ) -> SearchResult:
         """Finds the pictures that show the same thing.
+
+        Args:
+            parts: The query.
+            request: How to search.
+            staged: Told what was found so far, before each stage but the first.
 
         Raises:
             CollectionChangedError: A whitening was fitted, or a picture left, so that it must be done again.
             CamseekError: As ``Engine.search``.
         """
-        return self._finish(self._asked(self.describer, parts, request), request, {})
+        return self._finish(self._asked(self.describer, parts, request), request, {}, staged)
 
     def search_many(
         self, queries: "Sequence[Sequence[QueryPart] | Skipped]", request: Request
@@ -208,9 +218,15 @@ class Searcher:
         steps = request.plan.bind(sought, describer.encoder)
         return _Asked(tuple(parts), sought, steps, self._own(sought), time.perf_counter() - started)
 
-    def _finish(self, asked: "_Asked", request: Request, ranked: Mapping[bytes, Ranking]) -> SearchResult:
+    def _finish(
+        self,
+        asked: "_Asked",
+        request: Request,
+        ranked: Mapping[bytes, Ranking],
+        staged: Callable[[SearchResult], None] | None = None,
+    ) -> SearchResult:
         """Goes through the stages, and tells what was found."""
-        started = time.perf_counter()
+        started = time.perf_counter() - asked.seconds
         plan, sought, parts = request.plan, asked.sought, asked.parts
         wanted = sought.attention(plan.attend)
         looks = [step.look for step in asked.steps if step.look is not None]
@@ -227,17 +243,39 @@ class Searcher:
         )
         without = asked.own if request.without_self else frozenset[int]()
         search = Searching(database, plan.reach(request.top), without, asked.own)
-        outcome = run(plan, asked.steps, search)
-        # It was measured for the first stage's scores alone.
-        known = outcome.candidates.chance if len(outcome.stages) == 1 else None
+
+        def between(found: Found) -> None:
+            if staged is not None:
+                pictures = self._pictures(found.candidates.first(request.top))
+                staged(self._result(asked, request, found, pictures, started))
+
+        outcome = run(plan, asked.steps, search, between)
         pictures = self._pictures(outcome.candidates.first(request.top))
         records = [picture.record for _, picture in pictures]
         # Views first: what is seen for its view is boxed by the way.
         shown = ViewLook(looker.model, wanted)
         views = _views(database.quiet(), shown, records) if request.views else ()
-        boxes: list[tuple[Box | None, str | None]] = [(None, None)] * len(records)
+        boxes: list[tuple[Box | None, str | None]] = []
         if box is not None:
             boxes = _boxes(database.quiet(), box, outcome.candidates, records)
+        seen = query_views(self.describer.extractor, parts, sought, wanted) if request.views else ()
+        found = self._result(asked, request, outcome, pictures, started, boxes)
+        return replace(found, query_views=seen, views=views)
+
+    def _result(
+        self,
+        asked: "_Asked",
+        request: Request,
+        outcome: Found,
+        pictures: "Sequence[tuple[int, StoredPicture]]",
+        started: float,
+        boxes: "Sequence[tuple[Box | None, str | None]]" = (),
+    ) -> SearchResult:
+        """What was found, in the words of results; without views."""
+        sought = asked.sought
+        # It was measured for the first stage's scores alone.
+        known = outcome.candidates.chance if len(outcome.stages) == 1 else None
+        boxes = boxes or [(None, None)] * len(pictures)
         return SearchResult(
             query=Query(
                 tuple(QueryPicture(part.name, part.region, part.picture.size) for part in sought.parts),
@@ -247,15 +285,13 @@ class Searcher:
             settings={
                 **self.profile.settings.to_json(),
                 "model": self.profile.model,
-                **request.to_json(parts),
+                **request.to_json(asked.parts),
             },
-            seconds=asked.seconds + time.perf_counter() - started,
+            seconds=time.perf_counter() - started,
             searched=outcome.stages[0].pictures,
             hits=tuple(map(partial(_hit, outcome, known), count(1), pictures, boxes)),
             stages=outcome.stages,
             chance=known,
-            query_views=query_views(self.describer.extractor, parts, sought, wanted) if request.views else (),
-            views=views,
         )
 
     def _own(self, sought: Sought) -> frozenset[int]:
@@ -287,15 +323,29 @@ class Searcher:
 
 
 def searched(
-    collection: Collection, describers: Describers, job: Job, parts: Sequence[QueryPart], request: Request
+    collection: Collection,
+    describers: Describers,
+    job: Job,
+    parts: Sequence[QueryPart],
+    request: Request,
+    staged: Callable[[SearchResult], None] | None = None,
 ) -> SearchResult:
     """One search of a collection as it is now; done again where that changes under it.
+
+    Args:
+        collection: The collection.
+        describers: What describes the query for it.
+        job: Threads and progress.
+        parts: The query.
+        request: How to search.
+        staged: Told what was found so far, before each stage but the first; from the first one on again where
+            the search is done again.
 
     Raises:
         CollectionChangedError: It changes all the time.
         CamseekError: As ``Engine.search``.
     """
-    return _tried(lambda last: _searcher(collection, describers, job, last).search(parts, request))
+    return _tried(lambda last: _searcher(collection, describers, job, last).search(parts, request, staged))
 
 
 def searched_many(

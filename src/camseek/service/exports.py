@@ -1,0 +1,101 @@
+"""What a search found, for other programs: a table, JSON, annotations (W3C), a page that needs nothing."""
+
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from camseek.report import search_page
+from camseek.results import SearchResult
+from camseek.rows import CsvRows
+from camseek.service.schema import HitRecord, OutlineRecord, SearchRecord
+
+_COLUMNS = (
+    *("rank", "name", "id", "verdict", "probability", "mark", "score", "scored_by", "width", "height"),
+    *("x1", "y1", "x2", "y2", "corners", "copies"),
+)
+_CONTEXT = "http://www.w3.org/ns/anno.jsonld"
+_IIIF = "http://iiif.io/api/presentation/3/context.json"
+
+
+def table(found: SearchRecord) -> bytes:
+    """A row for each hit."""
+    file = io.BytesIO()
+    rows = CsvRows(file, _COLUMNS)
+    for hit in found.hits:
+        rows.write(_row(hit))
+    return file.getvalue()
+
+
+def _row(hit: HitRecord) -> list[Any]:
+    outline = hit.outlines[0] if hit.outlines else None
+    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in outline.corners) if outline else None
+    return [
+        *(hit.rank, hit.picture.name, hit.picture.id),
+        *((hit.verdict.verdict, f"{hit.verdict.probability:.4f}") if hit.verdict else (None, None)),
+        *(hit.mark, f"{hit.score:.6f}", hit.scored_by, *hit.picture.size),
+        *(outline.box if outline else (None,) * 4),
+        *(corners, len(hit.copies)),
+    ]
+
+
+def as_json(found: SearchRecord) -> bytes:
+    """The record itself."""
+    return json.dumps(found.model_dump(mode="json"), ensure_ascii=False, indent=1).encode()
+
+
+def annotations(found: SearchRecord, base: str) -> bytes:
+    """An AnnotationPage (W3C Web Annotation; IIIF Presentation 3): where each picture shows the thing.
+
+    Each outline is an annotation of the picture by its address: the box as a fragment (``xywh``), the
+    quadrilateral as an SVG selector; the verdict is its body.
+
+    Args:
+        found: What was found.
+        base: The address under which the collection's pictures lie.
+    """
+    items = [
+        _annotation(f"{base}/{hit.picture.id}/view", hit, outline, f"#{hit.rank}-{number}")
+        for hit in found.hits
+        for number, outline in enumerate(hit.outlines, 1)
+    ]
+    page = {
+        "@context": [_CONTEXT, _IIIF],
+        "type": "AnnotationPage",
+        "id": f"{base}#annotations",
+        "items": items,
+    }
+    return json.dumps(page, ensure_ascii=False, indent=1).encode()
+
+
+def _annotation(source: str, hit: HitRecord, outline: OutlineRecord, name: str) -> dict[str, Any]:
+    x1, y1, x2, y2 = outline.box
+    told = f"{hit.verdict.verdict} ({hit.verdict.probability:.0%})" if hit.verdict else "no verdict"
+    return {
+        "id": source + name,
+        "type": "Annotation",
+        "motivation": "identifying",
+        "body": [{"type": "TextualBody", "purpose": "tagging", "format": "text/plain", "value": told}],
+        "target": {
+            "type": "SpecificResource",
+            "source": source,
+            "selector": [
+                {
+                    "type": "FragmentSelector",
+                    "conformsTo": "http://www.w3.org/TR/media-frags/",
+                    "value": f"xywh={x1},{y1},{x2 - x1},{y2 - y1}",
+                },
+                {"type": "SvgSelector", "value": _svg(outline.corners)},
+            ],
+        },
+    }
+
+
+def _svg(corners: Sequence[tuple[float, float]]) -> str:
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+    return f'<svg xmlns="http://www.w3.org/2000/svg"><polygon points="{points}"/></svg>'
+
+
+def page(result: SearchResult) -> bytes:
+    """The report's own page, with the pictures in it."""
+    return search_page(result).encode()

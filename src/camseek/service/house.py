@@ -1,0 +1,132 @@
+"""Everything a service is made of, put together once."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from camseek.backbones import Backbone
+from camseek.job import processors
+from camseek.service.jobs import Jobs
+from camseek.service.metrics import Metrics
+from camseek.service.naming import Naming
+from camseek.service.renders import Renders
+from camseek.service.searches import Searches
+from camseek.service.settings import ServiceSettings
+from camseek.service.shelf import Shelf
+from camseek.service.state import State
+from camseek.service.tokens import Tokens, read_tokens
+from camseek.service.uploads import Uploads
+from camseek.service.watching import Watcher
+from camseek.service.work import Works
+
+Result = TypeVar("Result")
+
+# Decoding and drawing beside searches: each has a process of its own.
+_DRAWING = 4
+_OTHERS = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rooms:
+    """How many of each kind of work go on at once; all others wait, and hold no thread."""
+
+    searching: CapacityLimiter
+    drawing: CapacityLimiter
+    others: CapacityLimiter
+
+
+class House:
+    """A service without its addresses.
+
+    Attributes:
+        settings: How it is run.
+        tokens: Who may do what; None where whoever reaches it may do everything.
+        shelf: The collections.
+        uploads: Query pictures.
+        renders: Small pictures.
+        searches: Searches.
+        jobs: Work that goes on by itself.
+        works: What jobs do.
+        state: What it remembers.
+        metrics: What it counts.
+    """
+
+    def __init__(self, settings: ServiceSettings, model: Backbone | None = None) -> None:
+        """Puts it together; nothing goes on yet.
+
+        Args:
+            settings: How it is run.
+            model: A model that is loaded already, for all collections; None for each one's own.
+
+        Raises:
+            SettingsError: The file of tokens cannot be used.
+            StorageError: The service's own folder cannot.
+        """
+        self.settings = settings
+        self.tokens: Tokens | None = read_tokens(settings.token_file) if settings.token_file else None
+        self.state = State(settings.state)
+        self.shelf = Shelf(settings, model)
+        self.renders = Renders(settings.state, settings.limits)
+        self.uploads = Uploads(settings.state, self.renders, settings.upload_bytes)
+        self.searches = Searches(self.uploads, self.state)
+        self.works = Works(self.shelf, self.renders, settings.state)
+        self.jobs = Jobs(self.state, self.works.by_kind(), whole=settings.paths)
+        self.metrics = Metrics()
+        self._watcher = Watcher(self.shelf, self.jobs) if settings.watch else None
+        self._rooms: Rooms | None = None
+
+    @property
+    def rooms(self) -> Rooms:
+        """How much goes on at once; of the event loop that asks first."""
+        if self._rooms is None:
+            searching = max(processors(), 1)
+            self._rooms = Rooms(
+                CapacityLimiter(searching), CapacityLimiter(_DRAWING), CapacityLimiter(_OTHERS)
+            )
+        return self._rooms
+
+    def begin(self) -> None:
+        """Takes up work that had not ended, and opens the collections meanwhile."""
+        self.jobs.begin()
+        if self._watcher is not None:
+            self._watcher.begin()
+        threading.Thread(target=self._open, name="opening", daemon=True).start()
+
+    def _open(self) -> None:
+        for hosted in self.shelf:
+            _ = hosted.reason  # whoever asks for its health hears of it
+
+    def close(self) -> None:
+        """Ends work, to be taken up by the next service, and closes what is open."""
+        if self._watcher is not None:
+            self._watcher.close()
+        self.jobs.close()
+        self.shelf.close()
+        self.state.close()
+
+
+async def in_thread(room: CapacityLimiter, work: Callable[[], Result]) -> Result:
+    """Does something that blocks, in a thread, once there is room."""
+    return await to_thread.run_sync(work, limiter=room)
+
+
+async def until_gone(receive: Callable[[], Any], gone: threading.Event) -> None:
+    """Waits until the client has gone, and says so."""
+    while (await receive())["type"] != "http.disconnect":
+        await anyio.sleep(0)
+    gone.set()
+
+
+def shown_result(result: Any, naming: Naming, collection: str) -> Any:
+    """A search's result without any path of the server, for a page that leaves it."""
+
+    def shown(paths: Sequence[bytes]) -> tuple[bytes, ...]:
+        return tuple(os.fsencode(naming.shown(path)) for path in paths)
+
+    hits = tuple(replace(hit, paths_bytes=shown(hit.paths_bytes)) for hit in result.hits)
+    return replace(result, hits=hits, collection=collection)

@@ -1,0 +1,134 @@
+"""Errors as problem records: the library's one tree, and what HTTP adds to it."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from camseek.errors import (
+    CamseekError,
+    CancelledError,
+    CollectionBusyError,
+    CollectionError,
+    DecoderError,
+    FeaturelessError,
+    ModelError,
+    PictureError,
+    RegionError,
+    SettingsError,
+    StorageError,
+    TooLargeError,
+    TooSlowError,
+    UnreadableFileError,
+)
+from camseek.service.schema import Problem
+
+# The first that fits: the tree's branches come before its trunk.
+_STATUS: tuple[tuple[type[CamseekError], int], ...] = (
+    (TooLargeError, 413),
+    (TooSlowError, 413),
+    (UnreadableFileError, 409),
+    (PictureError, 422),
+    (CollectionBusyError, 409),
+    (StorageError, 507),
+    (CollectionError, 503),
+    (ModelError, 503),
+    (DecoderError, 503),
+    (CancelledError, 409),
+    (CamseekError, 422),
+)
+# What these say names no place of the server: queries have none, plans are refused by a collection's name.
+_PLACELESS = (PictureError, RegionError, FeaturelessError, SettingsError, CancelledError)
+TYPE = "application/problem+json"
+_LOG = logging.getLogger("camseek.service")
+
+
+class ApiError(Exception):
+    """Something that only a service knows: nothing is there, or whoever asks may not.
+
+    Attributes:
+        problem: The record.
+        headers: Of the answer.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, remedy: str | None = None, **headers: str
+    ) -> None:
+        super().__init__(detail)
+        self.problem = problem(status, code, detail, remedy)
+        self.headers = headers
+
+
+def problem(status: int, code: str, detail: str, remedy: str | None = None) -> Problem:
+    """A problem record."""
+    title = HTTPStatus(status).phrase
+    return Problem(title=title, status=status, detail=detail, code=code, remedy=remedy)
+
+
+def problem_of(error: CamseekError, *, whole: bool = False) -> Problem:
+    """The record of one of the library's errors.
+
+    Args:
+        error: The error.
+        whole: In its own words, for the owner of this machine. Others are told its kind where its words may
+            name places of the server.
+    """
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    if whole or isinstance(error, _PLACELESS):
+        return problem(status, error.code, error.message, error.remedy)
+    kind = (type(error).__doc__ or "It failed.").splitlines()[0].rstrip(".")
+    return problem(status, error.code, kind[0].lower() + kind[1:], "whoever runs the service can see more")
+
+
+def unexpected() -> Problem:
+    """A fault of ours: what it is stands in the log, and not before strangers."""
+    return problem(500, "internal", "something failed that nobody foresaw", "the server's log says what")
+
+
+def answer(found: Problem, headers: Any = None) -> JSONResponse:
+    """A problem as an answer."""
+    content = found.model_dump(exclude_none=True)
+    return JSONResponse(content, found.status, headers=headers, media_type=TYPE)
+
+
+def told(error: BaseException, *, whole: bool = False) -> Problem:
+    """Whatever was raised, as a record; ``whole`` as ``problem_of`` has it."""
+    if isinstance(error, ApiError):
+        return error.problem
+    if isinstance(error, CamseekError):
+        return problem_of(error, whole=whole)
+    return unexpected()
+
+
+def handle_problems(app: FastAPI, *, whole: bool) -> None:
+    """Has an application answer with problem records alone; ``whole`` as ``problem_of`` has it."""
+
+    async def ours(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, ApiError):
+            _LOG.warning("%s: %s", type(error).__name__, error)
+        return answer(told(error, whole=whole), getattr(error, "headers", None))
+
+    async def http(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, HTTPException):
+            raise error
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        return answer(problem(error.status_code, code, str(error.detail)), error.headers)
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, RequestValidationError):
+            raise error
+        first: dict[str, Any] = error.errors()[0]
+        place = ".".join(str(part) for part in first.get("loc", ())[1:])[:200]
+        return answer(
+            problem(422, "invalid", f"{place or 'the request'}: {first.get('msg', 'invalid')}"[:500])
+        )
+
+    app.add_exception_handler(ApiError, ours)
+    app.add_exception_handler(CamseekError, ours)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, ours)

@@ -1,0 +1,127 @@
+"""Pictures as pages show them: small upright JPEGs without anything of their files but pixels."""
+
+import io
+import os
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from camseek.config import Limits, Resize
+from camseek.images import Picture, read_picture
+from camseek.results import Skipped
+from camseek.service.problems import ApiError
+from camseek.service.shelf import THUMBNAIL, Hosted
+from camseek.store import StoredPicture
+from camseek.writing import write_whole
+
+SIDES = (640, 1024, 1600, 2560)
+_QUALITY = {THUMBNAIL: 78}
+# Views on the disk, and those of uploads in memory, take so much at most.
+_DISK = 1 << 29
+_MEMORY = 1 << 25
+_SWEEP = 64
+
+
+def jpeg(picture: Picture, quality: int = 85) -> bytes:
+    """A picture's pixels as a JPEG file; they are sRGB, so it says nothing more."""
+    data = io.BytesIO()
+    Image.fromarray(picture.pixels).save(data, "JPEG", quality=quality)
+    return data.getvalue()
+
+
+class Renders:
+    """Small pictures of stored ones, made once and kept in files; thumbnails for good."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        """Takes a folder of the service's own."""
+        self._thumbnails = folder / "thumbnails"
+        self._views = folder / "views"
+        self._limits = limits
+        self._made = 0
+        self._lock = threading.Lock()
+        self._uploads: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._held = 0
+
+    def place(self, hosted: Hosted, picture: StoredPicture, side: int) -> Path:
+        """The file of a stored picture at a longer side, made now if it is not there.
+
+        Raises:
+            ApiError: Its file has gone or cannot be used, and it was never made.
+            StorageError: It cannot be kept.
+        """
+        place = self._place(picture, side)
+        if not place.is_file():
+            seen = hosted.files(side).read(picture)
+            if isinstance(seen, Skipped):
+                raise ApiError(410, seen.code, f"it cannot be shown: {seen.reason}")
+            self._keep(place, jpeg(seen, _QUALITY.get(side, 85)))
+            if side != THUMBNAIL:
+                self._sweep()
+        return place
+
+    def has_thumbnail(self, picture: StoredPicture) -> bool:
+        """Whether a picture's thumbnail is kept."""
+        return self._place(picture, THUMBNAIL).is_file()
+
+    def of_upload(self, identity: str, content: bytes, side: int) -> bytes:
+        """A query picture as a JPEG file, which no disk keeps.
+
+        Raises:
+            PictureError: It cannot be used.
+        """
+        key = identity, side
+        with self._lock:
+            if key in self._uploads:
+                self._uploads.move_to_end(key)
+                return self._uploads[key]
+        made = jpeg(self.read(io.BytesIO(content), side))
+        with self._lock:
+            if key not in self._uploads:
+                self._uploads[key] = made
+                self._held += len(made)
+            while self._held > _MEMORY and len(self._uploads) > 1:
+                self._held -= len(self._uploads.popitem(last=False)[1])
+        return made
+
+    def read(self, file: BinaryIO, side: int) -> Picture:
+        """Decodes a picture at a longer side.
+
+        Raises:
+            PictureError: It cannot be used.
+        """
+        return read_picture(file, resize=Resize("longer", side, side), limits=self._limits)
+
+    def _place(self, picture: StoredPicture, side: int) -> Path:
+        name = picture.content.hex()
+        if side == THUMBNAIL:
+            return self._thumbnails / name[:2] / f"{name}.jpg"
+        return self._views / f"{name}-{side}.jpg"
+
+    def _keep(self, place: Path, content: bytes) -> None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # Another thread may have made the same meanwhile.
+        write_whole(place, content, replace=True)
+
+    def _sweep(self) -> None:
+        """Lets the oldest views go where they are many."""
+        with self._lock:
+            self._made += 1
+            if self._made % _SWEEP:
+                return
+        found: list[tuple[float, int, str]] = []
+        with os.scandir(self._views) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    said = entry.stat()
+                    found.append((said.st_mtime, said.st_size, entry.path))
+        over = sum(size for _, size, _ in found) - _DISK
+        for _, size, path in sorted(found):
+            if over <= 0:
+                return
+            with suppress(OSError):
+                os.unlink(path)
+                over -= size

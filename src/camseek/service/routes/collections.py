@@ -1,0 +1,227 @@
+"""Collections and their pictures."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, Response
+from starlette.datastructures import UploadFile
+
+from camseek.indexing.leaving import coming_back
+from camseek.names import is_given
+from camseek.service.house import House, in_thread
+from camseek.service.problems import ApiError
+from camseek.service.renders import SIDES
+from camseek.service.routes.access import may_write
+from camseek.service.schema import (
+    MOST_HITS,
+    MOST_PARTS,
+    CollectionLimits,
+    CollectionRecord,
+    Folder,
+    Identity,
+    JobRecord,
+    Picture,
+    PicturePage,
+    Removed,
+    SkippedFile,
+)
+from camseek.service.shelf import THUMBNAIL, Hosted
+
+_FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
+_MOST_FILES = 1000
+_FOLDER_DEPTH = 2
+Which = Annotated[Identity, InPath()]
+
+
+def routes(house: House) -> APIRouter:
+    """Their addresses."""
+    api = APIRouter(prefix="/collections", tags=["collections"])
+
+    def record(hosted: Hosted, scopes: tuple[str, ...]) -> CollectionRecord:
+        info, naming = hosted.info(), hosted.naming
+        house.metrics.pictures.labels(hosted.name).set(info.pictures)
+        job = house.jobs.running(hosted.name)
+        return CollectionRecord(
+            name=hosted.name,
+            pictures=info.pictures,
+            files=info.files,
+            skipped=len(info.skipped),
+            featureless=info.featureless,
+            created=info.created,
+            model=info.profile.model,
+            keeps=list(info.profile.keeps),
+            classifier=bool(hosted.engine.model.class_names),
+            writable="write" in scopes,
+            roots=[Folder(name=naming.root(path), files=root.files) for path, root in info.roots.items()],
+            job=job.record() if job else None,
+            limits=CollectionLimits(
+                upload_bytes=house.settings.upload_bytes, top=MOST_HITS, parts=MOST_PARTS
+            ),
+        )
+
+    @api.get("")
+    async def collections(request: Request) -> list[CollectionRecord]:
+        """Every collection that can be used; health says of the others."""
+        scopes = request.state.scopes
+
+        def told() -> list[CollectionRecord]:
+            return [record(hosted, scopes) for hosted in house.shelf if hosted.reason is None]
+
+        return await in_thread(house.rooms.others, told)
+
+    @api.get("/{name}")
+    async def collection(name: str, request: Request) -> CollectionRecord:
+        """One of them."""
+        return await in_thread(house.rooms.others, lambda: record(house.shelf[name], request.state.scopes))
+
+    @api.get("/{name}/pictures")
+    async def pictures(
+        name: str,
+        after: Annotated[str | None, Query(pattern=r"^[0-9]{1,12}$", description="`next` of a page.")] = None,
+        offset: Annotated[int, Query(ge=0, lt=10**12)] = 0,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        order: Literal["added", "newest", "name"] = "added",
+        folder: Annotated[str, Query(max_length=4096)] = "",
+        text: Annotated[str, Query(max_length=200)] = "",
+    ) -> PicturePage:
+        """The pictures, some at a time: as they came, the newest first, or by name."""
+
+        def page() -> PicturePage:
+            hosted = house.shelf[name]
+            found = hosted.listed(order, folder, text)
+            start = int(after) if after is not None else offset
+            some = hosted.stored(found[start : start + limit])
+            end = start + limit
+            return PicturePage(
+                total=len(found),
+                offset=start,
+                next=str(end) if end < len(found) else None,
+                pictures=[hosted.picture(item) for item in some],
+            )
+
+        return await in_thread(house.rooms.others, page)
+
+    @api.post("/{name}/pictures", status_code=202, openapi_extra=_FILES)
+    async def add(name: str, request: Request) -> JobRecord:
+        """Brings in pictures that are uploaded; the collection keeps them. The same picture is there once."""
+        may_write(request)
+        hosted = house.shelf[name]
+        async with request.form(max_files=_MOST_FILES, max_fields=0) as form:
+            files = [item for item in form.getlist("files") if isinstance(item, UploadFile)]
+            if not files:
+                raise ApiError(400, "empty", "no file came", "send some in the field `files`")
+            names = [_base_name(item.filename) for item in files]
+            job = await in_thread(
+                house.rooms.others,
+                lambda: house.works.receive(house.jobs, hosted.name, names, [item.file for item in files]),
+            )
+        return job.record()
+
+    @api.get("/{name}/pictures/{identity}")
+    async def picture(name: str, identity: Which) -> Picture:
+        """One picture, and whether a file of it is there."""
+
+        def look() -> Picture:
+            hosted = house.shelf[name]
+            stored = hosted.find(identity)
+            there = any(
+                is_given(path) or Path(path.decode(errors="surrogateescape")).is_file()
+                for path in stored.paths
+            )
+            return hosted.picture(stored, present=there)
+
+        return await in_thread(house.rooms.others, look)
+
+    @api.delete("/{name}/pictures/{identity}")
+    async def remove(name: str, identity: Which, request: Request) -> Removed:
+        """Takes a picture, by all its names, out of the collection; no file is touched."""
+        may_write(request)
+
+        def take_out() -> Removed:
+            hosted = house.shelf[name]
+            stored = hosted.find(identity)
+            roots = hosted.info().roots
+            report = hosted.engine.remove(stored.paths)
+            hosted.forget()
+            return Removed(removed=report.removed, coming_back=len(coming_back(roots, report.files)))
+
+        return await in_thread(house.rooms.others, take_out)
+
+    @api.get("/{name}/pictures/{identity}/thumbnail", response_class=FileResponse)
+    async def thumbnail(name: str, identity: Which) -> Response:
+        """A small JPEG, kept also where the file has gone."""
+        return await shown(name, identity, THUMBNAIL)
+
+    @api.get("/{name}/pictures/{identity}/view", response_class=FileResponse)
+    async def view(
+        name: str, identity: Which, side: Annotated[int, Query(description=f"One of {SIDES}.")] = 1600
+    ) -> Response:
+        """A JPEG of a longer side, upright, sRGB, without anything that the file says beside its pixels."""
+        if side not in SIDES:
+            raise ApiError(422, "invalid", f"side: one of {', '.join(map(str, SIDES))}")
+        return await shown(name, identity, side)
+
+    async def shown(name: str, identity: str, side: int) -> Response:
+        def draw() -> Path:
+            hosted = house.shelf[name]
+            return house.renders.place(hosted, hosted.find(identity), side)
+
+        place = await in_thread(house.rooms.drawing, draw)
+        return FileResponse(place, media_type="image/jpeg", headers=_FOR_EVER)
+
+    @api.get("/{name}/folders")
+    async def folders(name: str) -> list[Folder]:
+        """Indexed folders and those in them, with how many pictures lie in each."""
+
+        def count() -> list[Folder]:
+            counts: dict[str, int] = {}
+            for item in house.shelf[name].listed("added", "", ""):
+                parts = item.name.split("/")[:-1]
+                for depth in range(1, min(len(parts), _FOLDER_DEPTH) + 1):
+                    place = "/".join(parts[:depth])
+                    counts[place] = counts.get(place, 0) + 1
+            return [Folder(name=place, files=files) for place, files in sorted(counts.items())]
+
+        return await in_thread(house.rooms.others, count)
+
+    @api.get("/{name}/skipped")
+    async def skipped(name: str) -> list[SkippedFile]:
+        """Files that could not be used, and why."""
+
+        def look() -> list[SkippedFile]:
+            hosted = house.shelf[name]
+            naming = hosted.naming
+            return [
+                SkippedFile(name=naming.shown(item.path), reason=item.reason, code=item.code)
+                for item in hosted.info().skipped
+            ]
+
+        return await in_thread(house.rooms.others, look)
+
+    return api
+
+
+_FILES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}}
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+def _base_name(name: str | None) -> str:
+    """A file's own name, without the folders that some browsers send."""
+    last = (name or "").replace("\\", "/").rpartition("/")[2].replace("\0", "").strip()
+    return last[-200:] or "picture"

@@ -1,0 +1,83 @@
+"""Work that goes on by itself."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from camseek.service.house import House, in_thread
+from camseek.service.jobs import Job
+from camseek.service.problems import ApiError
+from camseek.service.routes.access import may_write
+from camseek.service.schema import JobRecord, JobRequest
+from camseek.service.streaming import EVENTS, event, headers
+
+_LOOK = 0.25
+_QUIET = 15.0
+
+
+def routes(house: House) -> APIRouter:
+    """Their addresses."""
+    api = APIRouter(prefix="/jobs", tags=["jobs"])
+
+    @api.get("")
+    async def jobs(collection: str | None = None) -> list[JobRecord]:
+        """What goes on, and what has ended; the latest first."""
+        return [job.record() for job in house.jobs.all(collection)]
+
+    @api.post("", status_code=202)
+    async def ask(wanted: JobRequest, request: Request) -> JobRecord:
+        """Has something done; the same that waits already is done once."""
+        may_write(request)
+        hosted = house.shelf[wanted.collection]
+        if wanted.kind not in house.works.by_kind():
+            raise ApiError(422, "invalid", f"this service does not do {wanted.kind}")
+        if wanted.folder is not None and not house.settings.paths:
+            raise ApiError(
+                403,
+                "not_permitted",
+                "folders of the server are not named from here",
+                "start the service with --allow-paths, or upload pictures",
+            )
+        arguments = wanted.model_dump(exclude={"kind", "collection"}, exclude_defaults=True)
+        job = await in_thread(house.rooms.others, lambda: house.jobs.ask(wanted.kind, hosted.name, arguments))
+        return job.record()
+
+    @api.get("/{identity}")
+    async def job(identity: str) -> JobRecord:
+        """How far one is."""
+        return house.jobs[identity].record()
+
+    @api.delete("/{identity}")
+    async def cancel(identity: str, request: Request) -> JobRecord:
+        """Stops one after what is under way; what was done is kept."""
+        may_write(request)
+        found = house.jobs[identity]
+        await in_thread(house.rooms.others, lambda: house.jobs.cancel(found))
+        return found.record()
+
+    @api.get("/{identity}/events", response_class=StreamingResponse)
+    async def events(identity: str) -> StreamingResponse:
+        """How far one is, as it goes on, until it has ended."""
+        found = house.jobs[identity]
+        return StreamingResponse(_told(found), media_type=EVENTS, headers=headers())
+
+    return api
+
+
+async def _told(job: Job) -> AsyncGenerator[bytes]:
+    last, quiet = b"", 0.0
+    while True:
+        over = job.over
+        told = event("job", job.record())
+        if told != last:
+            yield told
+            last, quiet = told, 0.0
+        elif quiet > _QUIET:
+            yield b": still there\n\n"
+            quiet = 0.0
+        if over:
+            return
+        await asyncio.sleep(_LOOK)
+        quiet += _LOOK

@@ -1,0 +1,83 @@
+"""Health, who asks, classes."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from camseek.service.guard import COOKIE
+from camseek.service.house import House, in_thread
+from camseek.service.problems import ApiError
+from camseek.service.schema import (
+    ClassRecord,
+    CollectionHealth,
+    Health,
+    Session,
+    Token,
+)
+from camseek.version import VERSION
+
+
+def routes(house: House) -> APIRouter:
+    """Their addresses."""
+    api = APIRouter(tags=["service"])
+
+    @api.get("/health", responses={503: {"model": Health}})
+    async def health(response: Response) -> Health:
+        """Whether every collection can be used; 503 where one cannot."""
+
+        def look() -> list[CollectionHealth]:
+            return [
+                CollectionHealth(name=hosted.name, status="failed" if reason else "ok", reason=reason)
+                for hosted in house.shelf
+                for reason in (hosted.reason,)
+            ]
+
+        found = await in_thread(house.rooms.others, look)
+        well = all(item.status == "ok" for item in found)
+        response.status_code = 200 if well else 503
+        return Health(status="ok" if well else "degraded", version=VERSION, collections=found)
+
+    @api.get("/session")
+    async def session(request: Request) -> Session:
+        """What whoever asks may do."""
+        return Session(scopes=list(request.state.scopes), needs_token=house.tokens is not None)
+
+    @api.post("/session")
+    async def begin_session(token: Token, request: Request, response: Response) -> Session:
+        """Takes a token and keeps it as a cookie, which no script can read, for pictures and events."""
+        if house.tokens is None:
+            return Session(scopes=list(request.state.scopes), needs_token=False)
+        scopes = house.tokens.scopes(token.token)
+        if not scopes:
+            raise ApiError(401, "token", "that is no token of this service", "ask whoever runs it for one")
+        response.set_cookie(
+            COOKIE,
+            token.token,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+            max_age=30 * 86400,
+        )
+        return Session(
+            scopes=[item for item in scopes if item == "read" or not house.settings.read_only],
+            needs_token=True,
+        )
+
+    @api.delete("/session", status_code=204)
+    async def end_session(response: Response) -> None:
+        """Forgets the token."""
+        response.delete_cookie(COOKIE)
+
+    @api.get("/classes")
+    async def classes(
+        collection: str,
+        text: Annotated[str, Query(max_length=100)] = "",
+        limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    ) -> list[ClassRecord]:
+        """Classes that the collection's model knows, in whose names a text stands."""
+        wanted = text.casefold()
+        names = await in_thread(house.rooms.others, lambda: house.shelf[collection].engine.model.class_names)
+        found = (ClassRecord(id=number, name=name) for number, name in enumerate(names))
+        return [item for item in found if wanted in item.name.casefold()][:limit]
+
+    return api

@@ -1,0 +1,84 @@
+"""A service that runs until it is stopped."""
+
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import uvicorn
+
+from camseek.errors import SettingsError
+from camseek.files import reason_of
+from camseek.service.app import application
+from camseek.service.house import House
+
+# Connections at once; whoever comes then is told to come again.
+_CONNECTIONS = 512
+_KEPT_ALIVE = 15
+# Requests under way have so many seconds to end when it is stopped.
+_ENDING = 5
+# A request's line and headers.
+_HEAD_BYTES = 1 << 16
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        SettingsError: Nothing can listen there.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = "another program listens there" if taken else reason_of(error)
+        raise SettingsError(
+            f"cannot listen on {host}, port {port}: {reason}", remedy="give another --port, 0 for a free one"
+        ) from error
+
+
+def address_of(found: socket.socket, host: str) -> str:
+    """The address of a service for a browser on this machine."""
+    port = found.getsockname()[1]
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # where it listens, not what is opened
+    return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"
+
+
+def run(house: House, found: socket.socket, ready: Callable[[], None], trusted: Sequence[str] = ()) -> None:
+    """Serves until the process is told to end (an interrupt, or a polite signal).
+
+    Args:
+        house: What is served; closed at the end.
+        found: Where it listens.
+        ready: Called once it does.
+        trusted: Addresses of proxies whose word is taken for who asks, and how.
+    """
+    config = uvicorn.Config(
+        application(house),
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_KEPT_ALIVE,
+        timeout_graceful_shutdown=_ENDING,
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        http="h11",
+        ws="none",
+        proxy_headers=bool(trusted),
+        forwarded_allow_ips=list(trusted) or None,
+    )
+    with suppress(KeyboardInterrupt):  # an interrupt is how it ends
+        _Server(config, ready).run(sockets=[found])

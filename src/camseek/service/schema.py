@@ -1,0 +1,346 @@
+"""What goes over the wire: the API's own records, and those of results as ``to_json`` writes them.
+
+A test holds these against ``camseek.results``: what one says the other knows.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 of a picture's whole file, hexadecimal: what it is known by."""
+Number = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Mark = Literal["right", "wrong"]
+
+
+class Strict(BaseModel):
+    """A record that knows no more than it says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="A stable word for programs.")
+    remedy: str | None = Field(None, description="What to do about it.")
+
+
+class Picture(Strict):
+    """A picture of a collection."""
+
+    id: Identity
+    name: str = Field(description="From the folder on that was indexed; text, never HTML.")
+    names: list[str] = Field(description="Every name of this content.")
+    size: tuple[int, int] = Field(description="Width and height, upright, pixels.")
+    format: str
+    bytes: int
+    featureless: bool = Field(description="The network sees nothing in it: it is found by its points alone.")
+    present: bool | None = Field(None, description="Whether a file of it is there; told of single pictures.")
+    columns: dict[str, str] | None = Field(None, description="What the user's own table says of it.")
+
+
+class PicturePage(Strict):
+    """Some pictures of a list."""
+
+    total: int
+    offset: int
+    next: str | None = Field(description="`after` of the next page; null behind the last.")
+    pictures: list[Picture]
+
+
+class Folder(Strict):
+    """A folder within an indexed one, as pictures' names begin with it."""
+
+    name: str
+    files: int
+
+
+class SkippedFile(Strict):
+    """A file that could not be used."""
+
+    name: str
+    reason: str
+    code: str
+
+
+class CollectionLimits(Strict):
+    """What the service takes."""
+
+    upload_bytes: int
+    top: int
+    parts: int
+
+
+class JobRecord(Strict):
+    """Work that goes on by itself."""
+
+    id: str
+    kind: str
+    collection: str
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    done: int
+    total: int | None
+    rate: float | None = Field(description="How many a second.")
+    seconds_left: float | None
+    created: str
+    ended: str | None
+    report: dict[str, Any] | None
+    problem: Problem | None
+
+
+class CollectionRecord(Strict):
+    """A collection."""
+
+    name: str
+    pictures: int
+    files: int
+    skipped: int
+    featureless: int
+    created: str
+    model: str
+    keeps: list[str]
+    classifier: bool
+    writable: bool
+    roots: list[Folder]
+    job: JobRecord | None
+    limits: CollectionLimits
+
+
+class CollectionHealth(Strict):
+    """Whether a collection can be used."""
+
+    name: str
+    status: Literal["ok", "failed"]
+    reason: str | None
+
+
+class Health(Strict):
+    """Whether everything can be used."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    collections: list[CollectionHealth]
+
+
+class Session(Strict):
+    """What whoever asks may do."""
+
+    scopes: list[Literal["read", "write"]]
+    needs_token: bool
+
+
+class Token(Strict):
+    """A token, to be kept as a cookie."""
+
+    token: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Upload(Strict):
+    """A query picture."""
+
+    id: Identity
+    size: tuple[int, int]
+    format: str
+    kept: bool
+    warnings: list[str]
+
+
+class Part(Strict):
+    """A picture of the thing sought, or a region of one."""
+
+    upload: Identity | None = None
+    picture: Identity | None = None
+    region: tuple[Number, Number, Number, Number] | None = Field(
+        None, description="x1, y1, x2, y2: pixels of the upright picture, half-open; null for all of it."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> "Part":
+        if (self.upload is None) == (self.picture is None):
+            raise ValueError("a part is an upload or a picture of the collection")
+        return self
+
+
+class SearchOptions(Strict):
+    """What is asked beyond the usual; each is `camseek search`'s option of the name."""
+
+    first: Literal["descriptors", "words", "joined"] | None = None
+    verify: Annotated[int, Field(ge=0, le=1000)] | None = None
+    late_interaction: Annotated[int, Field(ge=0, le=1000)] | None = None
+    expand_verified: Annotated[int, Field(ge=0, le=100)] | None = None
+    false_alarms: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    attend: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=100)] = []
+    classes: Annotated[int, Field(ge=1, le=1000)] | None = None
+    rerank: Annotated[int, Field(ge=0, le=1000)] = 0
+    expand: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+MOST_HITS = 1000
+MOST_PARTS = 32
+
+
+class SearchSettings(Strict):
+    """How to search."""
+
+    top: Annotated[int, Field(ge=1, le=MOST_HITS)] = 50
+    without_self: bool = True
+    points: bool = False
+    fold: bool = Field(True, description="Near copies under the first of them.")
+    options: SearchOptions = SearchOptions()
+
+
+class SearchRequest(SearchSettings):
+    """A search; several parts are one query of one thing."""
+
+    query: Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
+
+
+class ClassScoreRecord(Strict):
+    """A class the network sees."""
+
+    id: int
+    name: str
+    probability: float
+
+
+class ClassRecord(Strict):
+    """A class the network knows."""
+
+    id: int
+    name: str
+
+
+class VerdictRecord(Strict):
+    """Whether a picture shows the same thing."""
+
+    verdict: Literal["present", "unsure", "not shown"]
+    same: bool | None
+    probability: float
+    reason: str
+
+
+class OutlineRecord(Strict):
+    """Where a picture shows it."""
+
+    corners: list[tuple[float, float]]
+    box: tuple[int, int, int, int]
+    points: int
+    turn: float
+    scale: float
+    mirrored: bool
+    query_picture: int
+    matching_points: list[tuple[float, float, float, float]] | None = None
+
+
+class EvidenceRecord(BaseModel):
+    """What one stage said; some say more."""
+
+    model_config = ConfigDict(extra="allow")
+    stage: str
+    score: float | None
+
+
+class StageRecord(BaseModel):
+    """What a search did; some say more."""
+
+    model_config = ConfigDict(extra="allow")
+    stage: str
+    pictures: int
+    classes: list[int]
+
+
+class HitRecord(Strict):
+    """A result."""
+
+    rank: int
+    picture: Picture
+    score: float
+    scored_by: str
+    verdict: VerdictRecord | None
+    outlines: list[OutlineRecord]
+    evidence: list[EvidenceRecord]
+    kept: str | None
+    stands_out: bool | None
+    copies: list[Picture] = Field(description="Near copies of it that were hits, too.")
+    mark: Mark | None
+
+
+class QueryRecord(Strict):
+    """A part of the query, as it was read."""
+
+    id: Identity
+    upload: bool
+    region: tuple[int, int, int, int] | None
+    size: tuple[int, int]
+
+
+class SearchRecord(Strict):
+    """What a search found, so far or at its end."""
+
+    collection: str
+    final: bool
+    seconds: float
+    searched: int
+    pictures: int
+    classes: list[ClassScoreRecord]
+    query: list[QueryRecord]
+    hits: list[HitRecord]
+    stages: list[StageRecord]
+    present: int = Field(description="Hits that are found to show it.")
+    not_here: bool = Field(description="Verified, and none is found to show it or may do so.")
+    weak_from: int | None = Field(description="From this rank on none is found to show it.")
+
+
+class MarkRequest(Strict):
+    """What the user says of a hit."""
+
+    query: Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
+    picture: Identity
+    mark: Mark | None
+
+
+class MarkRecord(Strict):
+    """What the user said of a hit."""
+
+    query: list[Part]
+    picture: Picture | None = Field(description="Null where it has left the collection.")
+    id: Identity
+    mark: Mark
+    at: str
+
+
+class Marked(Strict):
+    """What is now said of it."""
+
+    mark: Mark | None
+
+
+class Removed(Strict):
+    """What left the collection."""
+
+    removed: int
+    coming_back: int = Field(description="Of these, files that the next update of a folder brings back.")
+
+
+class JobRequest(Strict):
+    """Work to be done."""
+
+    kind: Literal["index", "enrich", "fit", "groups"]
+    collection: str
+    folder: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
+        None, description="index: a folder of the server's, where that is allowed; null for those known."
+    )
+    allow_removal: bool = False
+
+
+class GroupRecord(Strict):
+    """Pictures that show the same thing."""
+
+    id: str
+    size: int
+    pictures: list[Picture]

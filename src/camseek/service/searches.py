@@ -1,0 +1,241 @@
+"""From a request to a search and back: parts, plan, hits as they are told."""
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from camseek.config import NEAR_COPY
+from camseek.results import Hit, SearchResult, Skipped, last_shown
+from camseek.searching import QueryPart
+from camseek.searching.searcher import require_parts
+from camseek.searching.wishes import Wishes
+from camseek.service.problems import ApiError
+from camseek.service.schema import (
+    ClassScoreRecord,
+    EvidenceRecord,
+    HitRecord,
+    OutlineRecord,
+    Part,
+    Picture,
+    QueryRecord,
+    SearchOptions,
+    SearchRecord,
+    SearchRequest,
+    StageRecord,
+    VerdictRecord,
+)
+from camseek.service.shelf import Hosted
+from camseek.service.state import State
+from camseek.service.uploads import Uploads
+
+_SHOWN_PLACES = 6
+# A picture of the collection that is a query is held whole.
+_MOST_BYTES = 1 << 29
+
+
+def query_key(parts: Sequence[Part]) -> str:
+    """What a query is known by, whatever the order of its parts."""
+    told = sorted(part.model_dump_json(exclude_none=True) for part in parts)
+    return f"[{','.join(told)}]"
+
+
+def parts_of(key: str) -> list[Part]:
+    """The parts of a query's key."""
+    return [Part.model_validate(item) for item in json.loads(key)]
+
+
+def wishes_of(options: SearchOptions) -> Wishes:
+    """What a request's options ask for."""
+    given: dict[str, Any] = {**options.model_dump(), "attend": tuple(options.attend)}
+    return Wishes(**given)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Searches:
+    """Searches for a service.
+
+    Attributes:
+        uploads: Where query pictures are.
+        state: What was said of hits.
+    """
+
+    uploads: Uploads
+    state: State
+
+    def search(
+        self,
+        hosted: Hosted,
+        request: SearchRequest,
+        staged: Callable[[SearchRecord], None] | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> SearchRecord:
+        """Searches, and tells what was found so far before each later stage.
+
+        Raises:
+            ApiError: A picture of the query is not there.
+            CamseekError: As ``Engine.search``.
+        """
+
+        def told(result: SearchResult) -> None:
+            if staged is not None:
+                staged(self.record(hosted, request, result, final=False))
+
+        result = self.result(hosted, request, told if staged is not None else None, cancelled)
+        return self.record(hosted, request, result, final=True)
+
+    def result(
+        self,
+        hosted: Hosted,
+        request: SearchRequest,
+        staged: Callable[[SearchResult], None] | None = None,
+        cancelled: threading.Event | None = None,
+        *,
+        views: bool = False,
+    ) -> SearchResult:
+        """The same as the engine tells it, with views for a report where they are asked for.
+
+        Raises:
+            ApiError, CamseekError: As ``search``.
+        """
+        engine = hosted.engine
+        profile = engine.collection.profile
+        plan = wishes_of(request.options).plan(profile.keeps, request.top)
+        require_parts(plan, f"the collection {hosted.name}", profile)  # by its name, not its folder
+        parts = [self.part(hosted, item) for item in request.query]
+        return engine.search(
+            parts,
+            together=True,
+            top=request.top,
+            plan=plan,
+            without_self=request.without_self,
+            views=views,
+            staged=staged,
+            cancelled=cancelled,
+        )
+
+    def part(self, hosted: Hosted, part: Part) -> QueryPart:
+        """A part of a query with its picture's content.
+
+        Raises:
+            ApiError: It is not there.
+        """
+        return QueryPart(self.content(hosted, part), part.region)
+
+    def content(self, hosted: Hosted, part: Part) -> bytes:
+        """The content of a part's picture.
+
+        Raises:
+            ApiError: It is not there.
+        """
+        if part.upload is not None:
+            return self.uploads.content(part.upload)
+        stored = hosted.find(cast(str, part.picture))
+        if stored.bytes > _MOST_BYTES:
+            raise ApiError(413, "too_large", "the picture's file is too large to search with")
+        content = hosted.files().content(stored)
+        if isinstance(content, Skipped):
+            raise ApiError(410, content.code, f"the picture cannot be read any more: {content.reason}")
+        return content
+
+    def record(
+        self, hosted: Hosted, request: SearchRequest, result: SearchResult, *, final: bool
+    ) -> SearchRecord:
+        """What was found as it is told."""
+        marks = self.state.marks_of(hosted.name, query_key(request.query))
+        records = [hit.record for hit in result.hits]
+        stored = hosted.engine.collection.catalogue.pictures(records)
+        pictures = {record: hosted.picture(found) for record, found in stored.items()}
+        hits = [hit for hit in result.hits if hit.record in pictures]  # others have left since
+        under = _copies(hosted, hits) if final and request.fold else {}
+        told = [
+            _hit(
+                hit,
+                pictures[hit.record],
+                [pictures[copy] for copy in under.get(hit.record, ())],
+                marks.get(pictures[hit.record].id),
+                points=request.points and final,
+            )
+            for hit in hits
+            if hit.record not in {copy for copies in under.values() for copy in copies}
+        ]
+        verified = any(hit.verdict for hit in hits)
+        shown = last_shown(hits)
+        weak = next((hit.rank for hit in hits if hit.stands_out is False), None)
+        return SearchRecord(
+            collection=hosted.name,
+            final=final,
+            seconds=round(result.seconds, 4),
+            searched=result.searched,
+            pictures=hosted.info().pictures,
+            classes=[ClassScoreRecord.model_validate(item.to_json()) for item in result.query.classes],
+            query=[
+                QueryRecord(
+                    id=cast(str, part.upload or part.picture),
+                    upload=part.upload is not None,
+                    region=seen.region,
+                    size=seen.size,
+                )
+                for part, seen in zip(request.query, result.query.pictures, strict=True)
+            ],
+            hits=told,
+            stages=[StageRecord.model_validate(item.to_json()) for item in result.stages],
+            present=sum(bool(hit.verdict and hit.verdict.same) for hit in hits),
+            not_here=verified and shown == 0,
+            weak_from=shown + 1 if verified and shown is not None and shown < len(hits) else weak,
+        )
+
+
+def _hit(hit: Hit, picture: Picture, copies: list[Picture], mark: Any, *, points: bool) -> HitRecord:
+    return HitRecord(
+        rank=hit.rank,
+        picture=picture,
+        score=round(hit.score, _SHOWN_PLACES),
+        scored_by=hit.scored_by,
+        verdict=VerdictRecord.model_validate(hit.verdict.to_json()) if hit.verdict else None,
+        outlines=[OutlineRecord.model_validate(item.to_json(points=points)) for item in hit.outlines],
+        evidence=[EvidenceRecord.model_validate(_without_outlines(item.to_json())) for item in hit.evidence],
+        kept=hit.kept,
+        stands_out=hit.stands_out,
+        copies=copies,
+        mark=mark,
+    )
+
+
+def _without_outlines(evidence: dict[str, Any]) -> dict[str, Any]:
+    """They stand beside it."""
+    return {key: value for key, value in evidence.items() if key != "outlines"}
+
+
+def _copies(hosted: Hosted, hits: Sequence[Hit]) -> dict[int, list[int]]:
+    """Near copies among hits, by the record of the first of them.
+
+    A copy has the same verdict: what is decided of one by its points must not hide under another.
+    """
+    vectors = hosted.engine.collection.vectors
+    there = np.isin([hit.record for hit in hits], vectors.records())
+    seen = [hit for hit, has in zip(hits, there.tolist(), strict=True) if has]
+    if len(seen) < 2:
+        return {}
+    try:
+        found = vectors.of(np.array([hit.record for hit in seen], np.int64))
+    except KeyError:  # one has just left
+        return {}
+    near = (found @ found.T) >= NEAR_COPY
+    under: dict[int, list[int]] = {}
+    taken: set[int] = set()
+    for place, hit in enumerate(seen):
+        if place in taken:
+            continue
+        for other in np.flatnonzero(near[place]).tolist():
+            if other > place and other not in taken and _same(hit, seen[other]):
+                under.setdefault(hit.record, []).append(seen[other].record)
+                taken.add(other)
+    return under
+
+
+def _same(one: Hit, other: Hit) -> bool:
+    return (one.verdict and one.verdict.word) == (other.verdict and other.verdict.word)

@@ -1,0 +1,88 @@
+"""How a service is run: frozen, and checked when it is made."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from camseek.config import Limits
+from camseek.errors import SettingsError
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_MB = 1 << 20
+
+
+def collection_name(text: str) -> str:
+    """A name for addresses, made of whatever a folder is called: small letters, digits and dashes."""
+    words = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:64].strip("-_")
+    return words or "pictures"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """How a service is run.
+
+    Attributes:
+        collections: The folder of each collection by its name in addresses: 1 to 64 of ``a-z 0-9 _ -``.
+        state: A folder of the service's own: thumbnails, marks, jobs, query pictures that are kept.
+        host: Where it listens.
+        port: Likewise; 0 for a free one.
+        names: Host names under which it is reached beside its own, behind a proxy, say.
+        token_file: Hashed tokens (``camseek token``); None on loopback alone, for whoever uses this machine.
+        read_only: Nothing is added, changed or removed.
+        paths: Who may write may also name folders of this machine to be indexed.
+        limits: What this machine may spend on one picture.
+        upload_bytes: The largest upload, bytes, 1 or more.
+        watch: Indexed folders are watched, and what changes in them is brought in.
+
+    Raises:
+        SettingsError: A name cannot be, there is no collection, or others than this machine would reach it
+            without a token.
+    """
+
+    collections: Mapping[str, str]
+    state: Path
+    host: str = "127.0.0.1"
+    port: int = 8357
+    names: tuple[str, ...] = ()
+    token_file: Path | None = None
+    read_only: bool = False
+    paths: bool = False
+    limits: Limits = field(default_factory=Limits)
+    upload_bytes: int = 64 * _MB
+    watch: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.collections:
+            raise SettingsError("there is no collection to serve", remedy="give --collection NAME=FOLDER")
+        for name in self.collections:
+            if not _NAME.fullmatch(name):
+                raise SettingsError(
+                    f"a collection cannot be called {name!r}",
+                    remedy=f"use small letters, digits and dashes, such as {collection_name(name)}",
+                )
+        if self.token_file is None and not is_loopback(self.host):
+            raise SettingsError(
+                f"whoever reaches {self.host} would see every picture",
+                remedy="give --token-file, which camseek token makes, or listen on 127.0.0.1",
+            )
+        if self.upload_bytes < 1:
+            raise SettingsError("uploads of less than a byte", remedy="allow at least one megabyte")
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names by which a browser may reach it: another one's was made to point here."""
+        own = (self.host, *_LOCAL) if is_loopback(self.host) else (self.host,)
+        return frozenset(name.lower().strip("[]") for name in (*own, *self.names))

@@ -1,0 +1,137 @@
+"""What a service remembers of its own: marks, jobs, rows of tables."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from camseek.errors import StorageError
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE marks (
+  collection TEXT NOT NULL, query TEXT NOT NULL, picture TEXT NOT NULL, mark TEXT NOT NULL, at TEXT NOT NULL,
+  PRIMARY KEY (collection, query, picture)
+) WITHOUT ROWID;
+CREATE TABLE jobs (
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, collection TEXT NOT NULL, arguments TEXT NOT NULL,
+  state TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER, created TEXT NOT NULL, ended TEXT,
+  report TEXT, problem TEXT
+) WITHOUT ROWID;
+CREATE TABLE rows (
+  job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, number INTEGER NOT NULL, row TEXT NOT NULL,
+  PRIMARY KEY (job, number)
+) WITHOUT ROWID;
+"""
+
+
+def now() -> str:
+    """This moment, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class State:
+    """One small database; threads may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens it, or makes it.
+
+        Raises:
+            StorageError: It cannot be written, or is another's.
+        """
+        self._lock = threading.RLock()
+        self._place = folder / "service.sqlite"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._database = sqlite3.connect(self._place, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA foreign_keys = ON")
+            [(version,)] = self._database.execute("PRAGMA user_version")
+            if version == 0:
+                self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            elif version != _VERSION:
+                raise self._failed("another version of camseek made it")
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(str(error)) from error
+
+    def _failed(self, reason: str) -> StorageError:
+        return StorageError(
+            f"the service's own folder {self._place.parent} cannot be used: {reason}",
+            remedy="name another with --state",
+        )
+
+    def close(self) -> None:
+        """Closes it."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def _told(self) -> Generator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._database
+            except sqlite3.Error as error:
+                raise self._failed(str(error)) from error
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a question gives.
+
+        Raises:
+            StorageError: The database fails.
+        """
+        with self._told() as database:
+            return database.execute(sql, values).fetchall()
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Changes something, for good.
+
+        Raises:
+            StorageError: The database fails.
+        """
+        with self._told() as database:
+            database.execute(sql, values)
+
+    # -- marks ----------------------------------------------------------------------------------------------
+
+    def mark(self, collection: str, query: str, picture: str, mark: str | None) -> None:
+        """Says of a picture whether it shows what a query seeks; None takes it back."""
+        if mark is None:
+            self.run(
+                "DELETE FROM marks WHERE collection = ? AND query = ? AND picture = ?",
+                (collection, query, picture),
+            )
+        else:
+            self.run(
+                "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)",
+                (collection, query, picture, mark, now()),
+            )
+
+    def marks_of(self, collection: str, query: str) -> dict[str, str]:
+        """What was said of which picture for a query."""
+        found = self.rows(
+            "SELECT picture, mark FROM marks WHERE collection = ? AND query = ?", (collection, query)
+        )
+        return dict(found)
+
+    def marks(self, collection: str) -> list[tuple[str, str, str, str]]:
+        """Query, picture, mark and when, the latest first."""
+        return self.rows(  # pyright: ignore[reportReturnType]  # four texts, as the schema says
+            "SELECT query, picture, mark, at FROM marks WHERE collection = ? "
+            "ORDER BY at DESC, query, picture",
+            (collection,),
+        )
+
+    # -- rows of tables -------------------------------------------------------------------------------------
+
+    def add_row(self, job: str, number: int, row: Any) -> None:
+        """Keeps a row of a job's table."""
+        self.run("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", (job, number, json.dumps(row)))
+
+    def table(self, job: str) -> dict[int, Any]:
+        """The rows of a job's table that are there, by number."""
+        found = self.rows("SELECT number, row FROM rows WHERE job = ? ORDER BY number", (job,))
+        return {number: json.loads(row) for number, row in found}

@@ -1,0 +1,172 @@
+"""What jobs do with collections."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from camseek.errors import StorageError
+from camseek.files import reason_of
+from camseek.images import fingerprint
+from camseek.names import GIVEN, is_given
+from camseek.results import IndexReport, Skipped
+from camseek.service.jobs import Job, Jobs, Work
+from camseek.service.naming import Naming
+from camseek.service.problems import ApiError
+from camseek.service.renders import Renders
+from camseek.service.shelf import THUMBNAIL, Hosted, Shelf
+
+# Files that could not be used and are told of one run; the rest are counted.
+_TOLD = 500
+_OPEN_FILES = 64
+
+
+class Works:
+    """What each kind of job does."""
+
+    def __init__(self, shelf: Shelf, renders: Renders, folder: Path) -> None:
+        """Takes what jobs work with."""
+        self._shelf = shelf
+        self._renders = renders
+        self.incoming = folder / "incoming"
+
+    def by_kind(self) -> dict[str, Work]:
+        """Each kind's work."""
+        return {"index": self._index, "add": self._add, "enrich": self._enrich, "fit": self._fit}
+
+    def receive(self, jobs: Jobs, collection: str, names: Sequence[str], files: Sequence[BinaryIO]) -> Job:
+        """Takes files that were uploaded, and has them brought in.
+
+        Raises:
+            StorageError: The disk is full.
+        """
+        folder = self.incoming / secrets.token_hex(8)
+        try:
+            folder.mkdir(parents=True, mode=0o700)
+            for number, file in enumerate(files):
+                with (folder / str(number)).open("xb") as place:
+                    shutil.copyfileobj(file, place)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise StorageError(
+                f"the uploaded files cannot be kept: {reason_of(error)}", remedy="make room on the disk"
+            ) from error
+        return jobs.ask("add", collection, {"names": list(names), "folder": folder.name})
+
+    def _index(self, job: Job) -> dict[str, Any]:
+        """Brings folders in line: the one that is named, or all that are known."""
+        hosted = self._shelf[job.collection]
+        engine = hosted.engine
+        folder = job.arguments.get("folder")
+        roots = [folder] if folder else [os.fsdecode(root) for root in engine.info().roots]
+        if not roots:
+            raise ApiError(422, "source", "no folder was indexed yet", "add pictures, or index a folder")
+        totals = _told(IndexReport(""), hosted.naming)
+        for root in roots:
+            report = engine.index(
+                root,
+                allow_removal=bool(job.arguments.get("allow_removal")),
+                progress=job,
+                cancelled=job.cancelled,
+            )
+            hosted.forget()
+            _add_up(totals, _told(report, hosted.naming))
+        self._draw(hosted, job)
+        return totals
+
+    def _add(self, job: Job) -> dict[str, Any]:
+        """Brings in files that were uploaded, some at a time; they are kept in the collection."""
+        hosted, folder = self._shelf[job.collection], self.incoming / job.arguments["folder"]
+        names: list[str] = job.arguments["names"]
+        totals = _told(IndexReport(""), hosted.naming)
+        for start in range(0, len(names), _OPEN_FILES):
+            some = range(start, min(start + _OPEN_FILES, len(names)))
+            with ExitStack() as files:
+                pictures: dict[str, BinaryIO] = {}
+                for number in some:
+                    place = folder / str(number)
+                    if place.is_file():  # else an earlier service has brought it in
+                        file = files.enter_context(place.open("rb"))
+                        if (name := _name(hosted, names[number], fingerprint(file), pictures)) is None:
+                            _add_up(totals, {"unchanged": 1})
+                        else:
+                            pictures[name] = file
+                if pictures:
+                    report = hosted.engine.add(pictures, progress=job, cancelled=job.cancelled)
+                    hosted.forget()
+                    _add_up(totals, _told(report, hosted.naming))
+        shutil.rmtree(folder, ignore_errors=True)
+        self._draw(hosted, job)
+        return totals
+
+    def _enrich(self, job: Job) -> dict[str, Any]:
+        hosted = self._shelf[job.collection]
+        report = hosted.engine.enrich(progress=job, cancelled=job.cancelled).to_json()
+        return {
+            key: value for key, value in report.items() if key != "collection" and not isinstance(value, list)
+        }
+
+    def _fit(self, job: Job) -> dict[str, Any]:
+        hosted = self._shelf[job.collection]
+        hosted.engine.fit(progress=job, cancelled=job.cancelled)
+        hosted.forget()
+        return {}
+
+    def _draw(self, hosted: Hosted, job: Job) -> None:
+        """Makes the thumbnails that are missing: they stay when a file goes."""
+        for picture in hosted.engine:
+            if job.cancelled.is_set():
+                return
+            if not self._renders.has_thumbnail(picture):
+                try:
+                    self._renders.place(hosted, picture, THUMBNAIL)
+                except ApiError:
+                    continue  # its file has gone since
+
+
+def _name(hosted: Hosted, name: str, content: bytes, taken: Iterable[str]) -> str | None:
+    """A name under which nothing is kept yet; None for a content that is kept already.
+
+    Another picture of the name must not take its place. What a folder brought is kept all the same: it would
+    leave with its file.
+    """
+    stem, dot, suffix = name.rpartition(".")
+    stem, suffix = (stem, dot + suffix) if stem else (name, "")
+    with hosted.engine.collection.snapshot():
+        ledger = hosted.engine.collection.catalogue.ledger()
+        record = ledger.find(content)
+        if record is not None and any(map(is_given, ledger.names(record))):
+            return None
+        number, tried = 1, name
+        while tried in taken or ledger.record((GIVEN + tried).encode()) is not None:
+            number += 1
+            tried = f"{stem} ({number}){suffix}"
+    return tried
+
+
+def _told(report: IndexReport, naming: Naming) -> dict[str, Any]:
+    """What an index run did, without any path of the server."""
+    return {
+        "added": report.added,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "moved": report.moved,
+        "removed": report.removed,
+        "copies": report.copies,
+        "encoded": report.encoded,
+        "held": report.removal.files if report.removal is not None and report.removal.held else 0,
+        "skipped_count": len(report.skipped),
+        "skipped": [_skipped(item, naming) for item in report.skipped[:_TOLD]],
+    }
+
+
+def _skipped(item: Skipped, naming: Naming) -> dict[str, str]:
+    return {"name": naming.shown(item.path), "reason": item.reason, "code": item.code}
+
+
+def _add_up(totals: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        totals[key] += value

@@ -1,0 +1,239 @@
+"""Collections, their pictures, jobs and marks over the API."""
+
+import io
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from camseek import Engine
+from served import ended, events, serving
+from textures import png, texture
+
+MUSEUM = "/api/v1/collections/museum"
+
+
+@pytest.fixture
+def own(stocked, tmp_path, model):
+    """A service over a copy of the collection and its pictures, to be changed."""
+    address, photos = tmp_path / "c", tmp_path / "museum"
+    shutil.copytree(stocked[1], photos)
+    with Engine.open(address, model=model, create=True, workers=2) as engine:
+        engine.index(photos)
+    with serving(address, tmp_path / "state", model, paths=True) as client:
+        yield client, photos
+
+
+class TestPictures:
+    def test_a_list_in_pages(self, client):
+        page = client.get(f"{MUSEUM}/pictures?limit=3").json()
+        assert (page["total"], page["offset"], page["next"]) == (7, 0, "3")
+        last = client.get(f"{MUSEUM}/pictures?limit=5&after={page['next']}").json()
+        assert (len(last["pictures"]), last["next"]) == (4, None)
+        assert client.get(f"{MUSEUM}/pictures?offset=6").json()["pictures"] == last["pictures"][3:]
+        assert client.get(f"{MUSEUM}/pictures?after=x").status_code == 422
+
+    def test_by_name_folder_and_text(self, client):
+        def names(query):
+            return [item["name"] for item in client.get(f"{MUSEUM}/pictures?{query}").json()["pictures"]]
+
+        assert names("order=name")[:2] == ["museum/0.png", "museum/2.png"]
+        assert names("folder=museum/hall&order=name")[-1] == "museum/hall/scene.png"
+        assert names("text=SCENE") == ["museum/hall/scene.png"]
+        assert names("order=newest") == names("")[::-1]
+        assert client.get(f"{MUSEUM}/folders").json() == [
+            {"name": "museum", "files": 7},
+            {"name": "museum/hall", "files": 4},
+        ]
+
+    def test_what_was_skipped_is_text(self, client):
+        [item] = client.get(f"{MUSEUM}/skipped").json()
+        assert item["name"] == "museum/<b>bold.png"
+        assert item["code"] == "not_a_picture"
+
+    def test_thumbnails_are_kept_for_good(self, own):
+        client, photos = own
+        [item] = client.get(f"{MUSEUM}/pictures?text=scene").json()["pictures"]
+        place = f"{MUSEUM}/pictures/{item['id']}"
+        assert client.get(place).json()["present"]
+        answer = client.get(f"{place}/thumbnail")
+        assert max(Image.open(io.BytesIO(answer.content)).size) == 360
+        assert "immutable" in answer.headers["cache-control"]
+        part = client.get(f"{place}/thumbnail", headers={"Range": "bytes=0-9"})
+        assert (part.status_code, part.content) == (206, answer.content[:10])
+        (photos / "hall" / "scene.png").unlink()
+        assert client.get(f"{place}/thumbnail").content == answer.content
+        gone = client.get(f"{place}/view?side=640")
+        assert gone.status_code == 410
+        assert str(photos) not in gone.text
+        assert not client.get(place).json()["present"]
+
+    def test_a_view_tells_nothing_but_pixels(self, own):
+        client, photos = own
+        image, exif = Image.fromarray(texture(40)), Image.Exif()
+        exif[0x010F] = "a secret place"
+        image.save(photos / "with.jpg", exif=exif)
+        ended(client, client.post("/api/v1/jobs", json={"kind": "index", "collection": "museum"}).json())
+        [item] = client.get(f"{MUSEUM}/pictures?text=with.jpg").json()["pictures"]
+        for kind in ("thumbnail", "view"):
+            content = client.get(f"{MUSEUM}/pictures/{item['id']}/{kind}").content
+            assert b"secret" not in content
+            assert not Image.open(io.BytesIO(content)).getexif()
+
+    def test_another_file_in_its_place_is_not_shown(self, own):
+        client, photos = own
+        [item] = client.get(f"{MUSEUM}/pictures?text=scene").json()["pictures"]
+        (photos / "hall" / "scene.png").write_bytes(png(texture(60)))
+        answer = client.get(f"{MUSEUM}/pictures/{item['id']}/view")
+        assert answer.status_code == 410
+        assert "changed" in answer.json()["detail"]
+
+    def test_what_is_not_there(self, client):
+        assert client.get("/api/v1/collections/nothing").status_code == 404
+        assert client.get(f"{MUSEUM}/pictures/{'0' * 64}").status_code == 404
+        assert client.get(f"{MUSEUM}/pictures/..%2f..%2fetc").status_code in (404, 422)
+        assert client.get("/api/v1/jobs/nothing").status_code == 404
+
+
+class TestJobs:
+    def test_a_folder_is_brought_in_line(self, own):
+        client, photos = own
+        (photos / "new.png").write_bytes(png(texture(70)))
+        (photos / "0.png").unlink()
+        asked = client.post("/api/v1/jobs", json={"kind": "index", "collection": "museum"})
+        assert asked.status_code == 202
+        told = ended(client, asked.json())
+        assert told["state"] == "done"
+        assert {key: told["report"][key] for key in ("added", "removed", "unchanged", "skipped_count")} == {
+            "added": 1,
+            "removed": 1,
+            "unchanged": 6,
+            "skipped_count": 1,
+        }
+        assert told["report"]["skipped"][0]["name"] == "museum/<b>bold.png"
+        assert client.get(f"{MUSEUM}").json()["pictures"] == 7
+        [last] = [item for name, item in events(client.get(f"/api/v1/jobs/{told['id']}/events").text)]
+        assert last["state"] == "done"
+
+    def test_uploads_come_in_once_and_bad_ones_are_listed(self, own):
+        client, _ = own
+        content = png(texture(80))
+        for added, names in ((1, ["a.png", "b.txt"]), (0, ["a.png"])):
+            files = [("files", (name, content if name == "a.png" else b"none")) for name in names]
+            answer = client.post(f"{MUSEUM}/pictures", files=files)
+            assert answer.status_code == 202
+            told = ended(client, answer.json())
+            assert (told["state"], told["report"]["encoded"]) == ("done", added)
+        assert client.get(f"{MUSEUM}/pictures?text=a.png").json()["total"] == 1
+        files = [("files", ("../../a.png", png(texture(81))))]
+        ended(client, client.post(f"{MUSEUM}/pictures", files=files).json())
+        found = client.get(f"{MUSEUM}/pictures?text=a").json()["pictures"]
+        assert "a (2).png" in [item["name"] for item in found]
+
+    def test_no_file_is_no_job(self, own):
+        client, _ = own
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        assert client.post(f"{MUSEUM}/pictures", content=b"--b--\r\n", headers=headers).status_code in (
+            400,
+            422,
+        )
+
+    def test_a_folder_that_is_not_there_is_a_problem_of_the_job(self, own):
+        client, photos = own
+        body = {"kind": "index", "collection": "museum", "folder": str(photos / "none")}
+        told = ended(client, client.post("/api/v1/jobs", json=body).json())
+        assert told["state"] == "failed"
+        assert told["problem"]["code"] == "source"
+
+    def test_folders_are_named_by_owners_alone(self, stocked, tmp_path, model):
+        with serving(stocked[0], tmp_path, model) as client:
+            body = {"kind": "index", "collection": "museum", "folder": "/etc"}
+            assert client.post("/api/v1/jobs", json=body).status_code == 403
+
+    def test_one_that_waits_is_stopped_and_remembered(self, own, tmp_path):
+        client, _ = own
+        jobs = [
+            client.post("/api/v1/jobs", json={"kind": kind, "collection": "museum"}).json()
+            for kind in ("index", "enrich")
+        ]
+        stopped = client.delete(f"/api/v1/jobs/{jobs[1]['id']}").json()
+        assert stopped["state"] in ("cancelled", "running", "done")
+        assert ended(client, jobs[0])["state"] == "done"
+        listed = client.get("/api/v1/jobs?collection=museum").json()
+        assert [item["kind"] for item in listed] == ["enrich", "index"]
+
+    def test_work_that_had_not_ended_is_taken_up_again(self, stocked, tmp_path, model):
+        from camseek.service.house import House
+        from camseek.service.settings import ServiceSettings
+
+        settings = ServiceSettings(collections={"museum": str(stocked[0])}, state=tmp_path)
+        killed = House(settings, model)
+        job = killed.jobs
+        waiting = job.ask  # asked for, and the process ends before it begins
+        killed.jobs._put = lambda _: None
+        made = waiting("index", "museum", {})
+        killed.state.close()
+        with serving(stocked[0], tmp_path, model) as client:
+            assert ended(client, {"id": made.id})["state"] == "done"
+
+
+class TestRemoval:
+    def test_a_picture_leaves_by_all_its_names(self, own):
+        client, _ = own
+        [item] = client.get(f"{MUSEUM}/pictures?text=scene").json()["pictures"]
+        answer = client.delete(f"{MUSEUM}/pictures/{item['id']}")
+        assert answer.json() == {"removed": 1, "coming_back": 1}
+        assert client.get(f"{MUSEUM}/pictures?text=scene").json()["total"] == 0
+        assert client.delete(f"{MUSEUM}/pictures/{item['id']}").status_code == 404
+
+
+class TestMarks:
+    def test_they_are_kept_undone_and_taken_away(self, own):
+        client, _ = own
+        found = {item["name"]: item["id"] for item in client.get(f"{MUSEUM}/pictures").json()["pictures"]}
+        query = [{"picture": found["museum/hall/3.png"], "region": [0, 0, 200, 200]}]
+        scene, other = found["museum/hall/scene.png"], found["museum/0.png"]
+        for picture, mark in ((scene, "right"), (other, "wrong"), (other, None)):
+            answer = client.put(f"{MUSEUM}/marks", json={"query": query, "picture": picture, "mark": mark})
+            assert answer.json() == {"mark": mark}
+        hits = client.post(f"{MUSEUM}/search", json={"query": query}).json()["hits"]
+        assert {hit["picture"]["id"]: hit["mark"] for hit in hits}[scene] == "right"
+        [mark] = client.get(f"{MUSEUM}/marks").json()
+        assert (mark["id"], mark["mark"], mark["query"][0]["region"]) == (scene, "right", [0, 0, 200, 200])
+        assert client.get(f"{MUSEUM}/marks?format=csv").text.splitlines()[1].endswith(f"right,{mark['at']}")
+        again = client.post(f"{MUSEUM}/search", json={"query": [{"picture": query[0]["picture"]}]}).json()
+        assert {hit["mark"] for hit in again["hits"]} == {None}
+        nothing = {"query": query, "picture": "0" * 64, "mark": "right"}
+        assert client.put(f"{MUSEUM}/marks", json=nothing).status_code == 404
+
+
+class TestHealth:
+    def test_a_collection_that_is_missing_is_said_and_tried_again(self, tmp_path, model, monkeypatch):
+        monkeypatch.setattr("camseek.service.shelf._AGAIN", 0.0)
+        with serving(tmp_path / "c", tmp_path / "state", model) as client:
+            answer = client.get("/api/v1/health")
+            assert answer.status_code == 503
+            assert answer.json()["collections"][0]["reason"] == "Service Unavailable: no_collection"
+            asked = client.get(MUSEUM)
+            assert asked.status_code == 503
+            assert str(tmp_path) not in asked.text
+            assert client.get("/api/v1/collections").json() == []
+            Engine.open(tmp_path / "c", model=model, create=True).close()
+            assert client.get("/api/v1/health").json()["status"] == "ok"
+            assert client.get(MUSEUM).json()["pictures"] == 0
+
+    def test_numbers(self, client):
+        client.get(MUSEUM)
+        text = client.get("/metrics").text
+        assert 'camseek_pictures{collection="museum"} 7.0' in text
+
+    def test_the_openapi_text_names_every_address(self, client):
+        text = client.get("/api/v1/openapi.json").json()
+        assert "/api/v1/collections/{name}/search" in text["paths"]
+        assert "SearchRequest" in text["components"]["schemas"]
+        assert "file://" not in json.dumps(text)
+
+    def test_classes_by_name(self, client):
+        found = client.get("/api/v1/classes?collection=museum&text=teapot").json()
+        assert found == [{"id": 849, "name": "teapot"}]

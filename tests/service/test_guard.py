@@ -1,0 +1,232 @@
+"""Who may ask, from where, and how much they may send."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from camseek.errors import SettingsError
+from camseek.service.settings import ServiceSettings, collection_name
+from camseek.service.tokens import add_token, read_tokens
+from served import FORM, serving
+from textures import png, texture
+
+HEALTH = "/api/v1/health"
+MARKS = "/api/v1/collections/museum/marks"
+
+
+class TestPlace:
+    def test_another_host_name_is_refused(self, client):
+        for host in ("evil.example", "127.0.0.1.evil.example:8357", "", "evil.example:127.0.0.1"):
+            answer = client.get(HEALTH, headers={"Host": host})
+            assert answer.status_code == 421, host
+        for host in ("localhost", "LOCALHOST:9", "[::1]:8357", "127.0.0.1"):
+            assert client.get(HEALTH, headers={"Host": host}).status_code == 200
+
+    def test_another_sites_page_is_refused(self, client):
+        for headers in (
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://127.0.0.1:80"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+        ):
+            answer = client.get(HEALTH, headers=headers)
+            assert answer.status_code == 403, headers
+            assert answer.json()["code"] == "foreign"
+        assert client.get(HEALTH, headers={"Origin": str(client.base_url).rstrip("/")}).status_code == 200
+
+    def test_nothing_is_changed_by_what_a_form_can_send(self, client):
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"):
+            headers = {"Content-Type": kind}
+            del client.headers["X-Camseek"]
+            try:
+                assert client.post("/api/v1/uploads", content=b"a", headers=headers).status_code == 403
+            finally:
+                client.headers.update(FORM)
+
+    def test_every_answer_is_kept_in(self, client):
+        for path in (HEALTH, "/api/v1/collections/nothing", "/api/v1/nothing"):
+            headers = client.get(path).headers
+            assert headers["x-content-type-options"] == "nosniff"
+            assert "default-src 'none'" in headers["content-security-policy"]
+            assert headers["cache-control"] == "no-store"
+            assert "access-control-allow-origin" not in headers
+
+
+class TestTokens:
+    @pytest.fixture
+    def held(self, stocked, tmp_path, model):
+        place = tmp_path / "tokens"
+        read, write = add_token(place, "anna", write=False), add_token(place, "ben", write=True)
+        with serving(stocked[0], tmp_path / "state", model, token_file=place) as client:
+            yield client, read, write
+
+    def test_nothing_is_read_without_one(self, held):
+        client, read, _ = held
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {read}"}):
+            assert client.get("/api/v1/collections", headers=headers).status_code == 401
+            assert client.get("/metrics", headers=headers).status_code == 401
+        assert client.get(HEALTH).status_code == 200
+        assert (
+            client.get("/api/v1/collections", headers={"Authorization": f"Bearer {read}"}).status_code == 200
+        )
+
+    def test_a_readers_token_searches_and_changes_nothing(self, held):
+        client, read, write = held
+        reader, writer = ({"Authorization": f"Bearer {item}"} for item in (read, write))
+        told = client.post("/api/v1/uploads", content=png(texture(3)), headers=reader).json()
+        body = {"query": [{"upload": told["id"]}]}
+        found = client.post("/api/v1/collections/museum/search", json=body, headers=reader).json()
+        mark = {**body, "picture": found["hits"][0]["picture"]["id"], "mark": "right"}
+        assert client.put(MARKS, json=mark, headers=reader).status_code == 403
+        assert client.put(MARKS, json=mark, headers=writer).json() == {"mark": "right"}
+        assert not client.get("/api/v1/collections/museum", headers=reader).json()["writable"]
+
+    def test_a_browser_keeps_it_as_a_cookie_that_no_script_reads(self, held):
+        client, read, _ = held
+        answer = client.post("/api/v1/session", json={"token": read})
+        assert answer.json() == {"scopes": ["read"], "needs_token": True}
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert client.get("/api/v1/collections").status_code == 200
+        assert client.post("/api/v1/session", json={"token": "wrong"}).status_code == 401
+        assert client.delete("/api/v1/session").status_code == 204
+        assert client.get("/api/v1/collections").status_code == 401
+
+    def test_the_file_keeps_hashes_alone(self, tmp_path):
+        place = tmp_path / "tokens"
+        first = add_token(place, "anna", write=True)
+        second = add_token(place, "anna", write=False)
+        kept = place.read_text()
+        assert first not in kept
+        assert second not in kept
+        assert place.stat().st_mode & 0o777 == 0o600
+        tokens = read_tokens(place)
+        assert tokens.scopes(first) == ()
+        assert tokens.scopes(second) == ("read",)
+
+    def test_a_file_that_is_none_is_refused(self, tmp_path):
+        place = tmp_path / "tokens"
+        for text, word in (("", "no token"), ("anna all 00", "line 1"), ("\xff", "line 1")):
+            place.write_text(text, "utf-8")
+            place.chmod(0o600)
+            with pytest.raises(SettingsError, match=word):
+                read_tokens(place)
+        place.chmod(0o644)
+        with pytest.raises(SettingsError, match="by others"):
+            read_tokens(place)
+        with pytest.raises(SettingsError, match="called"):
+            add_token(tmp_path / "more", "a b", write=False)
+
+
+class TestSettings:
+    def test_others_are_not_served_without_tokens(self, tmp_path):
+        given = {"collections": {"a": "a"}, "state": tmp_path}
+        for host in ("0.0.0.0", "192.168.1.4", "example.org"):
+            with pytest.raises(SettingsError, match="see every picture"):
+                ServiceSettings(**given, host=host)
+        for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
+            ServiceSettings(**given, host=host)
+
+    def test_names_fit_addresses(self, tmp_path):
+        for name in ("", "A", "a/b", "..", "-a", "a" * 65):
+            with pytest.raises(SettingsError):
+                ServiceSettings(collections={name: "a"}, state=tmp_path)
+        assert collection_name("Fotos von Oma (2019)") == "fotos-von-oma-2019"
+        assert collection_name("日本") == "pictures"
+
+
+class TestReadOnly:
+    def test_nothing_is_changed(self, stocked, tmp_path, model):
+        with serving(stocked[0], tmp_path, model, read_only=True) as client:
+            assert not client.get("/api/v1/collections/museum").json()["writable"]
+            some = client.get("/api/v1/collections/museum/pictures").json()["pictures"][0]
+            place = f"/api/v1/collections/museum/pictures/{some['id']}"
+            assert client.delete(place).status_code == 403
+            assert (
+                client.post("/api/v1/jobs", json={"kind": "index", "collection": "museum"}).status_code == 403
+            )
+            files = [("files", ("a.png", png(texture(50))))]
+            assert client.post("/api/v1/collections/museum/pictures", files=files).status_code == 403
+
+
+class TestBodies:
+    def test_more_than_is_taken_ends_while_it_comes(self, stocked, tmp_path, model):
+        with serving(stocked[0], tmp_path, model, upload_bytes=100_000) as client:
+            sent = 0
+
+            def blocks():
+                nonlocal sent
+                for _ in range(1000):
+                    sent += 10_000
+                    yield bytes(10_000)
+
+            answer = client.post("/api/v1/uploads", content=blocks())
+            assert answer.status_code == 413
+            assert client.post("/api/v1/uploads", content=bytes(200_000)).status_code == 413
+            long = json.dumps({"query": [], "x": "y" * 2_000_000}).encode()
+            answer = client.post(
+                "/api/v1/collections/museum/search",
+                content=long,
+                headers={"Content-Type": "application/json"},
+            )
+            assert answer.status_code == 413
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"no boundary at all" * 1000,
+            b"--b\r\n" + b"X: y\r\n" * 100_000 + b"\r\n\r\n--b--",
+            b"--b" + b"-" * 1_000_000,
+            b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a"\r\n\r\n',
+            b"--b\r\n\r\n" * 100_000,
+        ],
+    )
+    # Starlette leaves the file of a form that breaks off to the garbage collector.
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    def test_forms_that_attack_end_soon(self, client, body):
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        began = time.perf_counter()
+        answer = client.post("/api/v1/collections/museum/search", content=body, headers=headers)
+        assert answer.status_code in (400, 413, 422)
+        assert time.perf_counter() - began < 2
+
+    def test_many_files_and_fields_are_refused(self, client):
+        files = [("picture", (f"{number}.png", b"a")) for number in range(40)]
+        assert client.post("/api/v1/collections/museum/search", files=files).status_code == 400
+        headers = {"Content-Type": "multipart/form-data"}
+        answer = client.post("/api/v1/collections/museum/search", content=b"a", headers=headers)
+        assert answer.status_code in (400, 422)
+
+
+class TestWire:
+    """Over real connections."""
+
+    @pytest.fixture
+    def port(self, client):
+        return client.base_url.port
+
+    def test_a_client_that_vanishes_holds_nothing_up(self, port):
+        body = json.dumps({"query": [{"upload": "0" * 64}]}).encode()
+        head = (
+            f"POST /api/v1/collections/museum/search HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        )
+        for part in (b"", body[:10], body):
+            with socket.create_connection(("127.0.0.1", port)) as wire:
+                wire.sendall(head.encode() + b"Accept: text/event-stream\r\n\r\n" + part)
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+            wire.sendall(head.encode() + b"Connection: close\r\n\r\n" + body)
+            found = b""
+            while block := wire.recv(65536):
+                found += block
+        assert found.startswith(b"HTTP/1.1 404")
+
+    def test_two_hosts_are_none(self, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+            hosts = f"Host: 127.0.0.1:{port}\r\nHost: evil.example\r\n"
+            wire.sendall(f"GET {HEALTH} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n".encode())
+            assert wire.recv(100).startswith(b"HTTP/1.1 400")
