@@ -1,5 +1,6 @@
 """Collections, their pictures, jobs and marks over the API."""
 
+import csv
 import io
 import json
 import shutil
@@ -237,3 +238,56 @@ class TestHealth:
     def test_classes_by_name(self, client):
         found = client.get("/api/v1/classes?collection=museum&text=teapot").json()
         assert found == [{"id": 849, "name": "teapot"}]
+
+
+class TestSurveys:
+    def test_many_queries_and_their_table(self, client):
+        files = [
+            ("files", ("there.png", png(texture(3)))),
+            ("files", ("absent.png", png(texture(77)))),
+            ("files", ("=none.txt", b"none")),
+        ]
+        told = ended(client, client.post(f"{MUSEUM}/batch/files", files=files).json())
+        assert (told["kind"], told["state"], told["done"]) == ("batch", "done", 3)
+        assert told["report"] == {"queries": 3, "present": 1, "failed": 1}
+        place = f"/api/v1/jobs/{told['id']}/table"
+        rows = client.get(place).json()
+        assert [row["verdict"] for row in rows] == ["present", "not shown", None]
+        assert rows[0]["hits"][0]["name"] == "museum/hall/scene.png"
+        assert rows[2]["problem"] == "it is text"
+        table = list(
+            csv.DictReader(io.StringIO(client.get(f"{place}?format=csv").content.decode("utf-8-sig")))
+        )
+        assert table[0]["query"] == "there.png"
+        assert table[-1]["query"] == "'=none.txt"
+
+    def test_queries_of_the_collections_own_pictures(self, client):
+        [scene] = client.get(f"{MUSEUM}/pictures?text=scene").json()["pictures"]
+        query = {"name": "the scene", "query": [{"picture": scene["id"], "region": [60, 80, 380, 360]}]}
+        body = {"queries": [query], "top": 2}
+        told = ended(client, client.post(f"{MUSEUM}/batch", json=body).json())
+        [row] = client.get(f"/api/v1/jobs/{told['id']}/table").json()
+        assert [hit["verdict"] for hit in row["hits"]] == ["present", "not shown"]
+        assert client.post(f"{MUSEUM}/batch", json={"queries": []}).status_code == 422
+
+    def test_groups_of_what_shows_the_same(self, client):
+        assert client.get(f"{MUSEUM}/groups").json() == []
+        told = ended(
+            client, client.post("/api/v1/jobs", json={"kind": "groups", "collection": "museum"}).json()
+        )
+        assert told["report"] == {"groups": 1, "pictures": 2}
+        [group] = client.get(f"{MUSEUM}/groups").json()
+        names = {item["name"] for item in group["pictures"]}
+        assert (group["size"], names) == (2, {"museum/hall/3.png", "museum/hall/scene.png"})
+        assert client.get(f"{MUSEUM}/groups/{group['id']}").json() == group
+        assert client.get(f"{MUSEUM}/groups/{'0' * 64}").status_code == 404
+
+    def test_where_the_network_looks(self, client):
+        [scene] = client.get(f"{MUSEUM}/pictures?text=scene").json()["pictures"]
+        place = f"{MUSEUM}/pictures/{scene['id']}/heat"
+        for query in ("", "?classes=1,2"):
+            answer = client.get(place + query)
+            assert answer.headers["content-type"] == "image/png"
+            assert Image.open(io.BytesIO(answer.content)).size[0] > 10
+        assert client.get(f"{place}?classes=9999").status_code == 422
+        assert client.get(f"{place}?classes=a").status_code == 422

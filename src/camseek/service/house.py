@@ -19,6 +19,7 @@ from camseek.service.searches import Searches
 from camseek.service.settings import ServiceSettings
 from camseek.service.shelf import Shelf
 from camseek.service.state import State
+from camseek.service.surveys import Surveys
 from camseek.service.tokens import Tokens, read_tokens
 from camseek.service.uploads import Uploads
 from camseek.service.watching import Watcher
@@ -51,7 +52,8 @@ class House:
         renders: Small pictures.
         searches: Searches.
         jobs: Work that goes on by itself.
-        works: What jobs do.
+        works: What jobs do that change a collection.
+        surveys: What those do that only read.
         state: What it remembers.
         metrics: What it counts.
     """
@@ -75,7 +77,9 @@ class House:
         self.uploads = Uploads(settings.state, self.renders, settings.upload_bytes)
         self.searches = Searches(self.uploads, self.state)
         self.works = Works(self.shelf, self.renders, settings.state)
-        self.jobs = Jobs(self.state, self.works.by_kind(), whole=settings.paths)
+        self.surveys = Surveys(self.shelf, self.searches, self.state, self.works.incoming)
+        kinds = self.works.by_kind() | self.surveys.by_kind()
+        self.jobs = Jobs(self.state, kinds, whole=settings.paths)
         self.metrics = Metrics()
         self._watcher = Watcher(self.shelf, self.jobs) if settings.watch else None
         self._rooms: Rooms | None = None

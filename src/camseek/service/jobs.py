@@ -1,4 +1,7 @@
-"""Work that goes on by itself: one writer a collection, told how far it is, stopped, taken up again."""
+"""Work that goes on by itself: told how far it is, stopped, taken up again.
+
+Each collection has one writer at a time, and one reader beside it.
+"""
 
 import json
 import logging
@@ -18,6 +21,8 @@ from camseek.service.state import State, now
 _LOG = logging.getLogger("camseek.service")
 _REMEMBERED = 200
 _ENDED = frozenset({"done", "failed", "cancelled"})
+READING = frozenset({"batch", "groups"})
+"""Kinds that change nothing: they wait for no writer, and no writer for them."""
 
 Work = Callable[["Job"], dict[str, Any]]
 """Does a job and says what it did."""
@@ -125,6 +130,10 @@ class Jobs:
                 job.state, job.done, job.total = "waiting", 0, None
                 self._put(job)
 
+    def knows(self, kind: str) -> bool:
+        """Whether there is work of a kind."""
+        return kind in self._works
+
     def ask(self, kind: str, collection: str, arguments: Mapping[str, Any]) -> Job:
         """Has work done; the same work that waits already is that one.
 
@@ -162,9 +171,13 @@ class Jobs:
 
     def running(self, collection: str) -> Job | None:
         """What changes a collection now, or will next."""
-        return next(
-            (job for job in self._jobs.values() if job.collection == collection and not job.over), None
-        )
+        found = (job for job in self._jobs.values() if job.collection == collection and not job.over)
+        return next((job for job in found if job.kind not in READING), None)
+
+    def latest(self, kind: str, collection: str) -> Job | None:
+        """The last one of a kind that is done."""
+        found = (job for job in self.all(collection) if job.kind == kind and job.state == "done")
+        return next(found, None)
 
     def cancel(self, job: Job) -> None:
         """Stops a job after the pictures that are under way."""
@@ -185,14 +198,15 @@ class Jobs:
             thread.join()
 
     def _put(self, job: Job) -> None:
+        place = f"{job.collection} {'read' if job.kind in READING else 'write'}"
         with self._lock:
-            if job.collection not in self._queues:
-                waiting = self._queues[job.collection] = queue.Queue[Job | None]()
-                thread = threading.Thread(target=self._work, args=(waiting,), name=f"jobs-{job.collection}")
+            if place not in self._queues:
+                waiting = self._queues[place] = queue.Queue[Job | None]()
+                thread = threading.Thread(target=self._work, args=(waiting,), name=f"jobs {place}")
                 thread.daemon = True
                 self._threads.append(thread)
                 thread.start()
-            self._queues[job.collection].put(job)
+            self._queues[place].put(job)
 
     def _work(self, waiting: "queue.Queue[Job | None]") -> None:
         while (job := waiting.get()) is not None:

@@ -4,14 +4,20 @@ import io
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 from PIL import Image
 
 from camseek.config import Limits, Resize
+from camseek.extraction.attention import Attention, attention, view
+from camseek.extraction.classes import require_class_ids
+from camseek.extraction.extractor import Extractor, FileMaps
 from camseek.images import Picture, read_picture
+from camseek.report import heat_overlay
 from camseek.results import Skipped
 from camseek.service.problems import ApiError
 from camseek.service.shelf import THUMBNAIL, Hosted
@@ -62,6 +68,29 @@ class Renders:
             if side != THUMBNAIL:
                 self._sweep()
         return place
+
+    def heat(self, hosted: Hosted, picture: StoredPicture, classes: Sequence[int]) -> bytes:
+        """A PNG of where the network looks in a stored picture, to be stretched over it.
+
+        Args:
+            hosted: The collection.
+            picture: The picture.
+            classes: Ids of what to look for; none for what it sees most.
+
+        Raises:
+            ApiError: Its file has gone or cannot be used.
+            SettingsError: There is no such class.
+        """
+        engine = hosted.engine
+        require_class_ids(engine.model, classes)
+        extractor = Extractor.of(engine.model, engine.settings.size, self._limits)
+        seen = FileMaps(extractor, engine.collection.traces).see(picture)
+        if isinstance(seen, Skipped):
+            raise ApiError(410, seen.code, f"it cannot be shown: {seen.reason}")
+        wanted = Attention(np.array(classes, np.int64), np.ones(len(classes), np.float32))
+        return heat_overlay(
+            view(engine.model, seen, wanted if classes else attention(seen.activations.scores))
+        )
 
     def has_thumbnail(self, picture: StoredPicture) -> bool:
         """Whether a picture's thumbnail is kept."""

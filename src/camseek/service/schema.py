@@ -27,7 +27,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str = Field(description="A stable word for programs.")
-    remedy: str | None = Field(None, description="What to do about it.")
+    remedy: str | None = Field(default=None, description="What to do about it.")
 
 
 class Picture(Strict):
@@ -40,8 +40,10 @@ class Picture(Strict):
     format: str
     bytes: int
     featureless: bool = Field(description="The network sees nothing in it: it is found by its points alone.")
-    present: bool | None = Field(None, description="Whether a file of it is there; told of single pictures.")
-    columns: dict[str, str] | None = Field(None, description="What the user's own table says of it.")
+    present: bool | None = Field(
+        default=None, description="Whether its file is there; told of single pictures."
+    )
+    columns: dict[str, str] | None = Field(default=None, description="What the user's own table says of it.")
 
 
 class PicturePage(Strict):
@@ -156,7 +158,8 @@ class Part(Strict):
     upload: Identity | None = None
     picture: Identity | None = None
     region: tuple[Number, Number, Number, Number] | None = Field(
-        None, description="x1, y1, x2, y2: pixels of the upright picture, half-open; null for all of it."
+        default=None,
+        description="x1, y1, x2, y2: pixels, upright, half-open; null for all of it.",
     )
 
     @model_validator(mode="after")
@@ -190,7 +193,7 @@ class SearchSettings(Strict):
     top: Annotated[int, Field(ge=1, le=MOST_HITS)] = 50
     without_self: bool = True
     points: bool = False
-    fold: bool = Field(True, description="Near copies under the first of them.")
+    fold: bool = Field(default=True, description="Near copies under the first of them.")
     options: SearchOptions = SearchOptions()
 
 
@@ -333,7 +336,8 @@ class JobRequest(Strict):
     kind: Literal["index", "enrich", "fit", "groups"]
     collection: str
     folder: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
-        None, description="index: a folder of the server's, where that is allowed; null for those known."
+        default=None,
+        description="index: a folder of the server's, where allowed; null: those known.",
     )
     allow_removal: bool = False
 
@@ -344,3 +348,44 @@ class GroupRecord(Strict):
     id: str
     size: int
     pictures: list[Picture]
+
+
+class BatchQuery(Strict):
+    """One of many queries."""
+
+    name: Annotated[str, StringConstraints(max_length=500)]
+    query: Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
+
+
+MOST_QUERIES = 10_000
+
+
+class BatchRequest(Strict):
+    """Many queries, each answered on its own."""
+
+    queries: Annotated[list[BatchQuery], Field(min_length=1, max_length=MOST_QUERIES)]
+    top: Annotated[int, Field(ge=1, le=100)] = 5
+    without_self: bool = True
+    options: SearchOptions = SearchOptions()
+
+
+class BatchHit(Strict):
+    """A hit of one of many queries."""
+
+    id: Identity
+    name: str
+    score: float
+    verdict: str | None
+    probability: float | None
+    box: tuple[int, int, int, int] | None
+
+
+class BatchRow(Strict):
+    """What one of many queries found, or why it could not be used."""
+
+    number: int
+    query: str
+    region: tuple[int, int, int, int] | None = None
+    verdict: str | None = Field(default=None, description="Of its first hit.")
+    hits: list[BatchHit]
+    problem: str | None = None

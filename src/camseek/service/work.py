@@ -13,7 +13,7 @@ from camseek.files import reason_of
 from camseek.images import fingerprint
 from camseek.names import GIVEN, is_given
 from camseek.results import IndexReport, Skipped
-from camseek.service.jobs import Job, Jobs, Work
+from camseek.service.jobs import Job, Work
 from camseek.service.naming import Naming
 from camseek.service.problems import ApiError
 from camseek.service.renders import Renders
@@ -37,8 +37,8 @@ class Works:
         """Each kind's work."""
         return {"index": self._index, "add": self._add, "enrich": self._enrich, "fit": self._fit}
 
-    def receive(self, jobs: Jobs, collection: str, names: Sequence[str], files: Sequence[BinaryIO]) -> Job:
-        """Takes files that were uploaded, and has them brought in.
+    def receive(self, files: Sequence[BinaryIO]) -> str:
+        """Takes files that were uploaded, to be worked on; the name of their folder.
 
         Raises:
             StorageError: The disk is full.
@@ -54,7 +54,7 @@ class Works:
             raise StorageError(
                 f"the uploaded files cannot be kept: {reason_of(error)}", remedy="make room on the disk"
             ) from error
-        return jobs.ask("add", collection, {"names": list(names), "folder": folder.name})
+        return folder.name
 
     def _index(self, job: Job) -> dict[str, Any]:
         """Brings folders in line: the one that is named, or all that are known."""

@@ -3,12 +3,12 @@
 from fastapi import APIRouter
 
 from camseek.service.house import House
-from camseek.service.routes import collections, jobs, marks, search, status
+from camseek.service.routes import collections, jobs, marks, search, status, surveys
 
 
 def every_route(house: House) -> APIRouter:
     """All of them."""
     api = APIRouter(prefix="/api/v1")
-    for part in (status, collections, search, marks, jobs):
+    for part in (status, collections, search, marks, surveys, jobs):
         api.include_router(part.routes(house))
     return api

@@ -11,6 +11,7 @@ from starlette.datastructures import UploadFile
 from camseek.indexing.leaving import coming_back
 from camseek.names import is_given
 from camseek.service.house import House, in_thread
+from camseek.service.jobs import Job
 from camseek.service.problems import ApiError
 from camseek.service.renders import SIDES
 from camseek.service.routes.access import may_write
@@ -103,7 +104,7 @@ def routes(house: House) -> APIRouter:
 
         return await in_thread(house.rooms.others, page)
 
-    @api.post("/{name}/pictures", status_code=202, openapi_extra=_FILES)
+    @api.post("/{name}/pictures", status_code=202, openapi_extra=FILES)
     async def add(name: str, request: Request) -> JobRecord:
         """Brings in pictures that are uploaded; the collection keeps them. The same picture is there once."""
         may_write(request)
@@ -112,11 +113,14 @@ def routes(house: House) -> APIRouter:
             files = [item for item in form.getlist("files") if isinstance(item, UploadFile)]
             if not files:
                 raise ApiError(400, "empty", "no file came", "send some in the field `files`")
-            names = [_base_name(item.filename) for item in files]
-            job = await in_thread(
-                house.rooms.others,
-                lambda: house.works.receive(house.jobs, hosted.name, names, [item.file for item in files]),
-            )
+            names = [base_name(item.filename) for item in files]
+            streams = [item.file for item in files]
+
+            def ask() -> Job:
+                arguments = {"names": names, "folder": house.works.receive(streams)}
+                return house.jobs.ask("add", hosted.name, arguments)
+
+            job = await in_thread(house.rooms.others, ask)
         return job.record()
 
     @api.get("/{name}/pictures/{identity}")
@@ -163,6 +167,23 @@ def routes(house: House) -> APIRouter:
             raise ApiError(422, "invalid", f"side: one of {', '.join(map(str, SIDES))}")
         return await shown(name, identity, side)
 
+    @api.get("/{name}/pictures/{identity}/heat", response_class=Response)
+    async def heat(
+        name: str,
+        identity: Which,
+        classes: Annotated[str, Query(pattern=r"^([0-9]{1,9}(,[0-9]{1,9}){0,99})?$")] = "",
+    ) -> Response:
+        """Where the network looks for some classes, or for what it sees most: a PNG to lay over the view."""
+
+        def draw() -> bytes:
+            hosted = house.shelf[name]
+            return house.renders.heat(
+                hosted, hosted.find(identity), [int(item) for item in classes.split(",") if item]
+            )
+
+        content = await in_thread(house.rooms.drawing, draw)
+        return Response(content, media_type="image/png", headers=_FOR_EVER)
+
     async def shown(name: str, identity: str, side: int) -> Response:
         def draw() -> Path:
             hosted = house.shelf[name]
@@ -203,7 +224,7 @@ def routes(house: House) -> APIRouter:
     return api
 
 
-_FILES = {
+FILES = {
     "requestBody": {
         "required": True,
         "content": {
@@ -221,7 +242,7 @@ _FILES = {
 }
 
 
-def _base_name(name: str | None) -> str:
+def base_name(name: str | None) -> str:
     """A file's own name, without the folders that some browsers send."""
     last = (name or "").replace("\\", "/").rpartition("/")[2].replace("\0", "").strip()
     return last[-200:] or "picture"

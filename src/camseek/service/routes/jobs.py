@@ -31,7 +31,7 @@ def routes(house: House) -> APIRouter:
         """Has something done; the same that waits already is done once."""
         may_write(request)
         hosted = house.shelf[wanted.collection]
-        if wanted.kind not in house.works.by_kind():
+        if not house.jobs.knows(wanted.kind):
             raise ApiError(422, "invalid", f"this service does not do {wanted.kind}")
         if wanted.folder is not None and not house.settings.paths:
             raise ApiError(

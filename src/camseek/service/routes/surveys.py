@@ -1,0 +1,105 @@
+"""Many queries at once, and groups of pictures that show the same thing."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from fastapi.responses import Response
+from starlette.datastructures import UploadFile
+
+from camseek.service.house import House, in_thread
+from camseek.service.problems import ApiError
+from camseek.service.routes.collections import FILES, base_name
+from camseek.service.schema import BatchRequest, BatchRow, GroupRecord, Identity, JobRecord
+from camseek.service.surveys import table_of
+
+_MOST_FILES = 1000
+
+
+def routes(house: House) -> APIRouter:
+    """Their addresses."""
+    api = APIRouter(tags=["surveys"])
+
+    async def ask(name: str, arguments: Callable[[], dict[str, Any]]) -> JobRecord:
+        job = await in_thread(house.rooms.others, lambda: house.jobs.ask("batch", name, arguments()))
+        return job.record()
+
+    @api.post("/collections/{name}/batch", status_code=202)
+    async def batch(name: str, wanted: BatchRequest) -> JobRecord:
+        """Searches with many queries, each on its own: a job, whose table grows."""
+        hosted = house.shelf[name]
+        queries = [
+            {"name": item.name, "parts": [part.model_dump(mode="json") for part in item.query]}
+            for item in wanted.queries
+        ]
+        arguments = {**wanted.model_dump(mode="json"), "queries": queries}
+        return await ask(hosted.name, lambda: arguments)
+
+    @api.post("/collections/{name}/batch/files", status_code=202, openapi_extra=FILES)
+    async def batch_of_files(name: str, request: Request) -> JobRecord:
+        """The same with uploaded pictures (`files`), each of which is a query."""
+        hosted = house.shelf[name]
+        async with request.form(max_files=_MOST_FILES, max_fields=0) as form:
+            files = [item for item in form.getlist("files") if isinstance(item, UploadFile)]
+            if not files:
+                raise ApiError(400, "empty", "no file came", "send some in the field `files`")
+            queries = [{"name": base_name(item.filename)} for item in files]
+            usual = BatchRequest.model_fields
+            arguments = {key: usual[key].default for key in ("top", "without_self")}
+            streams = [item.file for item in files]
+            return await ask(
+                hosted.name,
+                lambda: {
+                    "queries": queries,
+                    "options": {},
+                    **arguments,
+                    "folder": house.works.receive(streams),
+                },
+            )
+
+    @api.get(
+        "/jobs/{identity}/table", responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+    )
+    async def table(identity: str, format: Literal["json", "csv"] = "json") -> list[BatchRow]:
+        """What the queries of a batch have found so far."""
+        job = house.jobs[identity]
+        if job.kind != "batch":
+            raise ApiError(404, "no_table", "this job has no table")
+        rows = await in_thread(house.rooms.others, lambda: house.surveys.table(job.id))
+        if format == "json":
+            return rows
+        told = {"content-disposition": f'attachment; filename="{job.collection}-batch.csv"'}
+        return Response(table_of(rows), media_type="text/csv; charset=utf-8", headers=told)  # pyright: ignore[reportReturnType]
+
+    @api.get("/collections/{name}/groups")
+    async def groups(
+        name: str,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        offset: Annotated[int, Query(ge=0, lt=10**9)] = 0,
+    ) -> list[GroupRecord]:
+        """Groups of pictures that show the same thing, the largest first, as the last job found them."""
+
+        def look() -> list[GroupRecord]:
+            hosted = house.shelf[name]
+            job = house.jobs.latest("groups", hosted.name)
+            found = list(house.surveys.groups(hosted, job.id)) if job else []
+            return found[offset : offset + limit]
+
+        return await in_thread(house.rooms.others, look)
+
+    @api.get("/collections/{name}/groups/{identity}")
+    async def group(name: str, identity: Annotated[Identity, InPath()]) -> GroupRecord:
+        """All of a group: it is known by the least of its pictures' ids."""
+
+        def look() -> GroupRecord:
+            hosted = house.shelf[name]
+            job = house.jobs.latest("groups", hosted.name)
+            for found in house.surveys.groups(hosted, job.id, first=None) if job else ():
+                if found.id == identity:
+                    return found
+            raise ApiError(404, "no_group", "there is no such group")
+
+        return await in_thread(house.rooms.others, look)
+
+    return api
