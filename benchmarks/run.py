@@ -38,6 +38,7 @@ SUBJECTS = (
     "candidates",
     "together",
     "queries",
+    "service",
     "copies",
     "chance",
     "board",

@@ -55,6 +55,16 @@ class TestPlace:
             assert "access-control-allow-origin" not in headers
 
 
+class TestMethods:
+    def test_what_an_address_answers_to_is_said(self, client):
+        answer = client.request("PATCH", MARKS)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    def test_a_body_where_none_is_read(self, client):
+        assert client.request("GET", HEALTH, content=b"x" * 1000).status_code == 200
+
+
 class TestTokens:
     @pytest.fixture
     def held(self, stocked, tmp_path, model):

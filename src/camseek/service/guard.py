@@ -135,10 +135,9 @@ class Guard:
             raise ApiError(403, "foreign", "another site asks")
 
     def _most(self, scope: Scoped, headers: Mapping[str, str]) -> int:
-        if scope["method"] in _SAFE:
-            return 0
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        return _JSON_BYTES if kind == "application/json" else self._settings.upload_bytes + _ENVELOPE
+        small = scope["method"] in _SAFE or kind == "application/json"
+        return _JSON_BYTES if small else self._settings.upload_bytes + _ENVELOPE
 
 
 class _Body:
@@ -170,8 +169,6 @@ class _Body:
                     message = await self._receive()
                     self._got += len(message.get("body", b""))
                     self._done = not message.get("more_body", False)
-        if not self._most:
-            return ApiError(413, "too_large", "such a request has no body")
         taken = f"{self._most // 1000:,} kB"
         return ApiError(413, "too_large", f"more than {taken} were sent", "send a smaller picture")
 

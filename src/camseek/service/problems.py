@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from camseek.errors import (
     CamseekError,
@@ -112,11 +113,14 @@ def handle_problems(app: FastAPI, *, whole: bool) -> None:
             _LOG.warning("%s: %s", type(error).__name__, error)
         return answer(told(error, whole=whole), getattr(error, "headers", None))
 
-    async def http(_: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             raise error
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        return answer(problem(error.status_code, code, str(error.detail)), error.headers)
+        headers = error.headers
+        if error.status_code == 405:
+            headers = {"allow": ", ".join(_methods(app, request.url.path))}
+        return answer(problem(error.status_code, code, str(error.detail)), headers)
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):
@@ -132,3 +136,10 @@ def handle_problems(app: FastAPI, *, whole: bool) -> None:
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, ours)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """What an address answers to: each of its methods is a route of its own, which knows no other."""
+    paths: dict[str, dict[str, Any]] = app.openapi()["paths"]
+    found = (methods for place, methods in paths.items() if compile_path(place)[0].match(path))
+    return sorted({method.upper() for methods in found for method in methods})

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
+from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,7 +25,16 @@ from camseek.service.shelf import THUMBNAIL, Hosted
 from camseek.store import StoredPicture
 from camseek.writing import write_whole
 
-SIDES = (640, 1024, 1600, 2560)
+
+class Side(IntEnum):
+    """The longer side of a view, pixels."""
+
+    SMALL = 640
+    MEDIUM = 1024
+    LARGE = 1600
+    LARGEST = 2560
+
+
 _QUALITY = {THUMBNAIL: 78}
 # Views on the disk, and those of uploads in memory, take so much at most.
 _DISK = 1 << 29

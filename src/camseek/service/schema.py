@@ -357,7 +357,7 @@ class BatchQuery(Strict):
     query: Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
 
 
-MOST_QUERIES = 10_000
+MOST_QUERIES = 1000
 
 
 class BatchRequest(Strict):

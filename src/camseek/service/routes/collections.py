@@ -13,7 +13,7 @@ from camseek.names import is_given
 from camseek.service.house import House, in_thread
 from camseek.service.jobs import Job
 from camseek.service.problems import ApiError
-from camseek.service.renders import SIDES
+from camseek.service.renders import Side
 from camseek.service.routes.access import may_write
 from camseek.service.schema import (
     MOST_HITS,
@@ -159,12 +159,8 @@ def routes(house: House) -> APIRouter:
         return await shown(name, identity, THUMBNAIL)
 
     @api.get("/{name}/pictures/{identity}/view", response_class=FileResponse)
-    async def view(
-        name: str, identity: Which, side: Annotated[int, Query(description=f"One of {SIDES}.")] = 1600
-    ) -> Response:
+    async def view(name: str, identity: Which, side: Side = Side.LARGE) -> Response:
         """A JPEG of a longer side, upright, sRGB, without anything that the file says beside its pixels."""
-        if side not in SIDES:
-            raise ApiError(422, "invalid", f"side: one of {', '.join(map(str, SIDES))}")
         return await shown(name, identity, side)
 
     @api.get("/{name}/pictures/{identity}/heat", response_class=Response)

@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 from camseek.service import exports
 from camseek.service.house import House, in_thread, shown_result, until_gone
 from camseek.service.problems import ApiError
-from camseek.service.renders import SIDES
+from camseek.service.renders import Side
 from camseek.service.schema import (
     MOST_PARTS,
     Identity,
@@ -94,10 +94,8 @@ def routes(house: House) -> APIRouter:
         )
 
     @api.get("/uploads/{identity}/view", response_class=Response)
-    async def upload_view(identity: Which, side: int = 1600) -> Response:
+    async def upload_view(identity: Which, side: Side = Side.LARGE) -> Response:
         """A query picture as a JPEG."""
-        if side not in SIDES:
-            raise ApiError(422, "invalid", f"side: one of {', '.join(map(str, SIDES))}")
 
         def draw() -> bytes:
             return house.renders.of_upload(identity, house.uploads.content(identity), side)
