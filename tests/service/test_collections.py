@@ -291,3 +291,39 @@ class TestSurveys:
             assert Image.open(io.BytesIO(answer.content)).size[0] > 10
         assert client.get(f"{place}?classes=9999").status_code == 422
         assert client.get(f"{place}?classes=a").status_code == 422
+
+
+class TestTables:
+    def test_what_is_known_of_pictures_is_told_and_searched(self, own):
+        client, _ = own
+        place = f"{MUSEUM}/table"
+        text = (
+            "\ufefftitle;File;licence\nThe scene;hall/scene.png;CC0\n<b>Zero</b>;0.png;\nNobody;none.png;x\n"
+        )
+        assert client.put(place, content=text.encode()).json() == {"columns": ["title", "licence"], "rows": 3}
+        [item] = client.get(f"{MUSEUM}/pictures?text=the SCENE").json()["pictures"]
+        assert (item["name"], item["columns"]) == (
+            "museum/hall/scene.png",
+            {"title": "The scene", "licence": "CC0"},
+        )
+        [item] = client.get(f"{MUSEUM}/pictures?text=zero").json()["pictures"]
+        assert item["columns"] == {"title": "<b>Zero</b>"}
+        assert client.delete(place).status_code == 204
+        assert client.get(place).json() == {"columns": [], "rows": 0}
+        assert client.get(f"{MUSEUM}/pictures?text=zero").json()["total"] == 0
+
+    def test_it_is_there_after_a_restart(self, stocked, tmp_path, model):
+        with serving(stocked[0], tmp_path, model) as client:
+            client.put(f"{MUSEUM}/table", content=b"path,artist\n1.png,Anna\n")
+        with serving(stocked[0], tmp_path, model) as client:
+            [item] = client.get(f"{MUSEUM}/pictures?text=anna").json()["pictures"]
+            assert item["columns"] == {"artist": "Anna"}
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"\xff\xfe", b"\n\n", b"a," * 60 + b"\n", b'a,b\n"' + b"x" * 200_000]
+    )
+    def test_what_is_none(self, own, content):
+        client, _ = own
+        answer = client.put(f"{MUSEUM}/table", content=content)
+        assert answer.status_code == 422
+        assert answer.json()["code"] == "table"

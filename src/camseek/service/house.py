@@ -20,6 +20,7 @@ from camseek.service.settings import ServiceSettings
 from camseek.service.shelf import Shelf
 from camseek.service.state import State
 from camseek.service.surveys import Surveys
+from camseek.service.tables import Tables
 from camseek.service.tokens import Tokens, read_tokens
 from camseek.service.uploads import Uploads
 from camseek.service.watching import Watcher
@@ -48,6 +49,7 @@ class House:
         settings: How it is run.
         tokens: Who may do what; None where whoever reaches it may do everything.
         shelf: The collections.
+        tables: What users know of their pictures.
         uploads: Query pictures.
         renders: Small pictures.
         searches: Searches.
@@ -72,7 +74,8 @@ class House:
         self.settings = settings
         self.tokens: Tokens | None = read_tokens(settings.token_file) if settings.token_file else None
         self.state = State(settings.state)
-        self.shelf = Shelf(settings, model)
+        self.tables = Tables(settings.state)
+        self.shelf = Shelf(settings, self.tables, model)
         self.renders = Renders(settings.state, settings.limits)
         self.uploads = Uploads(settings.state, self.renders, settings.upload_bytes)
         self.searches = Searches(self.uploads, self.state)

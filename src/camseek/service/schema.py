@@ -389,3 +389,10 @@ class BatchRow(Strict):
     verdict: str | None = Field(default=None, description="Of its first hit.")
     hits: list[BatchHit]
     problem: str | None = None
+
+
+class TableRecord(Strict):
+    """The user's own table of pictures."""
+
+    columns: list[str] = Field(description="Beside that of the files' names.")
+    rows: int

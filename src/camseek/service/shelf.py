@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from camseek.service.naming import Naming
 from camseek.service.problems import ApiError, problem_of
 from camseek.service.schema import Picture
 from camseek.service.settings import ServiceSettings
+from camseek.service.tables import Tables
 from camseek.store import CollectionInfo, StoredPicture
 
 # A collection that cannot be used is tried again so often.
@@ -38,8 +39,11 @@ class Listed:
 class Hosted:
     """A collection under its name; opened when it is first wanted, and again where that failed."""
 
-    def __init__(self, name: str, address: str, settings: ServiceSettings, model: Backbone | None) -> None:
+    def __init__(
+        self, name: str, address: str, settings: ServiceSettings, tables: Tables, model: Backbone | None
+    ) -> None:
         """Takes a collection's name and folder."""
+        self._tables = tables
         self.name = name
         self.address = address
         self._settings = settings
@@ -134,8 +138,14 @@ class Hosted:
             format=stored.format,
             bytes=stored.bytes,
             featureless=stored.featureless,
+            columns=self.columns(names),
             **more,
         )
+
+    def columns(self, names: Sequence[str]) -> dict[str, str] | None:
+        """What the user's table says of a picture of these names."""
+        table = self._tables[self.name]
+        return next((row for name in names if (row := table.of(name)) is not None), None)
 
     def listed(self, order: str, folder: str, text: str) -> list[Listed]:
         """The pictures of a list, in order.
@@ -143,7 +153,8 @@ class Hosted:
         Args:
             order: ``added``, ``newest`` or ``name``.
             folder: Only those whose names begin with this folder; empty for all.
-            text: Only those in whose names this stands, in any case; empty for all.
+            text: Only those in whose names, or in what the user's table says of them, this stands, in any
+                case; empty for all.
         """
         found = self._all()
         if folder:
@@ -151,12 +162,15 @@ class Hosted:
             found = [item for item in found if item.name.startswith(beginning)]
         if text:
             wanted = text.casefold()
-            found = [item for item in found if wanted in item.name.casefold()]
+            found = [item for item in found if wanted in self._text(item.name)]
         if order == "newest":
             return found[::-1]
         return (
             sorted(found, key=lambda item: (item.name.casefold(), item.record)) if order == "name" else found
         )
+
+    def _text(self, name: str) -> str:
+        return "\n".join([name, *(self.columns([name]) or {}).values()]).casefold()
 
     def _all(self) -> list[Listed]:
         catalogue = self.engine.collection.catalogue
@@ -182,10 +196,11 @@ class Hosted:
 class Shelf:
     """Every collection by its name."""
 
-    def __init__(self, settings: ServiceSettings, model: Backbone | None = None) -> None:
+    def __init__(self, settings: ServiceSettings, tables: Tables, model: Backbone | None = None) -> None:
         """Takes what is to be served; nothing is opened yet."""
         self._hosted = {
-            name: Hosted(name, address, settings, model) for name, address in settings.collections.items()
+            name: Hosted(name, address, settings, tables, model)
+            for name, address in settings.collections.items()
         }
 
     def __iter__(self) -> Iterator[Hosted]:

@@ -27,6 +27,7 @@ from camseek.service.schema import (
     PicturePage,
     Removed,
     SkippedFile,
+    TableRecord,
 )
 from camseek.service.shelf import THUMBNAIL, Hosted
 
@@ -217,9 +218,29 @@ def routes(house: House) -> APIRouter:
 
         return await in_thread(house.rooms.others, look)
 
+    @api.get("/{name}/table")
+    async def table(name: str) -> TableRecord:
+        """The user's own table: its columns are told beside each picture, and searched as text."""
+        return await in_thread(house.rooms.others, lambda: house.tables.record(house.shelf[name].name))
+
+    @api.put("/{name}/table", openapi_extra=_TABLE)
+    async def put_table(name: str, request: Request) -> TableRecord:
+        """Takes a table (CSV, UTF-8) in the place of the one that is there; a column has the files' names."""
+        may_write(request)
+        hosted, content = house.shelf[name], await request.body()
+        return await in_thread(house.rooms.others, lambda: house.tables.put(hosted.name, content))
+
+    @api.delete("/{name}/table", status_code=204)
+    async def drop_table(name: str, request: Request) -> None:
+        """Forgets the table."""
+        may_write(request)
+        hosted = house.shelf[name]
+        await in_thread(house.rooms.others, lambda: house.tables.drop(hosted.name))
+
     return api
 
 
+_TABLE = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
 FILES = {
     "requestBody": {
         "required": True,
