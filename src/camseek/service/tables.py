@@ -55,8 +55,8 @@ def read_table(content: bytes) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), dialect)
     rows: dict[str, dict[str, str]] = {}
     try:
-        heading: list[str] = next(reader, [])
-        columns = [cell.strip()[:100] for cell in heading]
+        nothing: list[str] = []
+        columns = [cell.strip()[:100] for cell in next(reader, nothing)]
         if not any(columns) or len(columns) > _COLUMNS:
             raise ApiError(422, "table", f"the table has no heading of 1 to {_COLUMNS} columns", _REMEDY)
         small = [column.casefold() for column in columns]
