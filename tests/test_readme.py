@@ -103,6 +103,16 @@ def test_the_page_for_python(copy):
     assert "no query: " in said
 
 
+def test_the_tutorial_in_a_notebook(copy):
+    page = (ROOT / "docs/tutorials/researcher.md").read_text("utf-8")
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S))
+    (copy / ".venv" / "tutorial.py").write_text(code)
+    said = run_installed("python .venv/tutorial.py", copy)
+    assert "1 present" in said
+    assert "['joined', 'late interaction', 'verification']" in said
+    assert re.search(r"^gem 0\.\d+$", said, re.M)
+
+
 def test_nothing_is_left_behind(copy):
     """What all of these made is known to .gitignore."""
     assert git(copy, "status", "--porcelain") == ""

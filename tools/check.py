@@ -1,4 +1,4 @@
-"""Every check of this project: lint, types, layers, tests.
+"""Every check of this project: lint, types, layers, documentation, tests.
 
 ::
 
@@ -18,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
+# Without its advertisement.
+ENVIRONMENT = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
 
 # Arithmetic, settings, names, words, the store, small files: no network, no command, no process, no picture.
 QUICK = (
@@ -71,8 +73,12 @@ def main() -> int:
             [SCRIPTS / "ruff", "format", "--check", "."],
             [SCRIPTS / "pyright", "--pythonpath", sys.executable],
             [SCRIPTS / "lint-imports"],
+            # The documentation's site; a link that leads nowhere is a failure.
+            *([] if quick else [[SCRIPTS / "mkdocs", "build", "--strict", "--quiet"]]),
         ):
-            done = subprocess.run(shown(*check), cwd=ROOT, check=False, capture_output=True, text=True)
+            done = subprocess.run(
+                shown(*check), cwd=ROOT, check=False, capture_output=True, text=True, env=ENVIRONMENT
+            )
             if done.returncode:
                 print(done.stdout + done.stderr, flush=True)
                 return done.returncode
