@@ -1,0 +1,200 @@
+"""Looking through the collection, and what comes and goes. Numbers are those of the list of users' habits."""
+
+import pytest
+from playwright.sync_api import expect
+
+from browsing import done, link
+
+SOYA = "Alpro-Fresh-Soy-Milk_003.jpg"
+
+
+def test_the_start_names_the_collection_and_how_many_pictures_it_has(page, ids):
+    expect(page.locator(".which")).to_have_text(f"shop{len(ids)} pictures")
+    expect(page.locator(".cell img").first).to_be_visible()
+    assert page.locator(".cell").count() == len(ids)
+
+
+def test_names_are_text_whatever_is_in_them(page, ids):
+    """[28]"""
+    page.goto("#/shop/browse")
+    page.get_by_label("Find by name").fill("onerror")
+    expect(page.locator(".cell")).to_have_count(1)
+    page.get_by_role("button", name="About").click()
+    expect(page.get_by_role("dialog")).to_contain_text("<img src=x onerror=")
+    assert page.title() == "shop – camseek"
+
+
+def test_pictures_are_found_by_name_and_folder(new_page):
+    """[22]"""
+    page = new_page("#/shop/browse")
+    page.get_by_label("Find by name").fill("banana")
+    expect(page.locator(".cell")).to_have_count(3)
+    assert "text=banana" in page.evaluate("location.hash")
+    page.get_by_label("Find by name").fill("")
+    page.get_by_label("Folder").select_option(
+        index=[
+            "fruit" in text for text in page.get_by_label("Folder").locator("option").all_inner_texts()
+        ].index(True)
+    )
+    expect(page.locator(".cell")).to_have_count(9)
+
+
+def test_what_could_not_be_read_is_listed_with_the_reason(new_page):
+    page = new_page("#/shop/skipped")
+    row = page.get_by_role("row").filter(has_text="broken.jpg")
+    expect(row).to_be_visible()
+    assert len(row.get_by_role("cell").last.inner_text()) > 5
+
+
+def test_the_grid_is_walked_by_keyboard(page):
+    """[23]"""
+    first = page.locator(".cell a").first
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert int(page.evaluate("document.activeElement.dataset.place")) > 2
+    page.keyboard.press("Home")
+    assert page.evaluate("document.activeElement.dataset.place") == "0"
+    page.keyboard.press("Enter")
+    done(page)
+
+
+def test_a_grid_of_a_hundred_thousand_holds_only_what_is_in_sight(page, ids):
+    """Browsing: pages are asked for where the scroll bar stops, and the page stays small."""
+    picture = {
+        "id": ids[SOYA],
+        "names": [SOYA],
+        "size": [348, 348],
+        "format": "JPEG",
+        "bytes": 1,
+        "featureless": False,
+    }
+
+    def many(route):
+        from urllib.parse import parse_qs, urlsplit
+
+        asked = parse_qs(urlsplit(route.request.url).query)
+        first, count = int(asked.get("offset", ["0"])[0]), int(asked["limit"][0])
+        some = [picture | {"name": f"{first + place}.jpg", "columns": None} for place in range(count)]
+        route.fulfill(json={"total": 100_000, "next": None, "pictures": some})
+
+    page.route("**/shop/pictures?*", many)
+    page.goto("#/shop/browse")
+    page.reload()
+    expect(page.get_by_role("list", name="100,000 pictures")).to_be_visible()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(page.get_by_role("link", name="99999.jpg")).to_be_visible()
+    assert page.locator(".cell").count() < 200
+
+
+def test_a_match_that_was_missed_is_marked(new_page, ids):
+    """[20] Though not outlined: boxes are drawn on queries alone."""
+    page = new_page(link(ids, SOYA))
+    done(page)
+    page.get_by_role("link", name="Browse").click()
+    page.get_by_label("Find by name").fill("again")
+    expect(page.locator(".cell")).to_have_count(1)
+    page.get_by_role("button", name="About").click()
+    with page.expect_response("**/marks") as answer:
+        page.get_by_role("button", name="It shows what I searched for last").click()
+    assert answer.value.ok
+    page.get_by_role("link", name="Marks").click()
+    page.get_by_role("button", name="Take back").click()
+    expect(page.get_by_role("button", name="Take back")).to_have_count(0)
+
+
+def test_pictures_are_added_bad_files_listed_and_one_removed(page, queries, tmp_path, ids):
+    """A bad file stops nothing."""
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    page.get_by_label("Pictures to add to the collection").set_input_files([queries / "Galia-Melon.jpg", bad])
+    expect(page.locator(".job.ended")).to_contain_text("1 new")
+    expect(page.locator(".job.ended")).to_contain_text("1 file could not be read")
+    expect(page.locator(".which")).to_contain_text(f"{len(ids) + 1} pictures")
+    page.get_by_role("link", name="Browse").click()
+    page.get_by_label("Find by name").fill("Galia")
+    expect(page.locator(".cell")).to_have_count(1)
+    page.get_by_role("button", name="About").click()
+    page.get_by_role("button", name="Remove…").click()
+    page.get_by_role("button", name="Leave it").click()
+    page.get_by_role("button", name="Remove…").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.locator(".which")).to_contain_text(f"{len(ids)} pictures")
+
+
+def test_a_folder_is_looked_through_and_what_is_searched_is_told(page):
+    """[27] Progress in numbers, and that one can search meanwhile."""
+    job = {
+        "id": "1",
+        "kind": "index",
+        "collection": "shop",
+        "state": "running",
+        "done": 12_400,
+        "total": 50_000,
+        "rate": 8.4,
+        "seconds_left": 4476,
+        "created": "2026-01-01T00:00:00Z",
+        "ended": None,
+        "report": None,
+        "problem": None,
+    }
+    page.route("**/api/v1/jobs", lambda route: route.fulfill(status=202, json=job))
+    page.route(
+        "**/api/v1/jobs/1/events", lambda route: route.fulfill(content_type="text/event-stream", body="")
+    )
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("button", name="Look for new and changed pictures").click()
+    line = page.locator(".job")
+    expect(line).to_contain_text("12,400 of 50,000 searched")
+    expect(line).to_contain_text("8.4 a second")
+    expect(line).to_contain_text("about 75 minutes left")
+    expect(line.get_by_role("button", name="Cancel")).to_be_visible()
+
+
+def test_a_folder_is_really_looked_through(page):
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("button", name="Look for new and changed pictures").click()
+    expect(page.locator(".job.ended")).to_contain_text("as they were")
+
+
+@pytest.mark.parametrize("where", ["start", "search", "hit", "browse", "skipped", "marks", "telephone"])
+def test_no_serious_fault_of_access(new_page, ids, where):
+    """By the rules of axe-core: names of controls, contrast, roles, focus; light and dark."""
+    small = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    place = {
+        "search": link(ids, SOYA),
+        "telephone": link(ids, SOYA),
+        "hit": link(ids, SOYA),
+    }.get(where, f"#/shop/{where}")
+    page = new_page(place, color_scheme="light", **small if where == "telephone" else {})
+    if where in ("search", "hit", "telephone"):
+        done(page)
+    if where == "hit":
+        page.locator(".hit-link").first.click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator("h1, h2").first).to_be_attached()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page).response["violations"]
+        serious = [item for item in found if item["impact"] in ("serious", "critical")]
+        assert [(scheme, item["id"], item["nodes"][0]["html"]) for item in serious] == []
+
+
+def test_a_telephone_shows_all_of_it(new_page, ids):
+    """No view is wider than the screen, and the query stays in reach."""
+    page = new_page("#/shop", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    expect(page.get_by_role("button", name="Take a photograph")).to_be_visible()
+    for place in ("#/shop", "#/shop/browse", "#/shop/skipped", "#/shop/marks", link(ids, SOYA)):
+        page.goto(place)
+        expect(page.locator("main")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    done(page)
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.locator(".strip").click()
+    expect(page.locator(".query .picture img")).to_be_in_viewport()
+
+
+def test_nothing_moves_for_whoever_wants_no_motion(new_page, ids):
+    page = new_page(link(ids, SOYA), reduced_motion="reduce")
+    done(page)
+    assert page.evaluate("document.getAnimations().length") == 0

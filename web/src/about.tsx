@@ -1,0 +1,59 @@
+/** What is known of a picture besides how it looks. All of it is text that strangers wrote. */
+
+import { type Picture, api } from "./api";
+import { bytes, date, number } from "./words";
+
+/** Links alone that lead to another page; what else a table may hold is text. */
+function isLink(text: string): boolean {
+  return /^https?:\/\/[^\s]+$/i.test(text);
+}
+
+export function About({ collection, picture }: { collection: string; picture: Picture }) {
+  const [width, height] = picture.size;
+  return (
+    <dl class="about">
+      {Object.entries(picture.columns ?? {})
+        .filter(([, value]) => value)
+        .map(([key, value]) => (
+          <div>
+            <dt>{key}</dt>
+            <dd>
+              {isLink(value) ? (
+                <a href={value} rel="noreferrer noopener" target="_blank">
+                  {value}
+                </a>
+              ) : (
+                value
+              )}
+            </dd>
+          </div>
+        ))}
+      {picture.names.map((name) => (
+        <div>
+          <dt>File</dt>
+          <dd class="name">{name}</dd>
+        </div>
+      ))}
+      <div>
+        <dt>Size</dt>
+        <dd>
+          {number(width)} × {number(height)} pixels, {bytes(picture.bytes)}, {picture.format}
+        </dd>
+      </div>
+      {picture.added && (
+        <div>
+          <dt>Came</dt>
+          <dd>{date(picture.added)}</dd>
+        </div>
+      )}
+      <div>
+        <dt>Look</dt>
+        <dd>
+          <a href={api.view(collection, picture.id, 2560)} target="_blank" rel="noreferrer">
+            Open it large
+          </a>
+        </dd>
+      </div>
+    </dl>
+  );
+}

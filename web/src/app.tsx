@@ -1,0 +1,382 @@
+/** The frame of the page: which collection, what is under way, and the view that the address asks for. */
+
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { type Collection, type Session, Refused, addPictures, api } from "./api";
+import { Browse } from "./browse";
+import { Groups } from "./groups";
+import { JobLine, useJob } from "./jobs";
+import { Keys } from "./keys";
+import { Marks, Skips } from "./lists";
+import { Menu, writes } from "./parts";
+import { begin } from "./query";
+import { type Route, HOME, go, to, useRoute } from "./route";
+import { forget } from "./searching";
+import { Search } from "./search";
+import { Start } from "./start";
+import { number } from "./words";
+
+/** What every view is handed. */
+export interface Shared {
+  collection: Collection;
+  route: Route;
+  /** Goes up whenever pictures came or went. */
+  version: number;
+  say: (message: string) => void;
+  complain: (fault: unknown) => void;
+  give: (file: Blob) => void;
+  changed: () => void;
+  startJob: (kind: string) => void;
+  mayWrite: boolean;
+}
+
+function isPicture(file: File): boolean {
+  // Formats that the system does not know have no type: whether they are pictures the service tells.
+  return !file.type || file.type.startsWith("image/");
+}
+
+export function App() {
+  const route = useRoute();
+  const [session, setSession] = useState<Session | null>(null);
+  const [collections, setCollections] = useState<Collection[] | null>(null);
+  const [fault, setFault] = useState<Refused | null>(null);
+  const [message, setMessage] = useState<{ text: string; bad: boolean } | null>(null);
+  const [version, setVersion] = useState(0);
+  const [keys, setKeys] = useState(false);
+  const [over, setOver] = useState(false);
+  const [adding, setAdding] = useState<{ sent: number; count: number; stop: AbortController } | null>(null);
+
+  const say = useCallback((text: string) => setMessage({ text, bad: false }), []);
+  const complain = useCallback((told: unknown) => {
+    const text = told instanceof Refused ? [told.message, told.problem.remedy].filter(Boolean).join(" ") : String(told);
+    setMessage({ text, bad: true });
+  }, []);
+
+  const load = useCallback(async () => {
+    try {
+      const here = await api.session();
+      setSession(here);
+      if (!here.scopes.length) return;
+      setCollections(await api.collections());
+      setFault(null);
+    } catch (told) {
+      setFault(told instanceof Refused ? told : new Refused({ title: String(told), status: 0 }));
+    }
+  }, []);
+  useEffect(() => void load(), [load]);
+
+  const changed = useCallback(() => {
+    forget();
+    setVersion((count) => count + 1);
+    void load();
+  }, [load]);
+
+  const collection = collections?.find(({ name }) => name === route.collection) ?? null;
+  useEffect(() => {
+    const only = collections?.[0];
+    if (!route.collection && only) go({ ...HOME, collection: only.name }, true);
+  }, [collections, route.collection]);
+  useEffect(() => {
+    document.title = collection ? `${collection.name} – camseek` : "camseek";
+  }, [collection?.name]);
+
+  const { job, follow } = useJob(collection?.job ?? null, changed);
+
+  const give = useCallback(
+    (file: Blob) => {
+      if (!collection) return;
+      begin(file, collection.limits.upload_bytes, (query) => {
+        const now = location.hash;
+        // Whoever went on to something else meanwhile is not called back.
+        if (now.startsWith(to(collection.name, { view: "search" }))) go({ ...HOME, collection: collection.name, view: "search", query }, true);
+      });
+      go({ ...HOME, collection: collection.name, view: "search" });
+    },
+    [collection],
+  );
+
+  const giveFirst = useCallback(
+    (files: FileList | null | undefined) => {
+      const given = [...(files ?? [])];
+      const file = given.find(isPicture);
+      if (file) give(file);
+      else if (given.length) complain(new Refused({ title: "That is no picture.", status: 0 }));
+      return Boolean(given.length);
+    },
+    [give, complain],
+  );
+
+  useEffect(() => {
+    const paste = (event: ClipboardEvent) => {
+      if (!writes(event.target) && giveFirst(event.clipboardData?.files)) event.preventDefault();
+    };
+    const brings = (event: DragEvent) => event.dataTransfer?.types.includes("Files");
+    const dragging = (event: DragEvent) => {
+      if (!brings(event)) return;
+      event.preventDefault();
+      setOver(true);
+    };
+    const left = (event: DragEvent) => event.relatedTarget === null && setOver(false);
+    const drop = (event: DragEvent) => {
+      if (!brings(event)) return;
+      event.preventDefault();
+      setOver(false);
+      giveFirst(event.dataTransfer?.files);
+    };
+    const help = (event: KeyboardEvent) => {
+      if (event.key !== "?" || writes(event.target)) return;
+      event.preventDefault();
+      setKeys(true);
+    };
+    addEventListener("paste", paste);
+    addEventListener("dragover", dragging);
+    addEventListener("dragleave", left);
+    addEventListener("drop", drop);
+    addEventListener("keydown", help);
+    return () => {
+      removeEventListener("paste", paste);
+      removeEventListener("dragover", dragging);
+      removeEventListener("dragleave", left);
+      removeEventListener("drop", drop);
+      removeEventListener("keydown", help);
+    };
+  }, [giveFirst]);
+
+  const startJob = (kind: string) => {
+    if (collection) api.start(kind, collection.name).then(follow, complain);
+  };
+  const add = (files: FileList | null) => {
+    if (!collection || !files?.length) return;
+    const stop = new AbortController();
+    const count = files.length;
+    setAdding({ sent: 0, count, stop });
+    addPictures(collection.name, [...files], (sent) => setAdding({ sent, count, stop }), stop.signal)
+      .then(follow, (told: unknown) => stop.signal.aborted || complain(told))
+      .finally(() => setAdding(null));
+  };
+
+  if (fault) return <Broken fault={fault} again={load} />;
+  if (session && !session.scopes.length) return <SignIn again={load} />;
+  if (!collections) return <main class="centre" aria-busy="true" />;
+  if (!collections.length)
+    return (
+      <main class="centre">
+        <h1>No collection</h1>
+        <p>This service was started without a collection of pictures.</p>
+      </main>
+    );
+  if (!collection)
+    return (
+      <main class="centre">
+        {route.collection && (
+          <>
+            <h1>There is no collection of this name here</h1>
+            <p>These are:</p>
+            <ul>
+              {collections.map(({ name }) => (
+                <li>
+                  <a href={to(name, {})}>{name}</a>
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
+      </main>
+    );
+
+  const mayWrite = collection.writable && Boolean(session?.scopes.includes("write"));
+  const shared: Shared = { collection, route, version, say, complain, give, changed, startJob, mayWrite };
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
+        Skip to the pictures
+      </a>
+      <header class="head">
+        <a class="brand" href={to(collection.name, {})} aria-label="camseek: start">
+          <img src="icon.svg" alt="" width="28" height="28" />
+          <span>camseek</span>
+        </a>
+        <Which collections={collections} now={collection} />
+        <nav aria-label="Views">
+          <Tab route={route} view="start" name="Search" />
+          <Tab route={route} view="browse" name="Browse" />
+          <Tab route={route} view="marks" name="Marks" />
+        </nav>
+        <div class="row end">
+          {mayWrite && <AddMenu onAdd={add} onUpdate={collection.roots.length ? () => startJob("index") : null} />}
+          <Menu label="More">
+            <a data-closes href={to(collection.name, { view: "groups" })}>
+              Pictures that belong together
+            </a>
+            {collection.skipped > 0 && (
+              <a data-closes href={to(collection.name, { view: "skipped" })}>
+                {number(collection.skipped)} that could not be read
+              </a>
+            )}
+            <button type="button" data-closes onClick={() => setKeys(true)}>
+              Keys <kbd>?</kbd>
+            </button>
+          </Menu>
+        </div>
+      </header>
+      {adding && (
+        <div class="job" role="status">
+          <span>
+            Sending {number(adding.count)} {adding.count === 1 ? "picture" : "pictures"}…
+          </span>
+          <progress max={1} value={adding.sent} aria-label="Sent" />
+          <button type="button" onClick={() => adding.stop.abort()}>
+            Cancel
+          </button>
+        </div>
+      )}
+      {job && <JobLine job={job} complain={complain} mayCancel={mayWrite} onClose={() => follow(null)} />}
+      <main id="main" tabIndex={-1}>
+        <Viewed {...shared} />
+      </main>
+      {keys && <Keys onClose={() => setKeys(false)} />}
+      {over && (
+        <div class="drop-here" aria-hidden="true">
+          <p>Drop the picture here to search with it</p>
+        </div>
+      )}
+      <Message message={message} onGone={() => setMessage(null)} />
+    </>
+  );
+}
+
+function Viewed(shared: Shared) {
+  switch (shared.route.view) {
+    case "start":
+      return <Start {...shared} />;
+    case "search":
+      return <Search {...shared} />;
+    case "browse":
+      return <Browse {...shared} />;
+    case "marks":
+      return <Marks {...shared} />;
+    case "skipped":
+      return <Skips {...shared} />;
+    case "groups":
+      return <Groups {...shared} />;
+  }
+}
+
+function Tab({ route, view, name }: { route: Route; view: Route["view"]; name: string }) {
+  const here = route.view === view || (view === "start" && route.view === "search");
+  return (
+    <a href={to(route.collection, { view })} aria-current={here ? "page" : undefined}>
+      {name}
+    </a>
+  );
+}
+
+function Which({ collections, now }: { collections: Collection[]; now: Collection }) {
+  const count = `${number(now.pictures)} ${now.pictures === 1 ? "picture" : "pictures"}`;
+  return (
+    <div class="which">
+      {collections.length > 1 ? (
+        <select
+          aria-label="Collection"
+          value={now.name}
+          onChange={(event) => go({ ...HOME, collection: event.currentTarget.value })}
+        >
+          {collections.map(({ name }) => (
+            <option value={name}>{name}</option>
+          ))}
+        </select>
+      ) : (
+        <strong>{now.name}</strong>
+      )}
+      <span class="quiet">{count}</span>
+    </div>
+  );
+}
+
+function AddMenu({ onAdd, onUpdate }: { onAdd: (files: FileList | null) => void; onUpdate: (() => void) | null }) {
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <input
+        ref={input}
+        type="file"
+        class="unseen"
+        tabIndex={-1}
+        aria-label="Pictures to add to the collection"
+        multiple
+        onChange={(event) => {
+          onAdd(event.currentTarget.files);
+          event.currentTarget.value = "";
+        }}
+      />
+      <Menu label="Add">
+        <button type="button" data-closes onClick={() => input.current?.click()}>
+          Add pictures…
+        </button>
+        {onUpdate && (
+          <button type="button" data-closes onClick={onUpdate}>
+            Look for new and changed pictures
+          </button>
+        )}
+      </Menu>
+    </>
+  );
+}
+
+function Message({ message, onGone }: { message: { text: string; bad: boolean } | null; onGone: () => void }) {
+  useEffect(() => {
+    if (!message || message.bad) return;
+    const timer = setTimeout(onGone, 6000);
+    return () => clearTimeout(timer);
+  }, [message]);
+  return (
+    <div class="message-place" role="status" aria-live="polite">
+      {message && (
+        <p class={message.bad ? "message bad" : "message"}>
+          {message.text}
+          <button type="button" aria-label="Close this message" onClick={onGone}>
+            <span aria-hidden="true">×</span>
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}
+
+function SignIn({ again }: { again: () => Promise<void> }) {
+  const [fault, setFault] = useState("");
+  const field = useRef<HTMLInputElement>(null);
+  const enter = (event: Event) => {
+    event.preventDefault();
+    api.signIn(field.current?.value.trim() ?? "").then(again, (told: unknown) =>
+      setFault(told instanceof Refused && told.problem.status === 0 ? told.message : "This word is not the right one."),
+    );
+  };
+  return (
+    <main class="centre">
+      <h1>Who is there?</h1>
+      <p>Whoever runs this camseek has given you an access word.</p>
+      <form onSubmit={enter} class="row">
+        <input ref={field} type="password" autocomplete="current-password" aria-label="Access word" required />
+        <button class="strong">Go in</button>
+      </form>
+      <p class="fault" role="alert">
+        {fault}
+      </p>
+    </main>
+  );
+}
+
+function Broken({ fault, again }: { fault: Refused; again: () => Promise<void> }) {
+  return (
+    <main class="centre">
+      <div role="alert">
+        <h1>{fault.message}</h1>
+      </div>
+      {fault.problem.remedy && <p>{fault.problem.remedy}</p>}
+      <button type="button" class="strong" onClick={() => void again()}>
+        Try again
+      </button>
+    </main>
+  );
+}
+

@@ -1,0 +1,134 @@
+/** All pictures of the collection: by folder, name and the day they came. */
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { About } from "./about";
+import { type Folder, type Picture, api } from "./api";
+import type { Shared } from "./app";
+import { Grid } from "./grid";
+import { Ask, Dialog } from "./parts";
+import { go, to } from "./route";
+import { forget, lastQuery } from "./searching";
+import { fileName, number } from "./words";
+
+const ORDERS: [string, string][] = [
+  ["", "As they came"],
+  ["newest", "Newest first"],
+  ["name", "By name"],
+];
+
+export function Browse(shared: Shared) {
+  const { collection, route, version, complain, changed, mayWrite, say } = shared;
+  const [folders, setFolders] = useState<Folder[]>([]);
+  const [text, setText] = useState(route.text);
+  const now = useRef(route); // whoever types may choose a folder meanwhile
+  now.current = route;
+  const [opened, setOpened] = useState<Picture | null>(null);
+  const [removing, setRemoving] = useState<Picture | null>(null);
+
+  useEffect(() => {
+    api.folders(collection.name).then(setFolders, () => setFolders([]));
+  }, [collection.name, version]);
+  useEffect(() => {
+    if (text === route.text) return;
+    const timer = setTimeout(() => go({ ...now.current, text }, true), 250);
+    return () => clearTimeout(timer);
+  }, [text]);
+  useEffect(() => setText(route.text), [route.text]);
+
+  const remove = (picture: Picture) => {
+    setRemoving(null);
+    setOpened(null);
+    api.remove(collection.name, picture.id).then(({ coming_back }) => {
+      const back = coming_back ? " The next look through its folder brings it back, unless the file goes." : "";
+      say(`${fileName(picture.name)} is no longer in the collection. The file itself is where it was.${back}`);
+      changed();
+    }, complain);
+  };
+
+  const sought = lastQuery(collection.name);
+  const missed = (picture: Picture) => {
+    setOpened(null);
+    if (!sought) return;
+    api.mark(collection.name, sought, picture.id, "right").then(() => {
+      say(`${fileName(picture.name)} is marked as right.`);
+      forget();
+    }, complain);
+  };
+
+  return (
+    <>
+      <div class="toolbar" role="toolbar" aria-label="Which pictures are shown">
+        <h1 class="unseen">Browse</h1>
+        <input
+          type="search"
+          placeholder="Find by name"
+          aria-label="Find by name"
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+        {folders.length > 1 && (
+          <select aria-label="Folder" value={route.folder} onChange={(event) => go({ ...route, folder: event.currentTarget.value })}>
+            <option value="">All folders</option>
+            {folders.map(({ name, files }) => (
+              <option value={name}>
+                {name} ({number(files)})
+              </option>
+            ))}
+          </select>
+        )}
+        <select aria-label="Order" value={route.order} onChange={(event) => go({ ...route, order: event.currentTarget.value })}>
+          {ORDERS.map(([order, name]) => (
+            <option value={order}>{name}</option>
+          ))}
+        </select>
+        {collection.skipped > 0 && (
+          <a class="end" href={to(collection.name, { view: "skipped" })}>
+            {number(collection.skipped)} could not be read
+          </a>
+        )}
+      </div>
+      <Grid
+        collection={collection.name}
+        listing={{ text: route.text, folder: route.folder, order: route.order }}
+        version={version}
+        href={(picture) => to(collection.name, { view: "search", query: [{ picture: picture.id }] })}
+        does="search with it"
+        empty={route.text || route.folder ? "No picture is called so." : "There are no pictures yet."}
+        onMore={setOpened}
+      />
+      {opened && !removing && (
+        <Dialog name={`About ${fileName(opened.name)}`} onClose={() => setOpened(null)}>
+          <img class="shown" src={api.view(collection.name, opened.id, 640)} alt={opened.name} />
+          <About collection={collection.name} picture={opened} />
+          <div class="row end">
+            {mayWrite && sought && (
+              <button type="button" onClick={() => missed(opened)}>
+                It shows what I searched for last
+              </button>
+            )}
+            {mayWrite && (
+              <button type="button" class="danger" onClick={() => setRemoving(opened)}>
+                Remove…
+              </button>
+            )}
+            <a class="button strong" href={to(collection.name, { view: "search", query: [{ picture: opened.id }] })}>
+              Search with it
+            </a>
+            <button type="button" onClick={() => setOpened(null)}>
+              Close
+            </button>
+          </div>
+        </Dialog>
+      )}
+      {removing && (
+        <Ask
+          question={`Remove ${fileName(removing.name)} from the collection?`}
+          why="It will not be found any more. The file itself is not deleted."
+          yes="Remove"
+          onYes={() => remove(removing)}
+          onNo={() => setRemoving(null)}
+        />
+      )}
+    </>
+  );
+}

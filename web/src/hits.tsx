@@ -1,0 +1,408 @@
+/** What was found: as a grid or a list, in the order and as much of it as the user wants. */
+
+import { useRef, useState } from "preact/hooks";
+import { type Collection, type Hit, type Mark, type Part, type SearchResult, type VerdictWord, api } from "./api";
+import { telling } from "./geometry";
+import { Menu, Outlines } from "./parts";
+import type { Searching } from "./searching";
+import { VERDICTS, counted, fileName, folderOf, number, percent } from "./words";
+
+export type Order = "best" | "size" | "name";
+
+export interface Arranged {
+  layout: "grid" | "list";
+  order: Order;
+  hidden: VerdictWord[];
+  least: number;
+  unfolded: boolean;
+  marked: Mark | "";
+}
+
+export const usual: Arranged = { layout: "grid", order: "best", hidden: [], least: 0, unfolded: false, marked: "" };
+
+const ORDERS: Record<Order, string> = { best: "Best match", size: "Biggest picture", name: "Name" };
+
+function isWeak(hit: Hit, result: SearchResult): boolean {
+  if (hit.mark === "right") return false;
+  if (hit.verdict) return hit.verdict.verdict === "not shown";
+  return result.weak_from !== null && hit.rank >= result.weak_from;
+}
+
+/** The hits as the user wants to see them: those that are shown, and those that are folded away as less likely. */
+export function arranged(result: SearchResult, how: Arranged): { shown: Hit[]; folded: Hit[] } {
+  const wanted = result.hits.filter(
+    (hit) =>
+      !(hit.verdict && how.hidden.includes(hit.verdict.verdict)) &&
+      !(how.least > 0 && (hit.verdict?.probability ?? 0) * 100 < how.least) &&
+      (!how.marked || hit.mark === how.marked),
+  );
+  const area = ({ picture: { size } }: Hit) => size[0] * size[1];
+  if (how.order === "size") wanted.sort((one, other) => area(other) - area(one) || one.rank - other.rank);
+  if (how.order === "name") wanted.sort((one, other) => one.picture.name.localeCompare(other.picture.name));
+  return {
+    shown: wanted.filter((hit) => !isWeak(hit, result)),
+    folded: wanted.filter((hit) => isWeak(hit, result)),
+  };
+}
+
+/** The outlines to draw on a hit. */
+export function outlinesOf(hit: Hit, query: Part[]): Hit["outlines"] {
+  const part = query[hit.outlines[0]?.query_picture ?? 0];
+  return telling(hit.outlines, hit.picture.size, Boolean(part?.region));
+}
+
+interface HitsProps {
+  collection: Collection;
+  searching: Searching;
+  arrangement: Arranged;
+  onArrange: (how: Arranged) => void;
+  open: (hit: Hit) => void;
+  href: (hit: Hit) => string;
+  onMark: ((picture: string, mark: Mark | null) => void) | null;
+  onMore: () => void;
+  top: number;
+  query: Part[];
+  say: (message: string) => void;
+  complain: (fault: unknown) => void;
+}
+
+export function Hits(props: HitsProps) {
+  const { searching, arrangement: how, onArrange } = props;
+  const { result, step, fault } = searching;
+  const list = useRef<HTMLDivElement>(null);
+  if (fault)
+    return (
+      <div class="card" role="alert">
+        <p>
+          <strong>{fault.message}</strong>
+        </p>
+        {fault.problem.remedy && <p>{fault.problem.remedy}</p>}
+        <button type="button" onClick={searching.again}>
+          Try again
+        </button>
+      </div>
+    );
+  const parts = result ? arranged(result, how) : null;
+  const absent = step === "done" && result?.not_here;
+  const total = result?.hits.length ?? 0;
+
+  const onKey = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const links = [...(list.current?.querySelectorAll<HTMLElement>("a.hit-link") ?? [])];
+    const now = links.findIndex((link) => link.closest(".hit")?.contains(event.target as Node));
+    if (now < 0) return;
+    const key = event.key;
+    const hit = result?.hits.find(({ picture }) => picture.id === links[now]?.dataset["id"]);
+    if (hit && props.onMark && (key === "1" || key === "2" || key === "0")) {
+      props.onMark(hit.picture.id, key === "1" ? "right" : key === "2" ? "wrong" : null);
+      event.preventDefault();
+      return;
+    }
+    const here = links[now]?.getBoundingClientRect();
+    let next = -1;
+    if (key === "ArrowRight") next = now + 1;
+    else if (key === "ArrowLeft") next = now - 1;
+    else if (key === "Home") next = 0;
+    else if (key === "End") next = links.length - 1;
+    else if (here && (key === "ArrowDown" || key === "ArrowUp")) {
+      // The nearest one of the next row, whatever its length.
+      const down = key === "ArrowDown";
+      let best = Infinity;
+      links.forEach((link, place) => {
+        const there = link.getBoundingClientRect();
+        if (down ? there.top <= here.top + 4 : there.top >= here.top - 4) return;
+        const apart = Math.abs(there.top - here.top) * 10 + Math.abs(there.left - here.left);
+        if (apart < best) [best, next] = [apart, place];
+      });
+    }
+    const target = links[next];
+    if (!target) return;
+    target.focus();
+    event.preventDefault();
+  };
+
+  return (
+    <>
+      <Steps searching={searching} pictures={props.collection.pictures} />
+      {absent && (
+        <div class="card absent" role="status">
+          <h2>It is not here</h2>
+          <p>
+            {result.searched === 1 ? "The only picture does" : `None of the ${number(result.searched)} pictures does`} show it, as far as can be told.
+            {total > 0 && " Those that look most like it are below."}
+          </p>
+        </div>
+      )}
+      {result && total > 0 && <Toolbar {...props} result={result} />}
+      {result && step === "done" && total === 0 && (
+        <p class="card">{result.searched ? "Nothing was found." : "There is no picture to search among yet."}</p>
+      )}
+      {result && parts && (
+        <div ref={list} onKeyDown={onKey}>
+          <Cards {...props} hits={parts.shown} />
+          {total > 0 && parts.shown.length === 0 && !absent && (how.hidden.length > 0 || how.least > 0 || how.marked) && (
+            <p class="quiet">
+              No picture is left by what you chose to see.{" "}
+              <button type="button" onClick={() => onArrange({ ...how, hidden: [], least: 0, marked: "" })}>
+                Show all again
+              </button>
+            </p>
+          )}
+          {parts.folded.length > 0 && step === "done" && (
+            <div class="folded">
+              <button
+                type="button"
+                aria-expanded={how.unfolded}
+                onClick={() => onArrange({ ...how, unfolded: !how.unfolded })}
+              >
+                Less likely: {number(parts.folded.length)} more. {how.unfolded ? "Hide" : "Show"}
+              </button>
+              {how.unfolded && <Cards {...props} hits={parts.folded} />}
+            </div>
+          )}
+          {step === "done" && (how.unfolded || parts.folded.length === 0) && total >= props.top && props.top < Math.min(props.collection.limits.top, result.pictures) && (
+            <div class="folded">
+              <button type="button" onClick={props.onMore}>
+                Look further down
+              </button>
+            </div>
+          )}
+        </div>
+      )}
+    </>
+  );
+}
+
+/** How far the search is, in words. Its height stays, so that nothing below moves. */
+function Steps({ searching, pictures }: { searching: Searching; pictures: number }) {
+  const { step, result } = searching;
+  const present = result?.present ?? 0;
+  const searched = result?.searched ?? pictures;
+  const perhaps = result?.hits.filter(({ verdict }) => verdict?.verdict === "unsure").length ?? 0;
+  const done = step === "done";
+  const told = done
+    ? result?.not_here
+      ? ""
+      : present
+        ? `${counted(present, "picture shows", "pictures show")} it${perhaps ? `, ${number(perhaps)} more perhaps` : ""}`
+        : perhaps
+          ? `Perhaps ${counted(perhaps, "picture shows", "pictures show")} it`
+          : "The most alike"
+    : step === "checking"
+      ? "Checking where the points lie…"
+      : "First look…";
+  return (
+    <div class="steps" role="status">
+      <h1>{told}</h1>
+      <p class="quiet">
+        {done
+          ? result && `${counted(searched, "picture")} searched in ${result.seconds < 0.1 ? "less than 0.1" : result.seconds.toFixed(1)} s`
+          : `Among ${counted(searched, "picture")}`}
+      </p>
+      <div class={done ? "under-way over" : "under-way"} aria-hidden="true" />
+    </div>
+  );
+}
+
+function Toolbar(props: HitsProps & { result: SearchResult }) {
+  const { arrangement: how, onArrange, result, query, collection } = props;
+  const verdicts = result.hits.some((hit) => hit.verdict);
+  const filtered = how.hidden.length > 0 || how.least > 0 || how.marked !== "";
+  const save = (format: string) => {
+    if (!props.searching.request) return;
+    api.exported(collection.name, props.searching.request, format).then(({ file, name }) => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(file);
+      link.download = name;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    }, props.complain);
+  };
+  const copy = async () => {
+    try {
+      const uploads = query.flatMap((part) => ("upload" in part ? [part.upload] : []));
+      await Promise.all([...new Set(uploads)].map((id) => api.keep(id)));
+      if (navigator.clipboard) {
+        await navigator.clipboard.writeText(location.href);
+        props.say(uploads.length ? "The link is copied. Your picture is kept here, so that it works later." : "The link is copied.");
+      } else props.say(`Copy this address: ${location.href}`);
+    } catch (fault) {
+      props.complain(fault);
+    }
+  };
+  return (
+    <div class="toolbar" role="toolbar" aria-label="How the pictures are shown">
+      <label>
+        <span class="unseen">Order</span>
+        <select value={how.order} onChange={(event) => onArrange({ ...how, order: event.currentTarget.value as Order })}>
+          {(Object.keys(ORDERS) as Order[]).map((order) => (
+            <option value={order}>{ORDERS[order]}</option>
+          ))}
+        </select>
+      </label>
+      {verdicts && (
+        <Menu label={filtered ? "Filter (on)" : "Filter"}>
+          <fieldset>
+            <legend>Show</legend>
+            {(Object.keys(VERDICTS) as VerdictWord[]).map((word) => (
+              <label class="check">
+                <input
+                  type="checkbox"
+                  checked={!how.hidden.includes(word)}
+                  onChange={() =>
+                    onArrange({
+                      ...how,
+                      hidden: how.hidden.includes(word) ? how.hidden.filter((other) => other !== word) : [...how.hidden, word],
+                    })
+                  }
+                />
+                {VERDICTS[word]} <span class="quiet">{result.hits.filter((hit) => hit.verdict?.verdict === word).length}</span>
+              </label>
+            ))}
+          </fieldset>
+          <label class="slider">
+            At least {how.least} % likely
+            <input
+              type="range"
+              min="0"
+              max="95"
+              step="5"
+              value={how.least}
+              onInput={(event) => onArrange({ ...how, least: Number(event.currentTarget.value) })}
+            />
+          </label>
+          <label class="slider">
+            Marked
+            <select value={how.marked} onChange={(event) => onArrange({ ...how, marked: event.currentTarget.value as Mark | "" })}>
+              <option value="">or not</option>
+              <option value="right">right</option>
+              <option value="wrong">wrong</option>
+            </select>
+          </label>
+        </Menu>
+      )}
+      <span class="row tight" role="group" aria-label="Layout">
+        {(["grid", "list"] as const).map((layout) => (
+          <button type="button" aria-pressed={how.layout === layout} onClick={() => onArrange({ ...how, layout })}>
+            {layout === "grid" ? "Grid" : "List"}
+          </button>
+        ))}
+      </span>
+      <span class="end row tight">
+        <button type="button" class="quietly" onClick={() => void copy()}>
+          Copy link
+        </button>
+        <Menu label="Save">
+          <button type="button" data-closes onClick={() => save("csv")}>
+            Table for a spreadsheet (CSV)
+          </button>
+          <button type="button" data-closes onClick={() => save("html")}>
+            Page with the pictures (HTML)
+          </button>
+          <button type="button" data-closes onClick={() => save("annotations")}>
+            Annotations (W3C, IIIF)
+          </button>
+          <button type="button" data-closes onClick={() => save("json")}>
+            Everything (JSON)
+          </button>
+        </Menu>
+      </span>
+    </div>
+  );
+}
+
+function Cards(props: HitsProps & { hits: Hit[] }) {
+  return (
+    <ul class={props.arrangement.layout === "grid" ? "cards" : "rows"}>
+      {props.hits.map((hit) => (
+        <Card key={hit.picture.id} hit={hit} {...props} />
+      ))}
+    </ul>
+  );
+}
+
+export function VerdictWords({ hit, checking }: { hit: Hit; checking: boolean }) {
+  if (!hit.verdict) return <span class="quiet">{checking ? "not checked yet" : "looks alike"}</span>;
+  const { verdict, probability } = hit.verdict;
+  return (
+    <span class={`verdict ${verdict.replace(" ", "-")}`}>
+      {VERDICTS[verdict]} <span class="probability">{percent(probability)}</span>
+    </span>
+  );
+}
+
+function Card(props: HitsProps & { hit: Hit }) {
+  const { hit, collection } = props;
+  const [copies, setCopies] = useState(false);
+  const checking = props.searching.step !== "done";
+  const name = fileName(hit.picture.name);
+  const mark = hit.mark;
+  const title = hit.picture.columns?.["title"];
+  return (
+    <li class={mark ? `hit marked-${mark}` : "hit"}>
+      <a
+        class="hit-link"
+        data-id={hit.picture.id}
+        href={props.href(hit)}
+        title={`${hit.picture.name}\nscore ${hit.score.toFixed(3)} (${hit.scored_by})`}
+        aria-label={`${hit.rank}: ${name}. ${hit.verdict ? `${VERDICTS[hit.verdict.verdict]}, ${percent(hit.verdict.probability)}` : ""}`}
+        onClick={(event) => {
+          if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+          event.preventDefault();
+          props.open(hit);
+        }}
+      >
+        <span class="stage">
+          <img src={api.thumbnail(collection.name, hit.picture.id)} alt="" loading="lazy" draggable={false} />
+          <Outlines size={hit.picture.size} outlines={outlinesOf(hit, props.query)} />
+        </span>
+      </a>
+      <div class="caption">
+        <div class="row tight">
+          <span class="rank">{hit.rank}</span>
+          <VerdictWords hit={hit} checking={checking} />
+        </div>
+        {props.onMark && (
+            <div class="marks" role="group" aria-label={`Mark ${name}`}>
+              <button
+                type="button"
+                class="icon"
+                aria-pressed={mark === "right"}
+                aria-label={`${name} is right`}
+                title="Right (1)"
+                onClick={() => props.onMark?.(hit.picture.id, mark === "right" ? null : "right")}
+              >
+                <span aria-hidden="true">✓</span>
+              </button>
+              <button
+                type="button"
+                class="icon"
+                aria-pressed={mark === "wrong"}
+                aria-label={`${name} is wrong`}
+                title="Wrong (2)"
+                onClick={() => props.onMark?.(hit.picture.id, mark === "wrong" ? null : "wrong")}
+              >
+                <span aria-hidden="true">✗</span>
+              </button>
+            </div>
+        )}
+        <p class="name">{title || name}</p>
+        <p class="place quiet">{folderOf(hit.picture.name)}</p>
+        {hit.copies.length > 0 && (
+          <button type="button" class="quietly copies" aria-expanded={copies} onClick={() => setCopies(!copies)}>
+            {counted(hit.copies.length, "near copy", "near copies")}
+          </button>
+        )}
+        {copies && (
+          <ul class="thumbs">
+            {hit.copies.map((copy) => (
+              <li key={copy.id}>
+                <img src={api.thumbnail(collection.name, copy.id)} alt={copy.name} title={copy.name} loading="lazy" />
+              </li>
+            ))}
+          </ul>
+        )}
+      </div>
+    </li>
+  );
+}

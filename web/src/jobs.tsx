@@ -1,0 +1,113 @@
+/** What the service has under way: progress, time left, and what came of it. */
+
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { type Job, api } from "./api";
+import { counted, duration, number } from "./words";
+
+const ENDED = new Set(["done", "failed", "cancelled"]);
+
+/** While pictures come in, so often (ms) what is shown of the collection is brought up to date. */
+const NEWS = 8000;
+
+/** Follows a job until it has ended; `onChange` now and then while it goes on, and when it has ended. */
+export function useJob(found: Job | null, onChange: () => void): { job: Job | null; follow: (job: Job | null) => void } {
+  const [job, setJob] = useState<Job | null>(found);
+  const change = useRef(onChange);
+  change.current = onChange;
+  useEffect(() => {
+    if (found) setJob((now) => (now?.id === found.id ? now : found));
+  }, [found?.id]);
+  const id = job?.id;
+  useEffect(() => {
+    if (!id || !job || ENDED.has(job.state)) return;
+    const source = new EventSource(api.jobEvents(id));
+    let seen = { done: job.done, at: performance.now() };
+    const look = (event: MessageEvent<string>) => {
+      const now = JSON.parse(event.data) as Job;
+      setJob(now);
+      const ended = ENDED.has(now.state);
+      if (ended) source.close();
+      if (!ended && (now.done === seen.done || performance.now() - seen.at < NEWS)) return;
+      seen = { done: now.done, at: performance.now() };
+      change.current();
+    };
+    source.addEventListener("job", look);
+    return () => source.close();
+  }, [id]);
+  return { job, follow: useCallback((next: Job | null) => setJob(next), []) };
+}
+
+const DOING: Record<string, [string, string]> = {
+  index: ["searched", "Looking through the folder"],
+  add: ["added", "Adding pictures"],
+  groups: ["compared", "Looking for pictures that belong together"],
+  batch: ["searched for", "Searching for many pictures"],
+};
+
+function reportInWords(job: Job): string {
+  const report = job.report ?? {};
+  const told: string[] = [];
+  for (const [key, word] of [
+    ["added", "new"],
+    ["changed", "changed"],
+    ["removed", "gone"],
+    ["unchanged", "as they were"],
+  ] as const) {
+    const count = report[key];
+    if (typeof count === "number" && count > 0) told.push(`${number(count)} ${word}`);
+  }
+  return told.join(", ");
+}
+
+export function JobLine(props: { job: Job; mayCancel: boolean; complain: (fault: unknown) => void; onClose: () => void }) {
+  const { job } = props;
+  const [done, doing] = DOING[job.kind] ?? ["done", "Working"];
+  const skipped = job.report?.["skipped"];
+  const bad = Array.isArray(skipped) ? (skipped as { name?: string; path?: string; reason?: string }[]) : [];
+  if (ENDED.has(job.state)) {
+    const said = { done: "Done", failed: "That did not work", cancelled: "Stopped" }[job.state as "done" | "failed" | "cancelled"];
+    const told = reportInWords(job);
+    return (
+      <div class="job ended">
+        <div role="status">
+          <strong>{said}</strong>
+          {told && `: ${told}`}.{job.problem && ` ${job.problem.detail ?? job.problem.title}`}
+        </div>
+        {bad.length > 0 && (
+          <details>
+            <summary>{counted(bad.length, "file")} could not be read</summary>
+            <ul class="skipped" tabIndex={0}>
+              {bad.map((item) => (
+                <li>
+                  <span class="name">{item.name ?? item.path}</span> <span class="quiet">{item.reason}</span>
+                </li>
+              ))}
+            </ul>
+          </details>
+        )}
+        <button type="button" class="end" onClick={props.onClose}>
+          Close
+        </button>
+      </div>
+    );
+  }
+  const of = job.total ? `${number(job.done)} of ${number(job.total)} ${done}` : job.done ? `${number(job.done)} ${done}` : "";
+  return (
+    <div class="job">
+      <span>
+        <strong>{of || `${doing}…`}</strong>
+        <span class="quiet">
+          {job.rate ? ` · ${job.rate < 10 ? job.rate.toFixed(1) : number(Math.round(job.rate))} a second` : ""}
+          {job.seconds_left !== null && job.seconds_left !== undefined ? ` · ${duration(job.seconds_left)} left` : ""}
+          {job.kind === "index" && job.done > 0 ? " · you can search already" : ""}
+        </span>
+      </span>
+      <progress max={1} {...(job.total ? { value: job.done / job.total } : {})} aria-label={doing} />
+      {props.mayCancel && (
+        <button type="button" onClick={() => api.cancel(job.id).catch(props.complain)}>
+          Cancel
+        </button>
+      )}
+    </div>
+  );
+}
