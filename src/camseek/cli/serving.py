@@ -123,7 +123,23 @@ def open_command(
     help="Another name by which it is reached, behind a proxy (repeatable).",
 )
 @click.option(
+    "--trust-proxy",
+    "proxies",
+    metavar="ADDRESS",
+    type=WordType(),
+    multiple=True,
+    help="Believe a proxy at this address who asks, and whether over TLS (repeatable).",
+)
+@click.option(
     "--allow-paths", is_flag=True, help="Whoever may write may name folders of this machine to be indexed."
+)
+@click.option(
+    "--allow-remote",
+    "remotes",
+    metavar="HOST",
+    type=WordType(),
+    multiple=True,
+    help="Fetch pictures and IIIF manifests from this host, for whoever asks (repeatable).",
 )
 @click.option("--watch", is_flag=True, help="Bring in what changes in indexed folders by itself.")
 @click.option(
@@ -144,7 +160,9 @@ def serve(
     token_file: str | None,
     read_only: bool,
     names: tuple[str, ...],
+    proxies: tuple[str, ...],
     allow_paths: bool,
+    remotes: tuple[str, ...],
     watch: bool,
     max_upload: int,
     state: str | None,
@@ -183,11 +201,19 @@ def serve(
         token_file=Path(token_file) if token_file else None,
         read_only=read_only,
         paths=allow_paths,
+        remotes=remotes,
         limits=limits,
         upload_bytes=max_upload << 20,
         watch=watch,
     )
-    _serve(settings, load_model(model) if model else None, browser=False, as_json=as_json, folder={})
+    _serve(
+        settings,
+        load_model(model) if model else None,
+        browser=False,
+        as_json=as_json,
+        folder={},
+        trusted=proxies,
+    )
 
 
 @click.command()
@@ -244,7 +270,13 @@ def _state_folder(given: str | None) -> Path:
 
 
 def _serve(
-    settings: "ServiceSettings", model: Any, *, browser: bool, as_json: bool, folder: dict[str, str]
+    settings: "ServiceSettings",
+    model: Any,
+    *,
+    browser: bool,
+    as_json: bool,
+    folder: dict[str, str],
+    trusted: tuple[str, ...] = (),
 ) -> None:
     from camseek.service.house import House
     from camseek.service.running import address_of, listening, run
@@ -268,4 +300,4 @@ def _serve(
         if browser and not webbrowser.open(address):
             note("no browser could be opened: open this address in one")
 
-    run(house, found, ready)
+    run(house, found, ready, trusted)

@@ -14,6 +14,7 @@ from camseek.job import processors
 from camseek.service.jobs import Jobs
 from camseek.service.metrics import Metrics
 from camseek.service.naming import Naming
+from camseek.service.remote import Remote
 from camseek.service.renders import Renders
 from camseek.service.searches import Searches
 from camseek.service.settings import ServiceSettings
@@ -52,6 +53,7 @@ class House:
         tables: What users know of their pictures.
         uploads: Query pictures.
         renders: Small pictures.
+        remote: Other servers' files.
         searches: Searches.
         jobs: Work that goes on by itself.
         works: What jobs do that change a collection.
@@ -79,8 +81,9 @@ class House:
         self.renders = Renders(settings.state, settings.limits)
         self.uploads = Uploads(settings.state, self.renders, settings.upload_bytes)
         self.searches = Searches(self.uploads, self.state)
-        self.works = Works(self.shelf, self.renders, settings.state)
-        self.surveys = Surveys(self.shelf, self.searches, self.state, self.works.incoming)
+        self.remote = Remote(settings.remotes, settings.upload_bytes)
+        self.works = Works(self.shelf, self.renders, self.remote, settings.state)
+        self.surveys = Surveys(self.shelf, self.searches, self.remote, self.state, self.works.incoming)
         kinds = self.works.by_kind() | self.surveys.by_kind()
         self.jobs = Jobs(self.state, kinds, whole=settings.paths)
         self.metrics = Metrics()

@@ -396,3 +396,16 @@ class TableRecord(Strict):
 
     columns: list[str] = Field(description="Beside that of the files' names.")
     rows: int
+
+
+class RemotePicture(Strict):
+    """A picture on another server."""
+
+    url: Annotated[str, StringConstraints(max_length=4096)]
+
+
+class ManifestRequest(Strict):
+    """A IIIF manifest, and what its pictures are for."""
+
+    url: Annotated[str, StringConstraints(max_length=4096)]
+    use: Literal["add", "batch"] = Field(description="Into the collection, or as queries of it.")

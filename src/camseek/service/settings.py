@@ -45,6 +45,8 @@ class ServiceSettings:
         paths: Who may write may also name folders of this machine to be indexed.
         limits: What this machine may spend on one picture.
         upload_bytes: The largest upload, bytes, 1 or more.
+        remotes: Hosts from which pictures and IIIF manifests may be fetched, with a port where it is not the
+            scheme's own.
         watch: Indexed folders are watched, and what changes in them is brought in.
 
     Raises:
@@ -62,6 +64,7 @@ class ServiceSettings:
     paths: bool = False
     limits: Limits = field(default_factory=Limits)
     upload_bytes: int = 64 * _MB
+    remotes: tuple[str, ...] = ()
     watch: bool = False
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from camseek.results import Skipped
 from camseek.rows import CsvRows
 from camseek.service.jobs import Job, Work
 from camseek.service.problems import ApiError, told
+from camseek.service.remote import Remote
 from camseek.service.schema import (
     BatchHit,
     BatchRow,
@@ -37,8 +38,11 @@ _COLUMNS = (
 class Surveys:
     """What these jobs do; each row of theirs is kept as it comes, and none is made twice."""
 
-    def __init__(self, shelf: Shelf, searches: Searches, state: State, incoming: Path) -> None:
+    def __init__(
+        self, shelf: Shelf, searches: Searches, remote: Remote, state: State, incoming: Path
+    ) -> None:
         """Takes what they work with; uploaded queries lie in ``incoming``."""
+        self._remote = remote
         self._shelf = shelf
         self._searches = searches
         self._state = state
@@ -98,8 +102,9 @@ class Surveys:
     def _searched(
         self, hosted: Hosted, job: Job, number: int, query: Mapping[str, Any], folder: Path | None
     ) -> SearchRecord:
-        if folder is not None:
-            upload = self._searches.uploads.add((folder / str(number)).read_bytes())
+        if folder is not None or "url" in query:
+            content = (folder / str(number)).read_bytes() if folder else self._remote.fetch(query["url"])
+            upload = self._searches.uploads.add(content)
             parts = [Part(upload=upload.id, region=query.get("region"))]
         else:
             parts = [Part.model_validate(item) for item in query["parts"]]

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from camseek.errors import StorageError
+from camseek.errors import CancelledError, StorageError
 from camseek.files import reason_of
 from camseek.images import fingerprint
 from camseek.names import GIVEN, is_given
@@ -16,8 +16,10 @@ from camseek.results import IndexReport, Skipped
 from camseek.service.jobs import Job, Work
 from camseek.service.naming import Naming
 from camseek.service.problems import ApiError
+from camseek.service.remote import Remote
 from camseek.service.renders import Renders
 from camseek.service.shelf import THUMBNAIL, Hosted, Shelf
+from camseek.writing import write_whole
 
 # Files that could not be used and are told of one run; the rest are counted.
 _TOLD = 500
@@ -27,8 +29,9 @@ _OPEN_FILES = 64
 class Works:
     """What each kind of job does."""
 
-    def __init__(self, shelf: Shelf, renders: Renders, folder: Path) -> None:
+    def __init__(self, shelf: Shelf, renders: Renders, remote: Remote, folder: Path) -> None:
         """Takes what jobs work with."""
+        self._remote = remote
         self._shelf = shelf
         self._renders = renders
         self.incoming = folder / "incoming"
@@ -82,6 +85,8 @@ class Works:
         hosted, folder = self._shelf[job.collection], self.incoming / job.arguments["folder"]
         names: list[str] = job.arguments["names"]
         totals = _told(IndexReport(""), hosted.naming)
+        if "urls" in job.arguments:
+            self._fetch(job, folder, totals)
         for start in range(0, len(names), _OPEN_FILES):
             some = range(start, min(start + _OPEN_FILES, len(names)))
             with ExitStack() as files:
@@ -101,6 +106,22 @@ class Works:
         shutil.rmtree(folder, ignore_errors=True)
         self._draw(hosted, job)
         return totals
+
+    def _fetch(self, job: Job, folder: Path, totals: dict[str, Any]) -> None:
+        """Fetches pictures from other servers, those that are not there yet."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        job.start(len(job.arguments["urls"]))
+        for number, url in enumerate(job.arguments["urls"]):
+            if job.cancelled.is_set():
+                raise CancelledError("the work was cancelled", remedy="ask for it again")
+            place = folder / str(number)
+            try:
+                if not place.is_file():
+                    write_whole(place, self._remote.fetch(url), replace=True)
+            except ApiError as error:
+                told = {"name": job.arguments["names"][number], "code": error.problem.code}
+                _add_up(totals, {"skipped_count": 1, "skipped": [{**told, "reason": error.problem.detail}]})
+            job.step()
 
     def _enrich(self, job: Job) -> dict[str, Any]:
         hosted = self._shelf[job.collection]

@@ -20,6 +20,7 @@ from camseek.service.schema import (
     MOST_PARTS,
     Identity,
     Part,
+    RemotePicture,
     SearchRecord,
     SearchRequest,
     SearchSettings,
@@ -85,6 +86,11 @@ def routes(house: House) -> APIRouter:
             raise
         house.metrics.uploads.labels("taken").inc()
         return found
+
+    @api.post("/uploads/remote", status_code=201)
+    async def upload_remote(wanted: RemotePicture) -> Upload:
+        """The same of a picture on another server, of hosts that the owner allowed."""
+        return await in_thread(house.rooms.drawing, lambda: house.uploads.add(house.remote.fetch(wanted.url)))
 
     @api.get("/uploads/{identity}")
     async def uploaded(identity: Which) -> Upload:

@@ -9,12 +9,19 @@ from fastapi.responses import Response
 from starlette.datastructures import UploadFile
 
 from camseek.service.house import House, in_thread
+from camseek.service.iiif import canvases
 from camseek.service.problems import ApiError
+from camseek.service.routes.access import may_write
 from camseek.service.routes.collections import FILES, base_name
-from camseek.service.schema import BatchRequest, BatchRow, GroupRecord, Identity, JobRecord
+from camseek.service.schema import BatchRequest, BatchRow, GroupRecord, Identity, JobRecord, ManifestRequest
 from camseek.service.surveys import table_of
 
 _MOST_FILES = 1000
+_USUAL: dict[str, Any] = {
+    "top": BatchRequest.model_fields["top"].default,
+    "without_self": True,
+    "options": {},
+}
 
 
 def routes(house: House) -> APIRouter:
@@ -45,18 +52,38 @@ def routes(house: House) -> APIRouter:
             if not files:
                 raise ApiError(400, "empty", "no file came", "send some in the field `files`")
             queries = [{"name": base_name(item.filename)} for item in files]
-            usual = BatchRequest.model_fields
-            arguments = {key: usual[key].default for key in ("top", "without_self")}
             streams = [item.file for item in files]
             return await ask(
-                hosted.name,
-                lambda: {
-                    "queries": queries,
-                    "options": {},
-                    **arguments,
-                    "folder": house.works.receive(streams),
-                },
+                hosted.name, lambda: {**_USUAL, "queries": queries, "folder": house.works.receive(streams)}
             )
+
+    @api.post("/collections/{name}/manifest", status_code=202)
+    async def manifest(name: str, wanted: ManifestRequest, request: Request) -> JobRecord:
+        """Takes the pictures of a IIIF manifest (Presentation 2 or 3) into the collection, or as queries.
+
+        They are fetched by the service, from hosts that its owner allowed.
+        """
+        if wanted.use == "add":
+            may_write(request)
+        hosted = house.shelf[name]
+
+        def begin() -> JobRecord:
+            found = canvases(house.remote.fetch(wanted.url))
+            for item in found:
+                house.remote.check(item.url)
+            if wanted.use == "batch":
+                queries = [{"name": item.name, "url": item.url} for item in found]
+                asked = {**_USUAL, "queries": queries}
+                return house.jobs.ask("batch", hosted.name, asked).record()
+            names = [f"{item.name.replace('/', ' ')}.jpg" for item in found]
+            arguments = {
+                "names": names,
+                "urls": [item.url for item in found],
+                "folder": house.works.receive([]),
+            }
+            return house.jobs.ask("add", hosted.name, arguments).record()
+
+        return await in_thread(house.rooms.others, begin)
 
     @api.get(
         "/jobs/{identity}/table", responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
