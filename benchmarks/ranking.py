@@ -19,6 +19,7 @@ from common import CHECKOUT, Figure, Options, Report, Table, in_turns, pictures_
 
 from camseek import Backbone, Settings, load_model
 from camseek.extraction.agreement import new_profile
+from camseek.numerics import F32
 from camseek.store import (
     ADDED_BY_HAND,
     Collection,
@@ -29,6 +30,7 @@ from camseek.store import (
 )
 
 _BLOCK = 1000
+Draw = Callable[[int, int], F32]
 
 
 def measure(options: Options) -> Report:
@@ -82,16 +84,27 @@ def _commands(collection: Path, folder: Path) -> list[Callable[[], object]]:
     return [lambda: python(search, folder), lambda: python(["-c", "import numpy, onnxruntime"], folder)]
 
 
-def write_synthetic(folder: Path, model: Backbone, count: int) -> None:
-    """Writes a collection of pictures that do not exist."""
+def write_synthetic(folder: Path, model: Backbone, count: int, draw: Draw | None = None) -> None:
+    """Writes a collection of pictures that do not exist.
+
+    Args:
+        folder: Where.
+        model: Whose descriptors they would have.
+        count: How many.
+        draw: Makes the descriptors of so many from this one on; None: directions at random.
+    """
     generator = np.random.default_rng(0)
+
+    def at_random(_: int, several: int) -> F32:
+        block = generator.standard_normal((several, model.channels), np.float32)
+        return block / np.linalg.norm(block, axis=1, keepdims=True)
+
     with (
         create_collection(str(folder), new_profile(model, Settings(), None)) as collection,
         collection.write("benchmark") as writer,
     ):
         for start in range(0, count, _BLOCK):
-            block = generator.standard_normal((min(_BLOCK, count - start), model.channels), np.float32)
-            block /= np.linalg.norm(block, axis=1, keepdims=True)
+            block = (draw or at_random)(start, min(_BLOCK, count - start))
             for number, descriptor in enumerate(block, start):
                 record = writer.insert(
                     PictureRecord(

@@ -29,9 +29,13 @@ DATABASE = "collection.sqlite"
 """A folder with a file of this name is a camseek collection."""
 WORDS_INDEX = "words.index"
 """Beside it: the index of visual words, made of what the database holds."""
+CODES_INDEX = "descriptors.codes"
+"""Beside it, too: codes of a large collection's descriptors."""
+BESIDE = (WORDS_INDEX, CODES_INDEX)
+"""What can be made anew of the database."""
 # How the names of all files begin that a collection may have: the database, its logs, the writer's lock and
-# note, the index, and those two while they are written, which a killed writer leaves behind.
-_OWN = (DATABASE, "writer.", ".writer.", WORDS_INDEX, f".{WORDS_INDEX}.")
+# note, what is made of it, and note and those while they are written, which a killed writer leaves behind.
+_OWN = (DATABASE, "writer.", ".writer.", *BESIDE, *(f".{name}." for name in BESIDE))
 
 
 class IrregularFileError(OSError):

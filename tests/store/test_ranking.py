@@ -217,28 +217,14 @@ class TestMemoryVectors:
             vectors.nearest(np.eye(1, 2, dtype=np.float32), 1, generation=1)
 
 
-class TestKeptVectors:
+class TestKept:
     """The blocks in memory, whatever comes and goes."""
-
-    def test_the_precision_is_what_there_is_room_for(self, monkeypatch):
-        monkeypatch.setattr(memory, "ROWS", 8)
-        monkeypatch.setattr(memory, "ROOM", 3 * 8 * 2 * 4)
-        kept = memory.KeptVectors(2)
-        rows = np.random.default_rng(1).standard_normal((80, 2)).astype(np.float16)
-        seen = []
-        for start in range(0, 80, 8):
-            kept.append(np.arange(start + 1, start + 9), rows[start : start + 8])
-            seen.append("".join("2" if b.vectors.dtype == np.float16 else "4" for b in kept.blocks))
-            held = np.concatenate([block.vectors.astype(np.float16) for block in kept.blocks])
-            np.testing.assert_array_equal(held, rows[: start + 8])
-        assert seen[:7] == ["4", "44", "444", "2442", "22422", "222222", "2222222"]
 
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 2**32 - 1)), max_size=30))
     def test_they_hold_what_is_there(self, changes):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(memory, "ROWS", 8)
-            patch.setattr(memory, "ROOM", 4 * 16 * 4)
-            kept, there, taken = memory.KeptVectors(2), [], []
+            kept, there, taken = memory.Kept(2), [], []
             for adds, seed in changes:
                 rng = np.random.default_rng(seed)
                 if adds:

@@ -14,6 +14,7 @@ from camseek.store import (
     Traces,
     Vectors,
     Writer,
+    beside,
     open_collection,
     ranking,
 )
@@ -32,9 +33,26 @@ def nearest(vectors, query, k=1, **options):
     return ranking
 
 
-@pytest.fixture(params=["kept", "streamed", "memory"])
+@pytest.fixture
+def coded(monkeypatch):
+    """More than ten pictures are many, of which codes are kept; they propose whatever is asked for."""
+    monkeypatch.setattr("camseek.store.memory.ROOM", 10 * 4 * 16)
+    monkeypatch.setattr(vectors_module, "_PROPOSED", 0)
+    monkeypatch.setattr("camseek.store.proposing._LEAST", 4)
+    monkeypatch.setattr(beside, "LEAST_SAVED", 1 << 30)
+
+
+@pytest.fixture
+def saved(coded, monkeypatch):
+    """They lie beside the database, too."""
+    monkeypatch.setattr(beside, "LEAST_SAVED", 5)
+
+
+@pytest.fixture(params=["kept", "streamed", "coded", "beside", "memory"])
 def vectors(request, collection, fill, picture, unit, monkeypatch):
     """Descriptors of records 1 to 60, without 3, 20 and 60, which have left, and 5, which is featureless."""
+    if request.param in ("coded", "beside"):
+        request.getfixturevalue({"coded": "coded", "beside": "saved"}[request.param])
     fill(collection, range(4))
     with collection.write("test") as writer:
         root = writer.root(b"/photos")
@@ -48,7 +66,7 @@ def vectors(request, collection, fill, picture, unit, monkeypatch):
         yield MemoryVectors(records, rows)
         return
     monkeypatch.setattr(vectors_module, "_READ", 16)
-    with open_collection(collection.address, keep_vectors=request.param == "kept") as opened:
+    with open_collection(collection.address, keep_vectors=request.param in ("kept", "coded")) as opened:
         yield opened.vectors
 
 
@@ -114,11 +132,14 @@ def test_an_empty_collection(collection, unit, keep):
 class TestMemory:
     """What is kept follows what other connections write."""
 
-    @pytest.fixture(params=[4, 4096])
+    @pytest.fixture(params=[(4, None), (4096, None), (4, "coded"), (4, "saved")])
     def reader(self, request, collection, monkeypatch):
-        """With blocks of a few rows, as a large collection has many, and with one."""
-        monkeypatch.setattr("camseek.store.memory.ROWS", request.param)
-        monkeypatch.setattr(vectors_module, "_READ", request.param - 1)
+        """With blocks of a few rows, as a large collection has many, with one, and with codes."""
+        rows, codes = request.param
+        if codes:
+            request.getfixturevalue(codes)
+        monkeypatch.setattr("camseek.store.memory.ROWS", rows)
+        monkeypatch.setattr(vectors_module, "_READ", rows - 1)
         with open_collection(collection.address) as opened:
             yield opened
 
@@ -193,6 +214,22 @@ class TestMemory:
         with collection.write("test") as writer:
             writer.root(b"/new")
         assert nearest(reader.vectors, unit(0)).compared == 3
+
+    def test_codes_that_came_with_the_file_are_followed_by_those_that_did_not(
+        self, collection, saved, fill, unit, monkeypatch
+    ):
+        fill(collection, range(30))
+        monkeypatch.setattr(beside, "LEAST_SAVED", 1000)
+        fill(collection, range(30, 34))
+        remove(collection, [3, 31])
+        with open_collection(collection.address) as opened:
+            read = []
+            real = opened.vectors._read
+            monkeypatch.setattr(opened.vectors, "_read", lambda *args: read.append(real(*args)) or read[-1])
+            found = nearest(opened.vectors, unit(33), 99)
+            assert found.records[0] == 34
+            assert sorted(r - 1 for r in found.records.tolist()) == [n for n in range(34) if n not in (3, 31)]
+            assert sum(len(block.records) for block in read) == 3
 
     def test_inside_a_snapshot_it_is_of_that_moment(self, collection, reader, fill, unit):
         fill(collection, range(5))

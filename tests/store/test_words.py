@@ -14,8 +14,7 @@ from camseek.matching import mapped
 from camseek.matching.codebook import embedded_codebook
 from camseek.matching.index import WordsIndex
 from camseek.matching.words import QueryWords, WordPoints, summed_signs
-from camseek.store import POINTS_TRACE, Signature, open_collection
-from camseek.store import words as module
+from camseek.store import POINTS_TRACE, Signature, beside, open_collection
 
 BOOK = embedded_codebook()
 
@@ -37,7 +36,7 @@ def query(number):
 
 @pytest.fixture(autouse=True)
 def least(monkeypatch):
-    monkeypatch.setattr(module, "LEAST_SAVED", 10)
+    monkeypatch.setattr(beside, "LEAST_SAVED", 10)
 
 
 @pytest.fixture
@@ -284,7 +283,7 @@ def test_a_writer_that_ends_between_file_and_database_leaves_what_is_not_used(co
     add(collection, range(15))
     before = index_of(collection).read_bytes()
     add(collection, range(15, 20))
-    monkeypatch.setattr(module, "LEAST_SAVED", 1)
+    monkeypatch.setattr(beside, "LEAST_SAVED", 1)
 
     def killed(token):
         raise KeyboardInterrupt

@@ -80,8 +80,8 @@ class Engine(Holding, Keeping, Asking):
             create: Make the collection if there is none.
             limits: What this machine may spend on one picture.
             workers: Threads of one index run or search; None for one a core.
-            keep_descriptors: Hold the descriptors in memory between searches. A single search is quicker
-                without.
+            keep_descriptors: Hold the descriptors in memory between searches; of a large collection, codes
+                of them. A single search is quicker without.
 
         Raises:
             CollectionError: It cannot be opened or made.

@@ -16,13 +16,12 @@ import os
 import shutil
 import struct
 import tempfile
-import zlib
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from camseek.arrays import checksum, places_of, put_array
 from camseek.files import open_regular
 from camseek.matching.lists import Lists, Merger
 from camseek.numerics import I64, U8
@@ -35,7 +34,6 @@ _SPARE = 4  # times what a file without a name takes must be free
 _MAGIC = b"camseek words 2\n"
 _HEAD = struct.Struct("<16sIIQQIII")
 _SUM = struct.Struct("<I")
-_ALIGNED = 64
 MOST_PICTURES = 1 << 31
 """As many as rows have numbers for."""
 
@@ -70,12 +68,7 @@ class _Head:
             "rows": 4 * self.entries,
             "signs": 8 * self.entries,
         }
-        end, found = _HEAD.size + _SUM.size + LONGEST_STAMP, dict[str, tuple[int, int]]()
-        for name, width in widths.items():
-            begin = -(-end // _ALIGNED) * _ALIGNED
-            end = begin + width
-            found[name] = begin, end
-        return found
+        return places_of(widths, _HEAD.size + _SUM.size + LONGEST_STAMP)
 
 
 _TYPES = {"records": "<i8", "lengths": "<u4", "starts": "<i8", "rows": "<u4", "signs": "<u8"}
@@ -131,33 +124,21 @@ def _write(file: BinaryIO, merger: Merger, codebook: int, stamp: bytes) -> None:
     for counts, rows, signs in merger.runs():
         starts[word + 1 : word + 1 + len(counts)] = entry + np.cumsum(counts)
         both = rows.astype("<u4"), signs.astype("<u8")
-        _put(file, places["rows"][0] + 4 * entry, both[0])
-        _put(file, places["signs"][0] + 8 * entry, both[1])
-        sums = zlib.crc32(both[0].tobytes(), sums[0]), zlib.crc32(both[1].tobytes(), sums[1])
+        put_array(file, places["rows"][0] + 4 * entry, both[0])
+        put_array(file, places["signs"][0] + 8 * entry, both[1])
+        sums = checksum(both[0].tobytes(), before=sums[0]), checksum(both[1].tobytes(), before=sums[1])
         word, entry = word + len(counts), entry + len(rows)
     if entry != entries:
         raise ValueError(f"{entry} entries are not the {entries} that the pictures have")
     small = {"records": merger.records, "lengths": merger.lengths, "starts": starts}
     written = {name: values.astype(_TYPES[name]) for name, values in small.items()}
     for name, values in written.items():
-        _put(file, places[name][0], values)
+        put_array(file, places[name][0], values)
     beginning = replace(head, sums=sums).to_bytes()
-    total = _checksum(beginning, *(values.tobytes() for values in written.values()))
+    total = checksum(beginning, *(values.tobytes() for values in written.values()))
     file.seek(0)
     file.write(beginning[: _HEAD.size] + _SUM.pack(total) + stamp)
     file.truncate(head.size)
-
-
-def _put(file: BinaryIO, place: int, values: NDArray[np.generic]) -> None:
-    file.seek(place)
-    file.write(values.tobytes())
-
-
-def _checksum(*parts: bytes) -> int:
-    total = 0
-    for part in parts:
-        total = zlib.crc32(part, total)
-    return total
 
 
 def read_lists(
@@ -198,7 +179,7 @@ def _read(file: BinaryIO, codebook: int, words: int, most: int) -> tuple[Lists, 
         raise ValueError(f"an index of {pictures} pictures and {entries} entries is not {size} bytes")
     # Copies, which nobody can change: what is checked here is what will be used.
     small = {name: raw[slice(*places[name])].tobytes() for name in _SMALL}
-    if _checksum(head.to_bytes(), *small.values()) != total:
+    if checksum(head.to_bytes(), *small.values()) != total:
         raise ValueError("the index has another checksum than when it was written")
     arrays = {name: np.frombuffer(data, _TYPES[name]) for name, data in small.items()}
     mapped = {name: raw[slice(*places[name])].view(_TYPES[name]) for name in ("rows", "signs")}

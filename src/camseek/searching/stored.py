@@ -83,8 +83,9 @@ class StoredDatabase:
             for gone in self._descriptors_of(without):
                 out += 1
                 if spread is not None:
-                    spread = spread.copy()
-                    spread[step_of(np.vecdot(gone, descriptor)[None])] -= 1
+                    spread, step = spread.copy(), step_of(np.vecdot(gone, descriptor)[None])
+                    # In a large collection it may have been counted a step beside.
+                    spread[step] = np.maximum(spread[step] - 1, 0)
             scores = known.scores[left][:count]
             return Ranking(known.records[left][:count], scores, known.compared - out, spread)
         wanted = _ALL if count is None else count

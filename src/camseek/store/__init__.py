@@ -1,4 +1,4 @@
-"""The collection: pictures, their names, descriptors and traces, and exact search in them."""
+"""The collection: pictures, their names, descriptors and traces, and the search in them."""
 
 import re
 from pathlib import Path
@@ -89,9 +89,9 @@ def open_collection(address: str, *, keep_vectors: bool = True) -> Collection:
 
     Args:
         address: The folder.
-        keep_vectors: Whether ``vectors.nearest`` keeps the descriptors in memory between calls: in single
-            precision up to half a gigabyte, beyond in half, as they are stored. Without, it reads the file
-            each time, which is quicker for a single call.
+        keep_vectors: Whether ``vectors.nearest`` keeps the descriptors in memory between calls: up to half a
+            gigabyte as they are, beyond that codes of them. Without, it reads the file each time, which is
+            quicker for a single call.
 
     Raises:
         CollectionError: There is none, or it cannot be used.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from camseek.files import DATABASE, WORDS_INDEX
+from camseek.files import BESIDE, DATABASE
 from camseek.numerics import I64
 from camseek.results import Skipped
 from camseek.store.checking import faults
@@ -112,7 +112,7 @@ class FolderCatalogue:
                 skipped=skipped,
                 roots=self.ledger().roots(),
                 added_by_hand=reader.query(by_hand, (ADDED_BY_HAND,))[0][0],
-                bytes=sum(map(_bytes_of, [*reader.folder.glob(f"{DATABASE}*"), reader.folder / WORDS_INDEX])),
+                bytes=sum(map(_bytes_of, _files_in(reader.folder))),
                 traces=self._traces.kinds(),
             )
 
@@ -127,6 +127,11 @@ class FolderCatalogue:
 
 def _path(item: Skipped) -> bytes:
     return item.path
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """What holds the collection: the database with its logs, and what lies beside it."""
+    return [*folder.glob(f"{DATABASE}*"), *(folder / name for name in BESIDE)]
 
 
 def _bytes_of(path: Path) -> int:

@@ -12,12 +12,13 @@ import numpy as np
 
 from camseek.encoding.sketch import Sketch
 from camseek.errors import CamseekError
-from camseek.files import WORDS_INDEX, reason_of
+from camseek.files import CODES_INDEX, WORDS_INDEX, reason_of
 from camseek.matching.codebook import embedded_codebook
 from camseek.matching.fine import embedded_axes
 from camseek.matching.words import WordPoints
 from camseek.names import is_given
 from camseek.results import Size
+from camseek.store.beside import named
 from camseek.store.database import STORED
 from camseek.store.ledger import FolderLedger
 from camseek.store.meta import profile_of, refit_of
@@ -25,7 +26,8 @@ from camseek.store.places import is_relative
 from camseek.store.reader import Reader
 from camseek.store.records import ADDED_BY_HAND, FILE_TRACE, FINE_TRACE, POINTS_TRACE, SKETCH_TRACE
 from camseek.store.traces import FEATURELESS, TRACES_SINCE, FolderTraces
-from camseek.store.words import named_index, saved_index
+from camseek.store.vectors import CODES_KEY, saved_codes
+from camseek.store.words import WORDS_KEY, saved_index
 from camseek.words import counted
 
 # So many faults are told of each kind: one fault may be that of every picture.
@@ -71,7 +73,7 @@ def faults(reader: Reader, traces: FolderTraces) -> list[str]:
         _of_skipped,
         lambda _: traces.faults(),
         _of_points,
-        _of_words,
+        _of_beside,
         _of_given,
     ]
     for part in parts:
@@ -210,18 +212,27 @@ def _of_kind(reader: Reader, kind: str, what: str, read: Callable[[bytes, Size],
                 yield f"the {what} of record {after} are damaged: {error}"
 
 
-def _of_words(reader: Reader) -> Iterator[str]:
-    """The index of visual words beside the database, where it is used."""
+def _of_beside(reader: Reader) -> Iterator[str]:
+    """What lies beside the database, where it is used."""
     if reader.format_version < TRACES_SINCE:
         return
-    try:
-        index = saved_index(reader, named_index(reader))
-        if index is not None:
-            index.check()
-    except ValueError as error:
-        yield f"{WORDS_INDEX} is damaged: {error}; take it away, and it is made anew"
-    except OSError as error:
-        yield f"{WORDS_INDEX} cannot be read: {reason_of(error)}"
+    for name, look in ((WORDS_INDEX, _look_at_words), (CODES_INDEX, _look_at_codes)):
+        try:
+            look(reader)
+        except ValueError as error:
+            yield f"{name} is damaged: {error}; take it away, and it is made anew"
+        except OSError as error:
+            yield f"{name} cannot be read: {reason_of(error)}"
+
+
+def _look_at_words(reader: Reader) -> None:
+    index = saved_index(reader, named(reader, WORDS_KEY))
+    if index is not None:
+        index.check()
+
+
+def _look_at_codes(reader: Reader) -> None:
+    saved_codes(reader, named(reader, CODES_KEY))
 
 
 def _of_given(reader: Reader) -> Iterator[str]:

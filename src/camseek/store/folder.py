@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from camseek.errors import CamseekError, StorageError
@@ -17,8 +18,8 @@ from camseek.store.migrations import migrate
 from camseek.store.reader import Reader, changed
 from camseek.store.records import Profile
 from camseek.store.traces import FolderTraces
-from camseek.store.vectors import FolderVectors
-from camseek.store.words import FolderWords
+from camseek.store.vectors import CODES_KEY, FolderVectors
+from camseek.store.words import WORDS_KEY, FolderWords
 from camseek.store.writer import FolderWriter
 
 
@@ -152,7 +153,7 @@ class FolderCollection:
                     writer.abandon() if writer.torn else writer.commit()
                     raise
                 writer.commit()
-                self._save_words(writer)
+                self._save_beside(writer)
                 with self.snapshot():
                     pass  # the profile that this writer may have made
             finally:
@@ -160,11 +161,13 @@ class FolderCollection:
         finally:
             lock.release()
 
-    def _save_words(self, writer: FolderWriter) -> None:
-        try:
-            self._words.save(writer.name_words)
-        except (CamseekError, OSError):
-            writer.abandon()  # searches begin sooner with it, nothing else
+    def _save_beside(self, writer: FolderWriter) -> None:
+        """Saves what is made of the database, where that is worth it."""
+        for key, part in ((WORDS_KEY, self._words), (CODES_KEY, self._vectors)):
+            try:
+                part.save(partial(writer.name_beside, key))
+            except (CamseekError, OSError):
+                writer.abandon()  # searches begin sooner with it, nothing else
 
     def _require_current(self, database: sqlite3.Connection) -> None:
         """Makes the profile that of now: no other process can change it while this one is the writer.

@@ -79,10 +79,11 @@ def pictures_of(catalogue: Catalogue, records: Sequence[int]) -> Iterator[Stored
 class Vectors(Protocol):
     """One descriptor a picture, of unit length; a featureless picture has none, and these find none.
 
-    What is found is exact: an approximate index may propose, but the order is that of the stored numbers,
-    which are of half precision. Record numbers begin above 0, only grow and are never used twice, and what
-    one has never changes within a generation. Where the parts of a collection lie in different systems, a
-    reader inside ``snapshot`` must see all of what a ``commit`` changed, or nothing.
+    The order of what is found is that of the stored numbers, which are of half precision. An approximate
+    index may propose what is compared; of a small collection everything is. Record numbers begin above 0,
+    only grow and are never used twice, and what one has never changes within a generation. Where the parts of
+    a collection lie in different systems, a reader inside ``snapshot`` must see all of what a ``commit``
+    changed, or nothing.
     """
 
     @property
@@ -116,9 +117,13 @@ class Vectors(Protocol):
         without: Iterable[int] = (),
         generation: int | None = None,
     ) -> list[Ranking]:
-        """The records nearest to each query, exactly: by score, then by record.
+        """The records nearest to each query: by score, then by record.
 
-        The first k are always a prefix of the first k + 1.
+        Scores are exact, and so is the order. Where a collection is so large that not every stored descriptor
+        is compared, a record near the last place may be missing, and those behind it move up; of the 100
+        nearest less than one in 200 is, in the mean over queries. The first k are a prefix of the first
+        k + 1, but for such records. A ranking's ``spread``, and what is told from it, is rough then, but for
+        the best: of everything else it counts estimates.
 
         Args:
             queries: Descriptors of unit length.

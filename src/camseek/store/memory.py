@@ -5,23 +5,22 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float16, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64, Real
 from numpy.typing import NDArray
 
 from camseek.errors import CollectionChangedError
 from camseek.numerics import BOOL, F32, I64
-from camseek.store.ranking import Block, nearest_in, widen
+from camseek.store.ranking import Block, Numbers, nearest_in, widen
 from camseek.store.records import Ranking
 
 Floats = NDArray[Any]
-F16 = NDArray[np.float16]
 
 THREADS = min(os.cpu_count() or 1, 4)
 """How many rank what lies in memory: more would wait for the memory."""
 ROWS = 8192
-"""Descriptors of a block, what a change may have to copy: 21 or 42 MB at 1,280 dimensions."""
+"""Descriptors of a block, what a change may have to copy: 42 MB at 1,280 dimensions."""
 ROOM = 512_000_000
-"""Bytes that descriptors kept in memory may take while some of them are in single precision."""
+"""Bytes that descriptors kept in memory may take: 100,000 of 1,280 dimensions."""
 
 
 # The part of a block's rows that must be in use, or it is copied without the others.
@@ -115,21 +114,36 @@ def _usable(vectors: Float[Floats, "N D"]) -> Bool[BOOL, " N"]:
     return usable
 
 
-class KeptVectors:
-    """The descriptors of a collection, kept in memory in blocks, records ascending.
+class Kept:
+    """Rows of a collection's pictures, kept in memory in blocks, records ascending.
 
-    The numbers are those of the file, in half precision; as many as ``ROOM`` allows take twice the memory, in
-    single precision, and are compared in a third of the time.
+    Descriptors are kept in single precision, in which they are compared in a third of the time that those of
+    the file take; codes as they are.
 
     ``blocks`` may be taken and read by any thread: what it holds never changes. One thread at a time may
     change what it is.
+
+    Args:
+        width: Numbers of a row.
+        kind: float32 for descriptors, uint8 for codes.
+        records: What is there to begin with, ascending.
+        rows: Theirs, of this kind; they may lie in a file that is mapped into memory.
     """
 
-    def __init__(self, dimensions: int) -> None:
-        self._dimensions = dimensions
+    def __init__(
+        self,
+        width: int,
+        kind: type[np.float32 | np.uint8] = np.float32,
+        records: Int64[I64, " N"] | None = None,
+        rows: Real[Numbers, "N D"] | None = None,
+    ) -> None:
+        self._width, self._kind = width, kind
         self._blocks: tuple[Block, ...] = ()
+        if records is not None and rows is not None:
+            some = [slice(start, start + ROWS) for start in range(0, len(records), ROWS)]
+            self._blocks = tuple(Block(records[part], rows[part]) for part in some)
         # What the last block is a part of. Rows after those of the block are nobody's yet.
-        self._open: tuple[Int64[I64, " n"], Float[Floats, "n D"]] | None = None
+        self._open: tuple[Int64[I64, " n"], Real[Numbers, "n D"]] | None = None
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -141,12 +155,13 @@ class KeptVectors:
         """The highest record that came and is not forgotten; 0 where there is none."""
         return int(self._blocks[-1].records[-1]) if self._blocks else 0
 
-    def append(self, records: Int64[I64, " n"], vectors: Float16[F16, "n D"]) -> None:
-        """Adds descriptors of records above ``last``, ascending."""
+    def append(self, records: Int64[I64, " n"], rows: Real[Numbers, "n D"]) -> None:
+        """Adds rows of records above ``last``, ascending: descriptors in half precision, or codes."""
         start = 0
         while start < len(records):
             if self._open is None or len(self._blocks[-1].records) == ROWS:
-                self._open = self._new()
+                # Memory that is not written to takes no room.
+                self._open = np.empty(ROWS, np.int64), np.empty((ROWS, self._width), self._kind)
                 before, filled = self._blocks, 0
             else:
                 before, filled = self._blocks[:-1], len(self._blocks[-1].records)
@@ -154,25 +169,12 @@ class KeptVectors:
             end = filled + len(records[some])
             numbers, room = self._open
             numbers[filled:end] = records[some]
-            _put(vectors[some], room[filled:end])
+            _put(rows[some], room[filled:end])
             usable = self._blocks[-1].usable if filled else None
             if usable is not None:
                 usable = np.concatenate([usable, np.ones(end - filled, np.bool_)])
             self._blocks = (*before, Block(numbers[:end], room[:end], usable))
             start += end - filled
-
-    def _new(self) -> tuple[Int64[I64, " n"], Float[Floats, "n D"]]:
-        """An empty block. Memory that is not written to takes no room."""
-        single = 4 * ROWS * self._dimensions
-        if sum(block.vectors.nbytes for block in self._blocks) + single <= ROOM:
-            return np.empty(ROWS, np.int64), np.empty((ROWS, self._dimensions), np.float32)
-        # This one, and what makes room for it: the oldest that still takes twice what it needs.
-        for place, block in enumerate(self._blocks):
-            if block.vectors.dtype == np.float32:
-                half = Block(block.records, block.vectors.astype(np.float16), block.usable)
-                self._blocks = (*self._blocks[:place], half, *self._blocks[place + 1 :])
-                break
-        return np.empty(ROWS, np.int64), np.empty((ROWS, self._dimensions), np.float16)
 
     def retain(self, place: int, kept: Bool[BOOL, " n"]) -> None:
         """Only some rows of a block may be found from now on.
@@ -191,8 +193,13 @@ class KeptVectors:
             self._open = None
 
 
+def most_exact(dimensions: int) -> int:
+    """So many descriptors are kept in memory as they are; of more, codes."""
+    return ROOM // (4 * dimensions)
+
+
 def _joined(one: Block, two: Block) -> Block:
-    """Two blocks in one, in the precision of the first; all of the second may be found."""
+    """Two blocks in one; all of the second may be found."""
     vectors = np.empty((len(one.records) + len(two.records), one.vectors.shape[1]), one.vectors.dtype)
     vectors[: len(one.records)] = one.vectors
     vectors[len(one.records) :] = two.vectors
@@ -202,9 +209,9 @@ def _joined(one: Block, two: Block) -> Block:
     return Block(np.concatenate([one.records, two.records]), vectors, usable)
 
 
-def _put(vectors: Float16[F16, "n D"], room: Float[Floats, "n D"]) -> None:
-    """Writes descriptors into a block of either precision."""
-    if room.dtype == np.float32:
-        widen(vectors, room)
+def _put(rows: Real[Numbers, "n D"], room: Real[Numbers, "n D"]) -> None:
+    """Writes rows into a block: descriptors as they are stored, or codes."""
+    if rows.dtype == np.float16:
+        widen(rows, room)
     else:
-        room[:] = vectors
+        room[:] = rows

@@ -30,6 +30,7 @@ _OPTIONAL = {
     "refit": str,
     "refit_whitening": bytes,
     "words_index": str,
+    "descriptor_codes": str,
 }
 
 # What anybody may have written is not built, compared or shown beyond these: bytes of all, characters of a

@@ -1,20 +1,23 @@
-"""Exact search: cosine with every descriptor, ordered by score, then record. The only ranking there is."""
+"""Exact search: cosine with every descriptor, ordered by score, then record. Every ranking ends here."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64, Real
 from numpy.typing import NDArray
 
 from camseek.numerics import BOOL, F32, F64, I64
 from camseek.store.records import STEPS, Ranking, step_of
 
+Numbers = NDArray[Any]
 Floats = NDArray[Any]
 F16 = NDArray[np.float16]
+
+_T = TypeVar("_T")
 
 # A float32 dot product of unit vectors of up to some thousand dimensions is off by less than this.
 _MARGIN = 1e-4
@@ -35,22 +38,27 @@ _HALF_BITS = np.uint32(0x8FFFE000).view(np.int32)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Some descriptors.
+    """Some descriptors, or their codes.
 
     Attributes:
         records: (n,), int64, all different.
-        vectors: (n, D), float16 or float32.
+        vectors: (n, D), float16 or float32; codes (``camseek.store.codes``): (n, B), uint8.
         usable: (n,): which rows may be found; None where all may.
     """
 
     records: Int64[I64, " n"]
-    vectors: Float[Floats, "n D"]
+    vectors: Real[Numbers, "n D"]
     usable: Bool[BOOL, " n"] | None = None
 
     @property
     def count(self) -> int:
         """How many may be found."""
         return len(self.records) if self.usable is None else int(self.usable.sum())
+
+    def rows(self, some: slice) -> "Block":
+        """Some of them, not copied."""
+        usable = None if self.usable is None else self.usable[some]
+        return Block(self.records[some], np.asarray(self.vectors[some]), usable)
 
 
 def nearest_in(
@@ -82,14 +90,11 @@ def nearest_in(
     Raises:
         ValueError: k is negative, or a query is not finite, longer than 1 or of another length.
     """
-    if k < 0:
-        raise ValueError(f"k is {k}, below 0")
-    if not (np.linalg.norm(queries, axis=1) <= 1.01).all():
-        raise ValueError("a query is not finite or longer than 1")
-    left_out = np.array(sorted(set(without)), np.int64)
+    require_askable(queries, k)
+    left_out = as_records(without)
     batch = len(queries) >= _BATCH
     numbers = _BATCH_PART if batch else _PART
-    parts = (part for block in blocks for part in _parts(_without(block, left_out), queries, numbers))
+    parts = (part for block in blocks for part in _parts(less(block, left_out), queries, numbers))
     first = _Contest(queries, k)
     if threads == 1 or batch:
         first.enter_all(parts)
@@ -97,15 +102,38 @@ def nearest_in(
     waiting = deque(parts)
     others = [_Contest(queries, k) for _ in range(min(threads, len(waiting) // _WORTH_A_THREAD) - 1)]
     with ThreadPoolExecutor(1 + len(others)) as pool:
-        running = [pool.submit(other.enter_all, _taken(waiting)) for other in others]
-        first.enter_all(_taken(waiting))
+        running = [pool.submit(other.enter_all, taken(waiting)) for other in others]
+        first.enter_all(taken(waiting))
         for other, run in zip(others, running, strict=True):
             run.result()
             first.join(other)
     return first.results()
 
 
-def _without(block: Block, left_out: Int64[I64, " n"]) -> Block:
+def require_askable(queries: Float32[F32, "Q D"], k: int) -> None:
+    """Makes sure that this can be asked.
+
+    Raises:
+        ValueError: k is negative, or a query is not finite or longer than 1.
+    """
+    if k < 0:
+        raise ValueError(f"k is {k}, below 0")
+    if not (np.linalg.norm(queries, axis=1) <= 1.01).all():
+        raise ValueError("a query is not finite or longer than 1")
+
+
+def require_length(queries: Float32[F32, "Q D"], dimensions: int) -> None:
+    """Raises: ValueError: The queries have another length than the descriptors."""
+    if queries.shape[1] != dimensions:
+        raise ValueError(f"queries of {queries.shape[1]} numbers, descriptors of {dimensions}")
+
+
+def as_records(records: Iterable[int]) -> Int64[I64, " n"]:
+    """Each of these once, ascending."""
+    return np.array(sorted(set(records)), np.int64)
+
+
+def less(block: Block, left_out: Int64[I64, " n"]) -> Block:
     """The block, in which the records to leave out may not be found."""
     gone = np.isin(block.records, left_out) if len(left_out) else None
     if gone is None or not gone.any():
@@ -115,19 +143,15 @@ def _without(block: Block, left_out: Int64[I64, " n"]) -> Block:
 
 def _parts(block: Block, queries: Float32[F32, "Q D"], numbers: int) -> Iterator[Block]:
     """The block in parts of so many numbers."""
-    dimensions = queries.shape[1]
-    if block.vectors.shape[1] != dimensions:
-        raise ValueError(f"queries of {dimensions} numbers, descriptors of {block.vectors.shape[1]}")
+    require_length(queries, block.vectors.shape[1])
     if block.vectors.dtype == np.float32:
         numbers *= 4  # there is no scratch to keep small
-    rows = max(1, numbers // max(1, dimensions))
+    rows = max(1, numbers // max(1, queries.shape[1]))
     for start in range(0, len(block.records), rows):
-        some = slice(start, start + rows)
-        usable = None if block.usable is None else block.usable[some]
-        yield Block(block.records[some], np.asarray(block.vectors[some]), usable)
+        yield block.rows(slice(start, start + rows))
 
 
-def _taken(waiting: deque[Block]) -> Iterator[Block]:
+def taken(waiting: deque[_T]) -> Iterator[_T]:
     """Parts that several threads take from one row."""
     while True:
         try:

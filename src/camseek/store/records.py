@@ -263,7 +263,7 @@ class Ranking:
         scores: (k,), float64: their cosines in [-1, 1], descending; equal ones are ordered by record.
         compared: How many descriptors the query was compared with.
         spread: (2000,), int64: how many of these had which cosine, in steps of 0.001 from -1 on; None where
-            nobody counted.
+            nobody counted. Of a large collection cosines far from the best are rough (``Vectors.nearest``).
     """
 
     records: Int64[I64, " k"]
@@ -274,7 +274,7 @@ class Ranking:
     def moments(self) -> tuple[float, float]:
         """Mean and standard deviation of the scores of everything that was compared; 0 and 0 of nothing.
 
-        Where not all scores are here, to half a step of the ``spread``.
+        Where not all scores are here, to half a step of the ``spread``, and as rough as that is.
 
         Raises:
             ValueError: Not all scores are here, and nobody counted them.

@@ -4,7 +4,6 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -14,16 +13,13 @@ from camseek.matching.codebook import embedded_codebook
 from camseek.matching.index import WordsIndex
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F64, I64
+from camseek.store import beside
+from camseek.store.beside import Saved, named
 from camseek.store.database import corrupt
 from camseek.store.reader import Reader
 from camseek.store.records import POINTS_TRACE
 from camseek.store.traces import TRACES_SINCE, FolderTraces
 
-LEAST_SAVED = 1000
-"""Of fewer pictures an index is made anew sooner than it is worth a file."""
-
-# More are not read by every process that begins, however large the collection.
-_MOST_UNSAVED = 20_000
 # Pictures whose points are read at a time, while other threads wait for the connection.
 _READ = 256
 # Seconds between two such reads: whoever waits for the connection gets it.
@@ -31,26 +27,9 @@ _PAUSE = 0.0002
 _KEPT = "SELECT picture FROM traces WHERE kind = ? ORDER BY picture"
 _COUNT = "SELECT count(*), coalesce(sum(picture > ?), 0) FROM traces WHERE kind = ?"
 _SIZES = "SELECT id, width, height FROM pictures WHERE id IN (RECORDS)"
-_NAMED = "SELECT value FROM meta WHERE key = 'words_index'"
 
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """What of the index lies in the file: how many pictures, and the last of them."""
-
-    pictures: int = 0
-    last: int = 0
-
-    def needs(self, there: int, newer: int) -> bool:
-        """Whether it is worth writing anew.
-
-        Args:
-            there: How many pictures there are now.
-            newer: How many of them came after its last one.
-        """
-        new = max(there - self.pictures, newer)
-        gone = self.pictures - (there - new)
-        return new + gone >= min(max(LEAST_SAVED, self.pictures // 8), _MOST_UNSAVED)
+WORDS_KEY = "words_index"
+"""The row of ``meta`` that names the file's token."""
 
 
 class FolderWords:
@@ -71,7 +50,7 @@ class FolderWords:
         self._traces = traces
         # These change under the reader's lock only, some pictures at a time: others may want it in between.
         self._index: WordsIndex | None = None
-        self._saved = _Saved()
+        self._saved = Saved()
         self._token: str | None = None
         self._waiting: list[int] = []
         self._looked_at: int | None = None
@@ -134,21 +113,21 @@ class FolderWords:
         """The index: that of the file, where there is a new one."""
         if self._index is not None:
             known = self._reader.version == self._looked_at
-            if known or named_index(self._reader) == self._token:
+            if known or named(self._reader, WORDS_KEY) == self._token:
                 return self._index
-        self._index, self._saved = WordsIndex(embedded_codebook(), self._reader.folder), _Saved()
-        self._token, self._looked_at = named_index(self._reader), None
+        self._index, self._saved = WordsIndex(embedded_codebook(), self._reader.folder), Saved()
+        self._token, self._looked_at = named(self._reader, WORDS_KEY), None
         with suppress(ValueError, OSError):
             found = saved_index(self._reader, self._token)
             if found is not None:
                 records = found.records
-                self._index, self._saved = found, _Saved(len(records), int(records.max(initial=0)))
+                self._index, self._saved = found, Saved(len(records), int(records.max(initial=0)))
         return self._index
 
     def _forget_saved(self) -> bool:
         """Begins without the file, which is damaged; whether there was one."""
         there = self._saved.pictures > 0
-        self._index, self._saved = WordsIndex(embedded_codebook(), self._reader.folder), _Saved()
+        self._index, self._saved = WordsIndex(embedded_codebook(), self._reader.folder), Saved()
         self._looked_at = None
         return there
 
@@ -201,7 +180,7 @@ def saved_index(reader: Reader, token: str | None) -> WordsIndex | None:
 
     Args:
         reader: The database.
-        token: What it names (``named_index``).
+        token: What it names (``camseek.store.beside.named``).
 
     Raises:
         ValueError: The file is damaged, or of many more pictures than there are.
@@ -211,19 +190,13 @@ def saved_index(reader: Reader, token: str | None) -> WordsIndex | None:
         return None
     [(there, _)] = reader.query(_COUNT, (0, POINTS_TRACE), (int, int))
     # It is written anew long before it has become twice as large as the collection.
-    most = 2 * (there + LEAST_SAVED)
+    most = 2 * (there + beside.LEAST_SAVED)
     try:
         place = reader.folder / WORDS_INDEX
         found = WordsIndex.open(place, embedded_codebook(), most=most, aside=reader.folder)
     except FileNotFoundError:
         return None
     return found if found.stamp == _stamp(token) else None
-
-
-def named_index(reader: Reader) -> str | None:
-    """The token of the index that the database names, or None. Inside a snapshot."""
-    rows = reader.query(_NAMED, (), (str,))
-    return rows[0][0] if rows else None
 
 
 def _stamp(token: str) -> bytes:

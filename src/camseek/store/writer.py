@@ -23,6 +23,7 @@ from camseek.store.records import (
 )
 from camseek.store.refitter import FolderRefitter, packed
 from camseek.store.traces import FEATURELESS, MARK, require_kind
+from camseek.store.words import WORDS_KEY
 
 
 class FolderWriter(FolderLedger):
@@ -86,9 +87,14 @@ class FolderWriter(FolderLedger):
                 self._database.execute("COMMIT")
         self._bereft.clear()
 
-    def name_words(self, token: str) -> None:
-        """Names the index of visual words that was made of what is there now."""
-        self._name_words(token)
+    def name_beside(self, key: str, token: str) -> None:
+        """Names the file that was made of what is there now (``camseek.store.beside``).
+
+        Args:
+            key: The row of ``meta`` for it.
+            token: What it is named by.
+        """
+        self._name(key, token)
         self.commit()
 
     def compact(self) -> None:
@@ -272,10 +278,10 @@ class FolderWriter(FolderLedger):
     def _dropped(self, kind: str, count: int) -> None:
         """Where points were dropped others may come: no index that was made of them is right any more."""
         if kind == POINTS_TRACE and count:
-            self._name_words(secrets.token_hex(16))
+            self._name(WORDS_KEY, secrets.token_hex(16))
 
-    def _name_words(self, token: str) -> None:
-        self._do("INSERT OR REPLACE INTO meta VALUES ('words_index', ?)", (token,))
+    def _name(self, key: str, token: str) -> None:
+        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, token))
 
     def point(self, path: bytes, record: int, signature: Signature, root: int) -> None:
         """A file holds this picture, for this root."""

@@ -1,0 +1,42 @@
+"""Files beside the database, made of what it holds: which of them it names, and when one is written anew.
+
+Such a file says by a token which database it was made of, and the database names the token. Numbers of
+pictures are never used twice: what a file tells of one is right as long as the picture is there, whatever
+came and went since. One that is lost, damaged, or of another token is not used.
+"""
+
+from dataclasses import dataclass
+
+from camseek.store.reader import Reader
+
+LEAST_SAVED = 1000
+"""Of fewer pictures a file is made anew sooner than it is worth writing."""
+
+# More are not read by every process that begins, however large the collection.
+_MOST_UNSAVED = 20_000
+_NAMED = "SELECT value FROM meta WHERE key = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What lies in a file: of how many pictures, and the last of them."""
+
+    pictures: int = 0
+    last: int = 0
+
+    def needs(self, there: int, newer: int) -> bool:
+        """Whether it is worth writing anew.
+
+        Args:
+            there: How many pictures there are now.
+            newer: How many of them came after its last one.
+        """
+        new = max(there - self.pictures, newer)
+        gone = self.pictures - (there - new)
+        return new + gone >= min(max(LEAST_SAVED, self.pictures // 8), _MOST_UNSAVED)
+
+
+def named(reader: Reader, key: str) -> str | None:
+    """The token of the file that the database names in this row of ``meta``, or None. Inside a snapshot."""
+    rows = reader.query(_NAMED, (key,), (str,))
+    return rows[0][0] if rows else None
