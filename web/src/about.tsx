@@ -1,7 +1,7 @@
 /** What is known of a picture besides how it looks. All of it is text that strangers wrote. */
 
 import { type Picture, api } from "./api";
-import { bytes, date, number } from "./words";
+import { bytes, number } from "./words";
 
 /** Links alone that lead to another page; what else a table may hold is text. */
 function isLink(text: string): boolean {
@@ -40,12 +40,6 @@ export function About({ collection, picture }: { collection: string; picture: Pi
           {number(width)} × {number(height)} pixels, {bytes(picture.bytes)}, {picture.format}
         </dd>
       </div>
-      {picture.added && (
-        <div>
-          <dt>Came</dt>
-          <dd>{date(picture.added)}</dd>
-        </div>
-      )}
       <div>
         <dt>Look</dt>
         <dd>

@@ -1,177 +1,48 @@
-/** What the service says, and how it is asked. Same origin alone; a token lives in a cookie, never here. */
+/**
+ * What the service says, and how it is asked. Same origin alone; a token lives in a cookie, never here.
+ *
+ * Its records are those of the OpenAPI text (`npm run types`); where a type cannot say what the text means, it is said here.
+ */
+
+import type { components } from "./schema";
+
+type Records = components["schemas"];
 
 export type Size = [number, number];
 /** x1, y1, x2, y2: pixels of the upright original, half-open. */
 export type Box = [number, number, number, number];
-
-export interface Job {
-  id: string;
-  kind: string;
-  collection: string;
-  state: "waiting" | "running" | "done" | "failed" | "cancelled";
-  done: number;
-  total: number | null;
-  rate: number | null;
-  seconds_left: number | null;
-  created: string;
-  ended: string | null;
-  report: Record<string, unknown> | null;
-  problem: Problem | null;
-}
-
-export interface Collection {
-  name: string;
-  pictures: number;
-  files: number;
-  skipped: number;
-  featureless: number;
-  created: string | null;
-  model: string;
-  keeps: string[];
-  classifier: boolean;
-  roots: { name: string; files: number }[];
-  writable: boolean;
-  job: Job | null;
-  limits: { upload_bytes: number; top: number; parts: number };
-}
-
-export interface Picture {
-  id: string;
-  name: string;
-  names: string[];
-  size: Size;
-  format: string;
-  bytes: number;
-  featureless: boolean;
-  columns: Record<string, string> | null;
-  added?: string | null;
-  present?: boolean;
-}
-
-export interface PicturePage {
-  total: number;
-  next: string | null;
-  pictures: Picture[];
-}
-
-export interface Upload {
-  id: string;
-  size: Size;
-  format: string;
-  kept: boolean;
-  warnings: string[];
-}
-
-export type Part = { upload: string; region?: Box } | { picture: string; region?: Box };
-
-export interface SearchOptions {
-  attend?: number[];
-}
-
-export interface SearchRequest {
-  query: Part[];
-  top: number;
-  without_self: boolean;
-  points: boolean;
-  options: SearchOptions;
-}
-
-export type VerdictWord = "present" | "unsure" | "not shown";
-
-export interface Verdict {
-  verdict: VerdictWord;
-  same: boolean | null;
-  probability: number;
-  reason: string;
-}
-
 export type Corner = [number, number];
 
-export interface Outline {
-  corners: [Corner, Corner, Corner, Corner];
-  box: Box;
-  points: number;
-  turn: number;
-  scale: number;
-  mirrored: boolean;
-  query_picture: number;
-  matching_points?: [number, number, number, number][];
-}
-
-export type Mark = "right" | "wrong";
-
-export interface Hit {
-  rank: number;
-  picture: Picture;
-  score: number;
-  scored_by: string;
-  verdict: Verdict | null;
-  outlines: Outline[];
-  evidence: { stage: string; score: number | null; [more: string]: unknown }[];
-  stands_out: boolean | null;
-  copies: Picture[];
-  mark: Mark | null;
-}
-
-export interface SeenClass {
-  id: number;
-  name: string;
-  probability: number;
-}
-
-export interface SearchResult {
-  collection: string;
-  final: boolean;
-  seconds: number;
-  searched: number;
-  pictures: number;
-  classes: SeenClass[];
-  query: { id: string; upload: boolean; region: Box | null; size: Size }[];
-  hits: Hit[];
-  stages: { stage: string; pictures: number; [more: string]: unknown }[];
-  present: number;
-  not_here: boolean;
-  weak_from: number | null;
-}
-
-export interface Marked {
+export type Job = Records["JobRecord"];
+export type Collection = Records["CollectionRecord"];
+export type Picture = Records["Picture"];
+export type PicturePage = Records["PicturePage"];
+export type Upload = Records["Upload"];
+export type Verdict = Records["VerdictRecord"];
+export type VerdictWord = Verdict["verdict"];
+export type Hit = Omit<Records["HitRecord"], "outlines"> & { outlines: Outline[] };
+export type Mark = NonNullable<Hit["mark"]>;
+export type SearchResult = Omit<Records["SearchRecord"], "hits"> & { hits: Hit[] };
+export type SearchRequest = Partial<Omit<Records["SearchRequest"], "query" | "options">> & {
   query: Part[];
-  /** Null where it has left the collection. */
-  picture: Picture | null;
-  id: string;
-  mark: Mark;
-  at: string;
-}
+  options: Partial<Records["SearchOptions"]>;
+};
+/** What one of many queries found. */
+export type BatchRow = Records["BatchRow"];
+export type Group = Records["GroupRecord"];
+export type Skipped = Records["SkippedFile"];
+export type Folder = Records["Folder"];
+export type Session = Records["Session"];
+/** What an answer that is no answer may leave out is left out. */
+export type Problem = Pick<Records["Problem"], "title" | "status"> & Partial<Records["Problem"]>;
 
-export interface Group {
-  id: string;
-  size: number;
-  pictures: Picture[];
-}
+/** Where a picture shows the thing: the query's corners, the top left first, as the hands of a clock go. */
+export type Outline = Omit<Records["OutlineRecord"], "corners"> & { corners: [Corner, Corner, Corner, Corner] };
 
-export interface Skipped {
-  name: string;
-  reason: string;
-  code: string | null;
-}
+/** A picture of what is sought, or a region of one: the record, with what it must have and must not. */
+export type Part = { upload: string; region?: Box } | { picture: string; region?: Box };
 
-export interface Folder {
-  name: string;
-  files: number;
-}
-
-export interface Session {
-  scopes: string[];
-  needs_token: boolean;
-}
-
-export interface Problem {
-  title: string;
-  status: number;
-  detail?: string | null;
-  code?: string | null;
-  remedy?: string | null;
-}
+export type Marked = Omit<Records["MarkRecord"], "query"> & { query: Part[] };
 
 /** A refusal of the service, in its words. */
 export class Refused extends Error {
@@ -223,7 +94,7 @@ function written(method: string, body?: unknown): RequestInit {
 }
 
 /** A part without what is null in it. */
-function bare(part: Part): Part {
+function bare(part: Records["Part"]): Part {
   return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== null)) as Part;
 }
 
@@ -240,18 +111,27 @@ export const api = {
   collection: (name: string) => json<Collection>(address("collections", name)),
   picture: (name: string, id: string) => json<Picture>(address("collections", name, "pictures", id)),
   remove: (name: string, id: string) =>
-    json<{ removed: number; coming_back: number }>(address("collections", name, "pictures", id), written("DELETE")),
+    json<Records["Removed"]>(address("collections", name, "pictures", id), written("DELETE")),
   folders: (name: string) => json<Folder[]>(address("collections", name, "folders")),
   skipped: (name: string) => json<Skipped[]>(address("collections", name, "skipped")),
   marks: async (name: string) => {
-    const told = await json<Marked[]>(address("collections", name, "marks"));
+    const told = await json<Records["MarkRecord"][]>(address("collections", name, "marks"));
     return told.map((item) => ({ ...item, query: item.query.map(bare) }));
   },
   groups: (name: string) => json<Group[]>(address("collections", name, "groups")),
   group: (name: string, id: string) => json<Group>(address("collections", name, "groups", id)),
   upload: (id: string) => json<Upload>(address("uploads", id)),
+  /** A picture on another server, where whoever runs this service lets it fetch from there. */
+  remote: (url: string) => json<Upload>(address("uploads", "remote"), written("POST", { url })),
   keep: (id: string) => json<Upload>(address("uploads", id, "keep"), written("POST")),
-  jobs: (name: string) => json<Job[]>(`${address("jobs")}?collection=${encodeURIComponent(name)}`),
+  job: (id: string) => json<Job>(address("jobs", id)),
+  batchTable: (id: string) => json<BatchRow[]>(address("jobs", id, "table")),
+  putTable: (name: string, file: Blob) =>
+    json<Records["TableRecord"]>(address("collections", name, "table"), {
+      method: "PUT",
+      headers: { ...OWN, "Content-Type": "text/csv" },
+      body: file,
+    }),
   start: (kind: string, collection: string) => json<Job>(address("jobs"), written("POST", { kind, collection })),
   cancel: (id: string) => json<Job>(address("jobs", id), written("DELETE")),
   mark: (name: string, query: Part[], picture: string, mark: Mark | null) =>
@@ -271,6 +151,7 @@ export const api = {
   },
 
   jobEvents: (id: string) => address("jobs", id, "events"),
+  batchFile: (id: string) => `${address("jobs", id, "table")}?format=csv`,
   marksFile: (name: string) => `${address("collections", name, "marks")}?format=csv`,
   thumbnail: (name: string, id: string) => `${address("collections", name, "pictures", id)}/thumbnail`,
   view: (name: string, id: string, side: 640 | 1024 | 1600 | 2560 = 1600) =>
@@ -355,14 +236,15 @@ export function upload(file: Blob, onProgress: (fraction: number) => void, signa
   return sent(address("uploads"), file, file.type || "application/octet-stream", onProgress, signal);
 }
 
-/** Sends pictures that are to stay in a collection. */
-export function addPictures(
+/** Sends pictures: those that are to stay in a collection, or those that are each to be searched for. */
+export function sendPictures(
   collection: string,
+  what: "pictures" | "batch/files",
   files: File[],
   onProgress: (fraction: number) => void,
   signal: AbortSignal,
 ): Promise<Job> {
   const form = new FormData();
   for (const file of files) form.append("files", file, file.name);
-  return sent(address("collections", collection, "pictures"), form, null, onProgress, signal);
+  return sent(`${address("collections", collection)}/${what}`, form, null, onProgress, signal);
 }

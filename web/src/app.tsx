@@ -1,19 +1,20 @@
 /** The frame of the page: which collection, what is under way, and the view that the address asks for. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { type Collection, type Session, Refused, addPictures, api } from "./api";
+import { type Collection, type Session, Refused, api, sendPictures } from "./api";
 import { Browse } from "./browse";
 import { Groups } from "./groups";
 import { JobLine, useJob } from "./jobs";
 import { Keys } from "./keys";
 import { Marks, Skips } from "./lists";
-import { Menu, writes } from "./parts";
+import { Dialog, Menu, writes } from "./parts";
 import { begin } from "./query";
 import { type Route, HOME, go, to, useRoute } from "./route";
 import { forget } from "./searching";
 import { Search } from "./search";
 import { Start } from "./start";
-import { number } from "./words";
+import { ManyQueries } from "./table";
+import { number, sentence } from "./words";
 
 /** What every view is handed. */
 export interface Shared {
@@ -24,6 +25,8 @@ export interface Shared {
   say: (message: string) => void;
   complain: (fault: unknown) => void;
   give: (file: Blob) => void;
+  /** One picture is searched for; of several it is asked what is meant. */
+  giveMany: (files: File[]) => void;
   changed: () => void;
   startJob: (kind: string) => void;
   mayWrite: boolean;
@@ -43,11 +46,12 @@ export function App() {
   const [version, setVersion] = useState(0);
   const [keys, setKeys] = useState(false);
   const [over, setOver] = useState(false);
+  const [several, setSeveral] = useState<File[] | null>(null);
   const [adding, setAdding] = useState<{ sent: number; count: number; stop: AbortController } | null>(null);
 
   const say = useCallback((text: string) => setMessage({ text, bad: false }), []);
   const complain = useCallback((told: unknown) => {
-    const text = told instanceof Refused ? [told.message, told.problem.remedy].filter(Boolean).join(" ") : String(told);
+    const text = told instanceof Refused ? [told.message, told.problem.remedy].map(sentence).join(" ").trim() : String(told);
     setMessage({ text, bad: true });
   }, []);
 
@@ -79,7 +83,7 @@ export function App() {
     document.title = collection ? `${collection.name} – camseek` : "camseek";
   }, [collection?.name]);
 
-  const { job, follow } = useJob(collection?.job ?? null, changed);
+  const { job, follow } = useJob(collection?.name ?? "", collection?.job ?? null, changed);
 
   const give = useCallback(
     (file: Blob) => {
@@ -94,22 +98,34 @@ export function App() {
     [collection],
   );
 
-  const giveFirst = useCallback(
-    (files: FileList | null | undefined) => {
-      const given = [...(files ?? [])];
-      const file = given.find(isPicture);
-      if (file) give(file);
+  const giveMany = useCallback(
+    (given: File[]) => {
+      const pictures = given.filter(isPicture);
+      if (pictures.length > 1) setSeveral(pictures);
+      else if (pictures[0]) give(pictures[0]);
       else if (given.length) complain(new Refused({ title: "That is no picture.", status: 0 }));
-      return Boolean(given.length);
+      return given.length > 0;
     },
     [give, complain],
   );
 
+  const giveAddress = useCallback(
+    (text: string | undefined) => {
+      const url = text?.trim() ?? "";
+      if (!collection || !/^https?:\/\/\S+$/i.test(url)) return;
+      say("That picture is being fetched…");
+      api.remote(url).then(({ id }) => go({ ...HOME, collection: collection.name, view: "search", query: [{ upload: id }] }), complain);
+    },
+    [collection, say, complain],
+  );
+
   useEffect(() => {
     const paste = (event: ClipboardEvent) => {
-      if (!writes(event.target) && giveFirst(event.clipboardData?.files)) event.preventDefault();
+      if (writes(event.target)) return;
+      if (giveMany([...(event.clipboardData?.files ?? [])])) event.preventDefault();
+      else giveAddress(event.clipboardData?.getData("text/plain"));
     };
-    const brings = (event: DragEvent) => event.dataTransfer?.types.includes("Files");
+    const brings = (event: DragEvent) => event.dataTransfer?.types.some((type) => type === "Files" || type === "text/uri-list");
     const dragging = (event: DragEvent) => {
       if (!brings(event)) return;
       event.preventDefault();
@@ -120,7 +136,7 @@ export function App() {
       if (!brings(event)) return;
       event.preventDefault();
       setOver(false);
-      giveFirst(event.dataTransfer?.files);
+      if (!giveMany([...(event.dataTransfer?.files ?? [])])) giveAddress(event.dataTransfer?.getData("text/uri-list").split("\n")[0]);
     };
     const help = (event: KeyboardEvent) => {
       if (event.key !== "?" || writes(event.target)) return;
@@ -139,19 +155,32 @@ export function App() {
       removeEventListener("drop", drop);
       removeEventListener("keydown", help);
     };
-  }, [giveFirst]);
+  }, [giveMany, giveAddress]);
 
   const startJob = (kind: string) => {
     if (collection) api.start(kind, collection.name).then(follow, complain);
   };
-  const add = (files: FileList | null) => {
-    if (!collection || !files?.length) return;
+  const send = async (what: "pictures" | "batch/files", files: File[]) => {
+    if (!collection || !files.length) return;
     const stop = new AbortController();
     const count = files.length;
     setAdding({ sent: 0, count, stop });
-    addPictures(collection.name, [...files], (sent) => setAdding({ sent, count, stop }), stop.signal)
-      .then(follow, (told: unknown) => stop.signal.aborted || complain(told))
-      .finally(() => setAdding(null));
+    try {
+      const started = await sendPictures(collection.name, what, files, (sent) => setAdding({ sent, count, stop }), stop.signal);
+      follow(started);
+      if (what === "batch/files") go({ ...HOME, collection: collection.name, view: "table", id: started.id });
+    } catch (told) {
+      if (!stop.signal.aborted) complain(told);
+    } finally {
+      setAdding(null);
+    }
+  };
+  const table = (file: File) => {
+    if (!collection) return;
+    api.putTable(collection.name, file).then(({ rows, columns }) => {
+      say(`${number(rows)} rows are shown beside the pictures they name: ${columns.join(", ")}.`);
+      changed();
+    }, complain);
   };
 
   if (fault) return <Broken fault={fault} again={load} />;
@@ -184,7 +213,7 @@ export function App() {
     );
 
   const mayWrite = collection.writable && Boolean(session?.scopes.includes("write"));
-  const shared: Shared = { collection, route, version, say, complain, give, changed, startJob, mayWrite };
+  const shared: Shared = { collection, route, version, say, complain, give, giveMany, changed, startJob, mayWrite };
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
@@ -202,7 +231,7 @@ export function App() {
           <Tab route={route} view="marks" name="Marks" />
         </nav>
         <div class="row end">
-          {mayWrite && <AddMenu onAdd={add} onUpdate={collection.roots.length ? () => startJob("index") : null} />}
+          {mayWrite && <AddMenu onAdd={(files) => void send("pictures", files)} onTable={table} onUpdate={collection.roots.length ? () => startJob("index") : null} />}
           <Menu label="More">
             <a data-closes href={to(collection.name, { view: "groups" })}>
               Pictures that belong together
@@ -233,6 +262,23 @@ export function App() {
       <main id="main" tabIndex={-1}>
         <Viewed {...shared} />
       </main>
+      {several && (
+        <Dialog name={`${several.length} pictures`} onClose={() => setSeveral(null)}>
+          <h2>{number(several.length)} pictures</h2>
+          <p>Each can be searched for on its own: you get a table of what was found. Or take the first alone.</p>
+          <div class="row end">
+            <button type="button" onClick={() => setSeveral(null)}>
+              Neither
+            </button>
+            <button type="button" onClick={() => (setSeveral(null), several[0] && give(several[0]))}>
+              The first alone
+            </button>
+            <button type="button" class="strong" onClick={() => (setSeveral(null), void send("batch/files", several))}>
+              Search for each
+            </button>
+          </div>
+        </Dialog>
+      )}
       {keys && <Keys onClose={() => setKeys(false)} />}
       {over && (
         <div class="drop-here" aria-hidden="true">
@@ -256,6 +302,8 @@ function Viewed(shared: Shared) {
       return <Marks {...shared} />;
     case "skipped":
       return <Skips {...shared} />;
+    case "table":
+      return <ManyQueries {...shared} />;
     case "groups":
       return <Groups {...shared} />;
   }
@@ -292,8 +340,10 @@ function Which({ collections, now }: { collections: Collection[]; now: Collectio
   );
 }
 
-function AddMenu({ onAdd, onUpdate }: { onAdd: (files: FileList | null) => void; onUpdate: (() => void) | null }) {
+function AddMenu(props: { onAdd: (files: File[]) => void; onTable: (file: File) => void; onUpdate: (() => void) | null }) {
+  const { onAdd, onTable, onUpdate } = props;
   const input = useRef<HTMLInputElement>(null);
+  const table = useRef<HTMLInputElement>(null);
   return (
     <>
       <input
@@ -304,7 +354,20 @@ function AddMenu({ onAdd, onUpdate }: { onAdd: (files: FileList | null) => void;
         aria-label="Pictures to add to the collection"
         multiple
         onChange={(event) => {
-          onAdd(event.currentTarget.files);
+          onAdd([...(event.currentTarget.files ?? [])]);
+          event.currentTarget.value = "";
+        }}
+      />
+      <input
+        ref={table}
+        type="file"
+        class="unseen"
+        tabIndex={-1}
+        aria-label="Table of what is known of the pictures"
+        accept=".csv,text/csv"
+        onChange={(event) => {
+          const file = event.currentTarget.files?.[0];
+          if (file) onTable(file);
           event.currentTarget.value = "";
         }}
       />
@@ -317,6 +380,9 @@ function AddMenu({ onAdd, onUpdate }: { onAdd: (files: FileList | null) => void;
             Look for new and changed pictures
           </button>
         )}
+        <button type="button" data-closes onClick={() => table.current?.click()}>
+          Add titles and links from a table (CSV)…
+        </button>
       </Menu>
     </>
   );
@@ -370,9 +436,9 @@ function Broken({ fault, again }: { fault: Refused; again: () => Promise<void> }
   return (
     <main class="centre">
       <div role="alert">
-        <h1>{fault.message}</h1>
+        <h1>{sentence(fault.message)}</h1>
       </div>
-      {fault.problem.remedy && <p>{fault.problem.remedy}</p>}
+      {fault.problem.remedy && <p>{sentence(fault.problem.remedy)}</p>}
       <button type="button" class="strong" onClick={() => void again()}>
         Try again
       </button>

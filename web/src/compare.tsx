@@ -8,7 +8,7 @@ import { type Homography, cornersOf, mapped, mapping, matrix3d, times, whole } f
 import { VerdictWords, outlinesOf } from "./hits";
 import { Dialog, Menu, writes } from "./parts";
 import { useShown } from "./query";
-import { fileName, number } from "./words";
+import { fileName, number, titleOf } from "./words";
 
 type Lines = "some" | "all" | "off";
 const LINES: Record<Lines, string> = { some: "some", all: "all", off: "none" };
@@ -171,7 +171,7 @@ export function Compare(props: CompareProps) {
   const [before, after] = [hits[index - 1], hits[index + 1]];
   const mark = (wanted: Mark | null) => props.onMark?.(hit.picture.id, wanted === hit.mark ? null : wanted);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || writes(event.target)) return;
       const keys: Record<string, () => void> = {
@@ -180,8 +180,8 @@ export function Compare(props: CompareProps) {
         "+": () => closer(1.5),
         "=": () => closer(1.5),
         "-": () => closer(1 / 1.5),
-        f: () => back && setOver(!over),
-        l: () => setLines(NEXT[lines]),
+        f: () => back && setOver((now) => !now),
+        l: () => setLines((now) => NEXT[now]),
         1: () => props.onMark?.(hit.picture.id, "right"),
         2: () => props.onMark?.(hit.picture.id, "wrong"),
         0: () => props.onMark?.(hit.picture.id, null),
@@ -210,7 +210,7 @@ export function Compare(props: CompareProps) {
         </button>
         <h1>
           <span class="rank">{hit.rank}</span> <VerdictWords hit={hit} checking={false} />{" "}
-          <span class="name">{hit.picture.columns?.["title"] || name}</span>
+          <span class="name">{titleOf(hit.picture)}</span>
         </h1>
         <span class="end row tight">
           {props.onMark && (
@@ -338,8 +338,7 @@ export function Compare(props: CompareProps) {
             </label>
           )}
           <About collection={collection} picture={hit.picture} />
-          {points > 0 && <p class="quiet">{number(points)} points agree.</p>}
-          {hit.verdict?.reason && <p class="quiet">{hit.verdict.reason}</p>}
+          <p class="quiet">{hit.verdict?.reason || (points > 0 && `${number(points)} points agree`)}</p>
           <details>
             <summary>Scores</summary>
             <ul class="scores">

@@ -5,7 +5,7 @@ import { type Collection, type Hit, type Mark, type Part, type SearchResult, typ
 import { telling } from "./geometry";
 import { Menu, Outlines } from "./parts";
 import type { Searching } from "./searching";
-import { VERDICTS, counted, fileName, folderOf, number, percent } from "./words";
+import { VERDICTS, counted, fileName, folderOf, number, percent, sentence, titleOf } from "./words";
 
 export type Order = "best" | "size" | "name";
 
@@ -19,6 +19,9 @@ export interface Arranged {
 }
 
 export const usual: Arranged = { layout: "grid", order: "best", hidden: [], least: 0, unfolded: false, marked: "" };
+
+/** So few have room to be large. */
+const FEW = 2;
 
 const ORDERS: Record<Order, string> = { best: "Best match", size: "Biggest picture", name: "Name" };
 
@@ -38,7 +41,7 @@ export function arranged(result: SearchResult, how: Arranged): { shown: Hit[]; f
   );
   const area = ({ picture: { size } }: Hit) => size[0] * size[1];
   if (how.order === "size") wanted.sort((one, other) => area(other) - area(one) || one.rank - other.rank);
-  if (how.order === "name") wanted.sort((one, other) => one.picture.name.localeCompare(other.picture.name));
+  if (how.order === "name") wanted.sort((one, other) => titleOf(one.picture).localeCompare(titleOf(other.picture)));
   return {
     shown: wanted.filter((hit) => !isWeak(hit, result)),
     folded: wanted.filter((hit) => isWeak(hit, result)),
@@ -74,9 +77,9 @@ export function Hits(props: HitsProps) {
     return (
       <div class="card" role="alert">
         <p>
-          <strong>{fault.message}</strong>
+          <strong>{sentence(fault.message)}</strong>
         </p>
-        {fault.problem.remedy && <p>{fault.problem.remedy}</p>}
+        {fault.problem.remedy && <p>{sentence(fault.problem.remedy)}</p>}
         <button type="button" onClick={searching.again}>
           Try again
         </button>
@@ -125,13 +128,10 @@ export function Hits(props: HitsProps) {
     <>
       <Steps searching={searching} pictures={props.collection.pictures} />
       {absent && (
-        <div class="card absent" role="status">
-          <h2>It is not here</h2>
-          <p>
-            {result.searched === 1 ? "The only picture does" : `None of the ${number(result.searched)} pictures does`} show it, as far as can be told.
-            {total > 0 && " Those that look most like it are below."}
-          </p>
-        </div>
+        <p class="card absent">
+          {result.searched === 1 ? "The only picture does not show it" : `None of the ${number(result.searched)} pictures shows it`}
+          , as far as can be told.{total > 0 && " Those that look most like it are below."}
+        </p>
       )}
       {result && total > 0 && <Toolbar {...props} result={result} />}
       {result && step === "done" && total === 0 && (
@@ -182,7 +182,7 @@ function Steps({ searching, pictures }: { searching: Searching; pictures: number
   const done = step === "done";
   const told = done
     ? result?.not_here
-      ? ""
+      ? "It is not here"
       : present
         ? `${counted(present, "picture shows", "pictures show")} it${perhaps ? `, ${number(perhaps)} more perhaps` : ""}`
         : perhaps
@@ -313,9 +313,9 @@ function Toolbar(props: HitsProps & { result: SearchResult }) {
 
 function Cards(props: HitsProps & { hits: Hit[] }) {
   return (
-    <ul class={props.arrangement.layout === "grid" ? "cards" : "rows"}>
+    <ul class={props.arrangement.layout === "list" ? "rows" : props.hits.length > FEW ? "cards" : "cards few"}>
       {props.hits.map((hit) => (
-        <Card key={hit.picture.id} hit={hit} {...props} />
+        <Card key={hit.picture.id} hit={hit} large={props.hits.length <= FEW && props.arrangement.layout === "grid"} {...props} />
       ))}
     </ul>
   );
@@ -331,13 +331,12 @@ export function VerdictWords({ hit, checking }: { hit: Hit; checking: boolean })
   );
 }
 
-function Card(props: HitsProps & { hit: Hit }) {
+function Card(props: HitsProps & { hit: Hit; large: boolean }) {
   const { hit, collection } = props;
   const [copies, setCopies] = useState(false);
   const checking = props.searching.step !== "done";
   const name = fileName(hit.picture.name);
   const mark = hit.mark;
-  const title = hit.picture.columns?.["title"];
   return (
     <li class={mark ? `hit marked-${mark}` : "hit"}>
       <a
@@ -353,7 +352,17 @@ function Card(props: HitsProps & { hit: Hit }) {
         }}
       >
         <span class="stage">
-          <img src={api.thumbnail(collection.name, hit.picture.id)} alt="" loading="lazy" draggable={false} />
+          <img
+            src={props.large ? api.view(collection.name, hit.picture.id, 640) : api.thumbnail(collection.name, hit.picture.id)}
+            alt=""
+            loading="lazy"
+            draggable={false}
+            onError={(event) => {
+              // Its file has gone: what is stored of it is small, but there.
+              const stored = api.thumbnail(collection.name, hit.picture.id);
+              if (!event.currentTarget.src.endsWith(stored)) event.currentTarget.src = stored;
+            }}
+          />
           <Outlines size={hit.picture.size} outlines={outlinesOf(hit, props.query)} />
         </span>
       </a>
@@ -386,7 +395,7 @@ function Card(props: HitsProps & { hit: Hit }) {
               </button>
             </div>
         )}
-        <p class="name">{title || name}</p>
+        <p class="name">{titleOf(hit.picture)}</p>
         <p class="place quiet">{folderOf(hit.picture.name)}</p>
         {hit.copies.length > 0 && (
           <button type="button" class="quietly copies" aria-expanded={copies} onClick={() => setCopies(!copies)}>

@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type Job, api } from "./api";
+import { to } from "./route";
 import { counted, duration, number } from "./words";
 
 const ENDED = new Set(["done", "failed", "cancelled"]);
@@ -10,13 +11,16 @@ const ENDED = new Set(["done", "failed", "cancelled"]);
 const NEWS = 8000;
 
 /** Follows a job until it has ended; `onChange` now and then while it goes on, and when it has ended. */
-export function useJob(found: Job | null, onChange: () => void): { job: Job | null; follow: (job: Job | null) => void } {
+export function useJob(collection: string, found: Job | null, onChange: () => void): { job: Job | null; follow: (job: Job | null) => void } {
   const [job, setJob] = useState<Job | null>(found);
   const change = useRef(onChange);
   change.current = onChange;
   useEffect(() => {
-    if (found) setJob((now) => (now?.id === found.id ? now : found));
-  }, [found?.id]);
+    setJob((now) => {
+      if (found) return now?.id === found.id ? now : found;
+      return now?.collection === collection ? now : null;
+    });
+  }, [collection, found?.id]);
   const id = job?.id;
   useEffect(() => {
     if (!id || !job || ENDED.has(job.state)) return;
@@ -46,6 +50,11 @@ const DOING: Record<string, [string, string]> = {
 
 function reportInWords(job: Job): string {
   const report = job.report ?? {};
+  if (job.kind === "batch") {
+    const [queries, present] = [report["queries"], report["present"]];
+    if (typeof queries !== "number" || typeof present !== "number") return "";
+    return `${counted(queries, "picture")} searched for, ${number(present)} found`;
+  }
   const told: string[] = [];
   for (const [key, word] of [
     ["added", "new"],
@@ -73,6 +82,7 @@ export function JobLine(props: { job: Job; mayCancel: boolean; complain: (fault:
           <strong>{said}</strong>
           {told && `: ${told}`}.{job.problem && ` ${job.problem.detail ?? job.problem.title}`}
         </div>
+        {job.kind === "batch" && <a href={to(job.collection, { view: "table", id: job.id })}>See the table</a>}
         {bad.length > 0 && (
           <details>
             <summary>{counted(bad.length, "file")} could not be read</summary>

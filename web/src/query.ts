@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { Refused, type Box, type Part, type Size, api, upload } from "./api";
+import { bytes, sentence } from "./words";
 
 /** A picture that the user gave, shown from their own disk while it is sent. */
 export interface Draft {
@@ -79,7 +80,7 @@ export function begin(file: Blob, limit: number, onThere: (parts: Part[]) => voi
   sending = stop;
   told();
   if (file.size > limit) {
-    changeDraft({ fault: `This picture is too large: ${Math.ceil(file.size / 1e6)} MB of at most ${Math.floor(limit / 1e6)} MB.` });
+    changeDraft({ fault: `This picture is too large: ${bytes(file.size)} of at most ${bytes(limit)}.` });
     return;
   }
   upload(file, (sent) => !stop.signal.aborted && changeDraft({ sent }), stop.signal).then(
@@ -95,7 +96,7 @@ export function begin(file: Blob, limit: number, onThere: (parts: Part[]) => voi
     },
     (fault: unknown) => {
       if (stop.signal.aborted) return;
-      changeDraft({ fault: fault instanceof Refused ? fault.message : "The picture could not be sent." });
+      changeDraft({ fault: sentence(fault instanceof Refused ? fault.message : "The picture could not be sent") });
     },
   );
 }

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Box, Part } from "./api";
 
-export type View = "start" | "search" | "browse" | "groups" | "skipped" | "marks";
+export type View = "start" | "search" | "browse" | "groups" | "skipped" | "marks" | "table";
 
 export interface Route {
   collection: string | null;
@@ -19,7 +19,7 @@ export interface Route {
   order: string;
 }
 
-const VIEWS = new Set<string>(["search", "browse", "groups", "skipped", "marks"]);
+const VIEWS = new Set<string>(["search", "browse", "groups", "skipped", "marks", "table"]);
 const ID = /^[0-9a-f]{64}$/;
 export const TOP = 50;
 

@@ -75,7 +75,7 @@ export function Search(shared: Shared) {
       <div class="start">
         <section class="give">
           <h1>Search with a picture</h1>
-          <Give give={give} limit={collection.limits.upload_bytes} />
+          <Give give={give} giveMany={shared.giveMany} limit={collection.limits.upload_bytes} />
         </section>
       </div>
     );

@@ -27,12 +27,11 @@ async function ofScreen(): Promise<Blob | null> {
 }
 
 /** Buttons to choose, take or capture a picture. */
-export function Give({ give, limit }: { give: (file: Blob) => void; limit: number }) {
+export function Give({ give, giveMany, limit }: { give: (file: Blob) => void; giveMany: (files: File[]) => void; limit: number }) {
   const choose = useRef<HTMLInputElement>(null);
   const take = useRef<HTMLInputElement>(null);
   const taken = (event: { currentTarget: HTMLInputElement }) => {
-    const file = event.currentTarget.files?.[0];
-    if (file) give(file);
+    giveMany([...(event.currentTarget.files ?? [])]);
     event.currentTarget.value = "";
   };
   const capture = () =>
@@ -43,7 +42,7 @@ export function Give({ give, limit }: { give: (file: Blob) => void; limit: numbe
   return (
     <>
       <div class="row centred">
-        <input ref={choose} class="unseen" tabIndex={-1} type="file" aria-label="Picture to search with" onChange={taken} />
+        <input ref={choose} class="unseen" tabIndex={-1} type="file" multiple aria-label="Picture to search with" onChange={taken} />
         <button type="button" class="strong" onClick={() => choose.current?.click()}>
           Choose a picture
         </button>
@@ -66,14 +65,14 @@ export function Give({ give, limit }: { give: (file: Blob) => void; limit: numbe
   );
 }
 
-export function Start({ collection, give, version, mayWrite, startJob }: Shared) {
+export function Start({ collection, give, giveMany, version, mayWrite, startJob }: Shared) {
   const [text, setText] = useState("");
   return (
     <div class="start">
       <section class="give" aria-labelledby="give">
         <h1 id="give">Find every picture that shows the same thing</h1>
         <p class="wide-only">Drop a picture here, or paste one with Ctrl+V.</p>
-        <Give give={give} limit={collection.limits.upload_bytes} />
+        <Give give={give} giveMany={giveMany} limit={collection.limits.upload_bytes} />
       </section>
       <section aria-labelledby="or">
         <div class="row above">

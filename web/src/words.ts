@@ -18,9 +18,16 @@ export function percent(fraction: number): string {
   return `${Math.min(99, Math.max(1, whole))} %`;
 }
 
+/** What the service says, as a sentence. */
+export function sentence(text: string | null | undefined): string {
+  const told = (text ?? "").trim();
+  if (!told) return "";
+  return told.charAt(0).toUpperCase() + told.slice(1) + (/[.!?]$/.test(told) ? "" : ".");
+}
+
 export function bytes(count: number): string {
-  if (count < 1e6) return `${number(Math.max(1, Math.round(count / 1e3)))} kB`;
-  return `${number(Math.round(count / 1e5) / 10)} MB`;
+  if (count < 1 << 20) return `${number(Math.max(1, Math.round(count / 1024)))} kB`;
+  return `${number(Math.round((10 * count) / (1 << 20)) / 10)} MB`;
 }
 
 export function duration(seconds: number): string {
@@ -47,6 +54,12 @@ export function fileName(name: string): string {
 export function folderOf(name: string): string {
   const end = name.lastIndexOf("/");
   return end < 0 ? "" : name.slice(0, end);
+}
+
+/** What a picture is called: its title in the user's own table, or its file's name. */
+export function titleOf({ name, columns }: { name: string; columns?: Record<string, string> | null }): string {
+  const title = Object.entries(columns ?? {}).find(([key]) => /^(title|titel|titre)$/i.test(key));
+  return title?.[1] || fileName(name);
 }
 
 export function date(when: string): string {

@@ -60,7 +60,15 @@ class Service:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/"
-        command = [sys.executable, "-m", "camseek", "serve", "--port", str(port), *arguments]
+        command = [
+            sys.executable,
+            "-c",
+            "from camseek.cli import main; main()",
+            "serve",
+            "--port",
+            str(port),
+            *arguments,
+        ]
         with log.open("wb") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=file)
 
@@ -146,6 +154,7 @@ def new_page(chromium, service):
         page.watched = Watched(page, service.url)
         watches.append(page.watched)
         page.goto(service.url + fragment)
+        page.wait_for_selector("#main")
         return page
 
     yield make

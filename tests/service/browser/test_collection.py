@@ -1,6 +1,7 @@
 """Looking through the collection, and what comes and goes. Numbers are those of the list of users' habits."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from browsing import done, link
@@ -120,6 +121,62 @@ def test_pictures_are_added_bad_files_listed_and_one_removed(page, queries, tmp_
     page.get_by_role("button", name="Remove…").click()
     page.get_by_role("button", name="Remove", exact=True).click()
     expect(page.locator(".which")).to_contain_text(f"{len(ids)} pictures")
+
+
+def test_many_pictures_are_searched_for_at_once(page, queries):
+    """Each on its own; what was found is a table, and a file for a spreadsheet."""
+    page.get_by_label("Picture to search with").set_input_files(
+        [queries / "shop.jpg", queries / "Garant-Ecological-Medium-Fat-Milk.jpg"]
+    )
+    page.get_by_role("button", name="Search for each").click()
+    expect(page.locator(".job.ended")).to_contain_text("2 pictures searched for")
+    rows = page.locator(".queries tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first.locator(".verdict")).to_contain_text("%")
+    expect(rows.first.locator("img")).to_have_count(3)
+    expect(rows.last).to_contain_text("It is not here")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Save as a table").click()
+    assert saved.value.path().read_text("utf-8-sig").startswith("number,query,")
+
+
+def test_titles_and_links_come_from_a_table_and_are_text(new_page, ids, tmp_path):
+    """[22] Only what is a web address becomes a link."""
+    table = tmp_path / "table.csv"
+    table.write_text(
+        f"file,title,link\n{SOYA},<b>Soya,javascript:alert(1)\nBanana_003.jpg,Bananas,https://example.org/b\n"
+    )
+    page = new_page("#/shop/browse")
+    page.get_by_label("Table of what is known of the pictures").set_input_files(table)
+    expect(page.locator(".message")).to_contain_text("2 rows")
+    page.get_by_label("Find by name").fill("soya")
+    expect(page.locator(".cell")).to_have_count(1)
+    page.get_by_role("button", name="About").click()
+    about = page.get_by_role("dialog")
+    expect(about).to_contain_text("<b>Soya")
+    expect(about).to_contain_text("javascript:alert(1)")
+    expect(about.get_by_role("link", name="javascript")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.get_by_label("Find by name").fill("bananas")
+    expect(page.get_by_role("link", name="Banana_003.jpg")).to_be_visible()
+    expect(page.locator(".cell")).to_have_count(1)
+    page.get_by_role("button", name="About").click()
+    expect(about.get_by_role("link", name="https://example.org/b")).to_be_visible()
+    page.request.delete("api/v1/collections/shop/table", headers={"X-Camseek": "test"})
+
+
+def test_groups_are_shown_by_size_and_each_has_an_address(page, ids):
+    """[21] What the job finds has tests of its own."""
+    names = [name for name in ids if name.startswith("Alpro")]
+    pictures = [page.request.get(f"api/v1/collections/shop/pictures/{ids[name]}").json() for name in names]
+    group = {"id": min(ids[name] for name in names), "size": len(names), "pictures": pictures}
+    page.route("**/shop/groups", lambda route: route.fulfill(json=[{**group, "pictures": pictures[:4]}]))
+    page.route("**/shop/groups/*", lambda route: route.fulfill(json=group))
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("link", name="Pictures that belong together").click()
+    page.get_by_role("link", name=f"{len(names)} pictures").click()
+    expect(page.locator(".group .thumbs img")).to_have_count(len(names))
+    assert group["id"] in page.evaluate("location.hash")
 
 
 def test_a_folder_is_looked_through_and_what_is_searched_is_told(page):

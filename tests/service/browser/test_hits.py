@@ -212,7 +212,12 @@ def test_what_was_confirmed_refines_the_query(carton):
 
 
 def test_results_are_saved_as_files(carton):
-    for label, kind in (("Table", "csv"), ("Everything", "json"), ("Annotations", "json"), ("Page", "html")):
+    for label, kind in (
+        ("Table for a spreadsheet", "csv"),
+        ("Everything", "json"),
+        ("Annotations", "json"),
+        ("Page", "html"),
+    ):
         carton.get_by_role("button", name="Save").click()
         with carton.expect_download() as saved:
             carton.get_by_role("button", name=label).click()

@@ -30,7 +30,8 @@ def test_a_box_may_be_drawn_before_the_picture_has_been_sent(page, queries):
     """[1] The picture is there at once; what is drawn while it is sent is what is searched for."""
     waiting = []
     page.route("**/api/v1/uploads", lambda route: waiting.append(route))
-    choose(page, queries / "shop.jpg")
+    with page.expect_request("**/api/v1/uploads"):
+        choose(page, queries / "shop.jpg")
     drawn(page)
     assert regions(page) == []
     with searched(page):
@@ -95,6 +96,17 @@ def test_a_picture_comes_by_paste_and_by_drop(page, queries):
         expect(page.locator(".query .picture img")).to_be_visible()
 
 
+def test_an_address_is_fetched_by_the_service_alone_where_its_owner_allows_that(page):
+    """[3] Nobody sends this service anywhere: it says so."""
+    page.evaluate("""() => {
+        const carried = new DataTransfer();
+        carried.setData("text/plain", "https://example.org/picture.jpg");
+        document.body.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, clipboardData: carried }));
+    }""")
+    expect(page.locator(".message.bad")).to_be_visible()
+    assert page.evaluate("location.hash") == "#/shop"
+
+
 def test_the_query_stays_in_view_beside_the_hits(page, queries):
     """[4]"""
     sought(page, queries / "shop.jpg")
@@ -143,7 +155,8 @@ def test_the_way_of_a_picture_is_told_and_its_limit_before(page, queries):
     expect(page.get_by_text("Up to ")).to_be_visible()
     waiting = []
     page.route("**/api/v1/uploads", lambda route: waiting.append(route))
-    choose(page, queries / "shop.jpg")
+    with page.expect_request("**/api/v1/uploads"):
+        choose(page, queries / "shop.jpg")
     expect(page.get_by_role("progressbar", name="Sent")).to_be_visible()
     expect(page.get_by_text("You can draw a box around the thing already.")).to_be_visible()
     with searched(page):
