@@ -32,7 +32,7 @@ def scene():
 
 
 @contextmanager
-def serving(address, state, model, **options):
+def serving(address, state, model, protocol="h11", **options):
     """A client of a service over one collection, on a port of its own."""
     settings = ServiceSettings(collections={"museum": str(address)}, state=state, **options)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -41,7 +41,7 @@ def serving(address, state, model, **options):
             lifespan="on",
             log_level="error",
             ws="none",
-            http="h11",
+            http=protocol,
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)

@@ -1,5 +1,6 @@
 """Who may ask, from where, and how much they may send."""
 
+import contextlib
 import json
 import socket
 import time
@@ -106,6 +107,11 @@ class TestTokens:
         assert client.delete("/api/v1/session").status_code == 204
         assert client.get("/api/v1/collections").status_code == 401
 
+    def test_other_programs_cookies_are_no_matter(self, held):
+        client, read, _ = held
+        headers = {"Cookie": f'a={{"x":1}}; camseek={read}'}
+        assert client.get("/api/v1/collections", headers=headers).status_code == 200
+
     def test_the_file_keeps_hashes_alone(self, tmp_path):
         place = tmp_path / "tokens"
         first = add_token(place, "anna", write=True)
@@ -156,6 +162,12 @@ class TestReadOnly:
             some = client.get("/api/v1/collections/museum/pictures").json()["pictures"][0]
             place = f"/api/v1/collections/museum/pictures/{some['id']}"
             assert client.delete(place).status_code == 403
+            upload = client.post("/api/v1/uploads", content=png(texture(3))).json()
+            assert client.post(f"/api/v1/uploads/{upload['id']}/keep").status_code == 403
+            query = {"name": "a", "query": [{"upload": upload["id"]}]}
+            batch = "/api/v1/collections/museum/batch"
+            assert client.post(batch, json={"queries": [query]}).status_code == 403
+            assert client.post(f"{batch}/files", files=[("files", ("a.png", b"a"))]).status_code == 403
             assert (
                 client.post("/api/v1/jobs", json={"kind": "index", "collection": "museum"}).status_code == 403
             )
@@ -184,6 +196,12 @@ class TestBodies:
                 headers={"Content-Type": "application/json"},
             )
             assert answer.status_code == 413
+
+    def test_json_of_another_name_is_as_small(self, client):
+        long = json.dumps({"query": [], "x": "y" * 2_000_000}).encode()
+        headers = {"Content-Type": "application/x+json"}
+        for place in ("/api/v1/collections/museum/search", MARKS):
+            assert client.request("POST", place, content=long, headers=headers).status_code == 413
 
     @pytest.mark.parametrize(
         "body",
@@ -240,3 +258,18 @@ class TestWire:
             hosts = f"Host: 127.0.0.1:{port}\r\nHost: evil.example\r\n"
             wire.sendall(f"GET {HEALTH} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n".encode())
             assert wire.recv(100).startswith(b"HTTP/1.1 400")
+
+    def test_who_says_nothing_is_cut_off(self, stocked, tmp_path, model, monkeypatch):
+        from camseek.service import running
+
+        monkeypatch.setattr(running, "_HEAD_SECONDS", 0.3)
+        with serving(stocked[0], tmp_path, model, protocol=running._Protocol) as client:
+            port = client.base_url.port
+            for sent in (b"", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "):
+                with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+                    wire.sendall(sent)
+                    began = time.monotonic()
+                    with contextlib.suppress(ConnectionResetError):
+                        assert wire.recv(10) == b""
+                    assert time.monotonic() - began < 5
+            assert client.get(HEALTH).status_code == 200

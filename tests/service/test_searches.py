@@ -234,6 +234,25 @@ class TestExports:
         assert client.get(item["target"]["source"]).headers["content-type"] == "image/jpeg"
         assert item["body"][0]["value"].startswith("present")
 
+    def test_annotations_of_a_large_picture_are_of_its_view(self, tmp_path, model):
+        from camseek import Engine
+
+        large = np.zeros((1200, 3200, 3), np.uint8)
+        large[300:780, 2400:3040] = np.kron(texture(3), np.ones((2, 2, 1), np.uint8))
+        with Engine.open(tmp_path / "c", model=model, create=True) as engine:
+            engine.add({"large.png": png(large), "other.png": png(texture(5))})
+        with serving(tmp_path / "c", tmp_path / "state", model) as made:
+            told = uploaded(made, png(texture(3))).json()
+            page = made.post(
+                f"{SEARCH}/export?format=annotations", json={"query": [{"upload": told["id"]}]}
+            ).json()
+        [item] = page["items"]
+        assert item["target"]["source"].endswith("/view?side=1600")
+        box = [
+            float(value) for value in item["target"]["selector"][0]["value"].removeprefix("xywh=").split(",")
+        ]
+        assert box == pytest.approx([1200, 150, 320, 240], abs=8)
+
     def test_a_page_that_needs_nothing(self, client, pictures):
         body = {"query": [{"picture": pictures["museum/hall/3.png"]["id"]}], "top": 2}
         page = client.post(f"{SEARCH}/export?format=html", json=body).text

@@ -83,9 +83,10 @@ def open_command(
     with Engine.open(address, model=model, limits=limits, create=True) as engine:
         loaded = engine.model
     name = collection_name(path_text(os.path.basename(place.rstrip(b"/"))))
+    # Another folder's page may be open beside this one.
     settings = ServiceSettings(
         collections={name: address},
-        state=_state_folder(state),
+        state=_state_folder(state, f"open-{hashlib.sha256(os.fsencode(address)).hexdigest()[:12]}"),
         port=port,
         limits=limits,
         paths=True,
@@ -194,7 +195,7 @@ def serve(
         named[name] = os.path.abspath(folder)
     settings = ServiceSettings(
         collections=named,
-        state=_state_folder(state),
+        state=_state_folder(state, "serve"),
         host=host,
         port=port,
         names=names,
@@ -263,10 +264,10 @@ def _collection_of(place: bytes, *, beside: bool) -> str:
     return str(collections_folder() / f"{collection_name(os.path.basename(folder))}-{known}.camseek")
 
 
-def _state_folder(given: str | None) -> Path:
+def _state_folder(given: str | None, usual: str) -> Path:
     from camseek.places import service_folder
 
-    return Path(os.path.abspath(given)) if given else service_folder()
+    return Path(os.path.abspath(given)) if given else service_folder() / usual
 
 
 def _serve(

@@ -8,7 +8,8 @@ from typing import Any
 from camseek.report import search_page
 from camseek.results import SearchResult
 from camseek.rows import CsvRows
-from camseek.service.schema import HitRecord, OutlineRecord, SearchRecord
+from camseek.service.renders import Side
+from camseek.service.schema import HitRecord, OutlineRecord, Picture, SearchRecord
 
 _COLUMNS = (
     *("rank", "name", "id", "verdict", "probability", "mark", "score", "scored_by", "width", "height"),
@@ -23,11 +24,26 @@ def table(found: SearchRecord) -> bytes:
     file = io.BytesIO()
     rows = CsvRows(file, _COLUMNS)
     for hit in found.hits:
-        rows.write(_row(hit))
+        rows.write(_row(hit, hit.picture))
+        for copy in hit.copies:
+            rows.write(_row(hit, copy))
     return file.getvalue()
 
 
-def _row(hit: HitRecord) -> list[Any]:
+def _row(hit: HitRecord, picture: Picture) -> list[Any]:
+    """Of a hit, or of a near copy, which stands under its rank and has no numbers of its own."""
+    if picture is not hit.picture:
+        told = hit.verdict.verdict if hit.verdict else None
+        return [
+            hit.rank,
+            picture.name,
+            picture.id,
+            told,
+            *[None] * 4,
+            *picture.size,
+            *[None] * 5,
+            "near copy",
+        ]
     outline = hit.outlines[0] if hit.outlines else None
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in outline.corners) if outline else None
     return [
@@ -55,7 +71,7 @@ def annotations(found: SearchRecord, base: str) -> bytes:
         base: The address under which the collection's pictures lie.
     """
     items = [
-        _annotation(f"{base}/{hit.picture.id}/view", hit, outline, f"#{hit.rank}-{number}")
+        _annotation(f"{base}/{hit.picture.id}/view?side={Side.LARGE}", hit, outline, f"#{hit.rank}-{number}")
         for hit in found.hits
         for number, outline in enumerate(hit.outlines, 1)
     ]
@@ -69,7 +85,10 @@ def annotations(found: SearchRecord, base: str) -> bytes:
 
 
 def _annotation(source: str, hit: HitRecord, outline: OutlineRecord, name: str) -> dict[str, Any]:
-    x1, y1, x2, y2 = outline.box
+    # The address is of a view, whose longer side is at most this.
+    scale = min(1.0, Side.LARGE / max(hit.picture.size))
+    x1, y1, x2, y2 = (round(value * scale, 1) for value in outline.box)
+    corners = [(x * scale, y * scale) for x, y in outline.corners]
     told = f"{hit.verdict.verdict} ({hit.verdict.probability:.0%})" if hit.verdict else "no verdict"
     return {
         "id": source + name,
@@ -83,9 +102,9 @@ def _annotation(source: str, hit: HitRecord, outline: OutlineRecord, name: str) 
                 {
                     "type": "FragmentSelector",
                     "conformsTo": "http://www.w3.org/TR/media-frags/",
-                    "value": f"xywh={x1},{y1},{x2 - x1},{y2 - y1}",
+                    "value": f"xywh={x1:g},{y1:g},{x2 - x1:g},{y2 - y1:g}",
                 },
-                {"type": "SvgSelector", "value": _svg(outline.corners)},
+                {"type": "SvgSelector", "value": _svg(corners)},
             ],
         },
     }

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Scoped
 
@@ -21,6 +22,8 @@ HEADER = "x-camseek"
 """What a request that changes something carries where no token does: no other site's page can send it."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPEN = ("/api/v1/session", "/api/v1/health")
+_FILES = re.compile(r"/api/v1/(uploads|collections/[^/]+/(pictures|search|batch/files|table))")
+_ONCE = ("host", "origin", "authorization", "content-type", "content-length")
 _JSON_BYTES = 1 << 20
 # Multipart adds some lines to each file.
 _ENVELOPE = 1 << 16
@@ -118,7 +121,7 @@ class Guard:
 
     def _check_place(self, headers: Mapping[str, str], path: str, method: str) -> None:
         host = _host_name(headers.get("host", ""))
-        if host not in self._settings.hosts:
+        if (hosts := self._settings.hosts) is not None and host not in hosts:
             raise ApiError(
                 421,
                 "host",
@@ -135,9 +138,10 @@ class Guard:
             raise ApiError(403, "foreign", "another site asks")
 
     def _most(self, scope: Scoped, headers: Mapping[str, str]) -> int:
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        small = scope["method"] in _SAFE or kind == "application/json"
-        return _JSON_BYTES if small else self._settings.upload_bytes + _ENVELOPE
+        # JSON of whatever name is read whole and at once: only what is a file may be large.
+        file = scope["method"] not in _SAFE and _FILES.fullmatch(scope["path"])
+        json = "json" in headers.get("content-type", "").lower()
+        return self._settings.upload_bytes + _ENVELOPE if file and not json else _JSON_BYTES
 
 
 class _Body:
@@ -204,7 +208,7 @@ def _headers_of(scope: Scoped) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
         key = name.decode("latin-1").lower()
-        if key in found and key in ("host", "origin", "authorization"):
+        if key in found and key in _ONCE:
             raise ApiError(400, "bad_request", f"the header {key} is there twice")
         found[key] = value.decode("latin-1")
     return found
@@ -222,13 +226,8 @@ def _token(headers: Mapping[str, str]) -> tuple[str, bool]:
     kind, _, token = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return token.strip(), False
-    cookies = SimpleCookie()
-    try:
-        cookies.load(headers.get("cookie", "")[:8192])
-    except CookieError:
-        return "", False
-    found = cookies.get(COOKIE)
-    return (found.value, True) if found else ("", False)
+    found = cookie_parser(headers.get("cookie", "")[:8192]).get(COOKIE)
+    return (found, True) if found else ("", False)
 
 
 def _with_headers(headers: Any) -> list[tuple[bytes, bytes]]:

@@ -1,19 +1,22 @@
 """Everything a service is made of, put together once."""
 
+import asyncio
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import anyio
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, Semaphore, to_thread
 
 from camseek.backbones import Backbone
 from camseek.job import processors
 from camseek.service.jobs import Jobs
 from camseek.service.metrics import Metrics
 from camseek.service.naming import Naming
+from camseek.service.problems import ApiError
 from camseek.service.remote import Remote
 from camseek.service.renders import Renders
 from camseek.service.searches import Searches
@@ -31,7 +34,14 @@ Result = TypeVar("Result")
 
 # Decoding and drawing beside searches: each has a process of its own.
 _DRAWING = 4
+_FETCHING = 4
 _OTHERS = 16
+# Files that come whole into memory, at once.
+_BODIES = 8
+# So many searches may wait; whoever comes then is asked to come again.
+_PATIENCE = 64
+# A search may take so many seconds.
+_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +50,9 @@ class Rooms:
 
     searching: CapacityLimiter
     drawing: CapacityLimiter
+    fetching: CapacityLimiter
     others: CapacityLimiter
+    bodies: Semaphore
 
 
 class House:
@@ -76,6 +88,14 @@ class House:
         self.settings = settings
         self.tokens: Tokens | None = read_tokens(settings.token_file) if settings.token_file else None
         self.state = State(settings.state)
+        try:
+            self._furnish(model)
+        except BaseException:
+            self.state.close()
+            raise
+
+    def _furnish(self, model: Backbone | None) -> None:
+        settings = self.settings
         self.tables = Tables(settings.state)
         self.shelf = Shelf(settings, self.tables, model)
         self.renders = Renders(settings.state, settings.limits)
@@ -83,26 +103,33 @@ class House:
         self.searches = Searches(self.uploads, self.state)
         self.remote = Remote(settings.remotes, settings.upload_bytes)
         self.works = Works(self.shelf, self.renders, self.remote, settings.state)
-        self.surveys = Surveys(self.shelf, self.searches, self.remote, self.state, self.works.incoming)
+        self.surveys = Surveys(
+            self.shelf, self.searches, self.remote, self.state, self.works.incoming, whole=settings.paths
+        )
         kinds = self.works.by_kind() | self.surveys.by_kind()
-        self.jobs = Jobs(self.state, kinds, whole=settings.paths)
+        keys = {hosted.name: hosted.key for hosted in self.shelf}
+        self.jobs = Jobs(self.state, kinds, keys, whole=settings.paths, ended=self.works.clear)
         self.metrics = Metrics()
-        self._watcher = Watcher(self.shelf, self.jobs) if settings.watch else None
+        self._watcher = Watcher(self.shelf, self.jobs, settings) if settings.watch else None
         self._rooms: Rooms | None = None
 
     @property
     def rooms(self) -> Rooms:
         """How much goes on at once; of the event loop that asks first."""
         if self._rooms is None:
-            searching = max(processors(), 1)
             self._rooms = Rooms(
-                CapacityLimiter(searching), CapacityLimiter(_DRAWING), CapacityLimiter(_OTHERS)
+                CapacityLimiter(max(processors(), 1)),
+                CapacityLimiter(_DRAWING),
+                CapacityLimiter(_FETCHING),
+                CapacityLimiter(_OTHERS),
+                Semaphore(_BODIES),
             )
         return self._rooms
 
     def begin(self) -> None:
         """Takes up work that had not ended, and opens the collections meanwhile."""
-        self.jobs.begin()
+        self.works.sweep(self.jobs.open_folders())
+        self.jobs.begin(writing=not self.settings.read_only)
         if self._watcher is not None:
             self._watcher.begin()
         threading.Thread(target=self._open, name="opening", daemon=True).start()
@@ -118,6 +145,24 @@ class House:
         self.jobs.close()
         self.shelf.close()
         self.state.close()
+
+
+@asynccontextmanager
+async def one_search(rooms: Rooms, gone: threading.Event) -> AsyncGenerator[None]:
+    """Makes sure that a search is not one too many, and ends it where it takes too long.
+
+    Raises:
+        ApiError: Too many wait.
+    """
+    if rooms.searching.statistics().tasks_waiting >= _PATIENCE:
+        raise ApiError(
+            503, "busy", "too many searches wait", "ask again in some seconds", **{"retry-after": "5"}
+        )
+    late = asyncio.get_running_loop().call_later(_SECONDS, gone.set)
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 async def in_thread(room: CapacityLimiter, work: Callable[[], Result]) -> Result:

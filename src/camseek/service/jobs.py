@@ -13,13 +13,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from camseek.errors import CancelledError
+from camseek.errors import CancelledError, CollectionBusyError, CollectionChangedError
 from camseek.service.problems import ApiError, told
 from camseek.service.schema import JobRecord, Problem
 from camseek.service.state import State, now
 
 _LOG = logging.getLogger("camseek.service")
-_REMEMBERED = 200
+# Jobs of each kind and collection that are remembered once they have ended, and those that may wait.
+_REMEMBERED = 100
+_WAITING = 100
+# Seconds until a job is tried again whose collection another process writes to.
+_BUSY = 5.0
+INCOMING = "incoming"
+"""The argument that names the folder of a job's uploads."""
 _ENDED = frozenset({"done", "failed", "cancelled"})
 READING = frozenset({"batch", "groups"})
 """Kinds that change nothing: they wait for no writer, and no writer for them."""
@@ -45,6 +51,7 @@ class Job:
         report: What it did.
         problem: Why it failed.
         cancelled: Set to stop it.
+        stopped: A user did so: it is not taken up again.
     """
 
     id: str
@@ -59,6 +66,7 @@ class Job:
     report: dict[str, Any] | None = None
     problem: Problem | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
+    stopped: bool = False
     since: float = 0.0
 
     def start(self, total: int) -> None:
@@ -101,34 +109,57 @@ class Job:
 class Jobs:
     """All work of a service, remembered; what was under way when it ended is taken up again."""
 
-    def __init__(self, state: State, works: Mapping[str, Work], *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        state: State,
+        works: Mapping[str, Work],
+        keys: Mapping[str, str],
+        *,
+        whole: bool = False,
+        ended: Callable[[Job], None] = lambda _: None,
+    ) -> None:
         """Takes what each kind of job does; ``begin`` starts the work.
 
         Args:
             state: Where jobs are remembered.
             works: What each kind does.
+            keys: What each collection is known by from one service to the next, by its name: jobs of others
+                are left alone.
             whole: Whether what fails is told in its own words (``problem_of``).
+            ended: Told of each job that has ended, for good.
         """
-        self._whole = whole
-        self._state = state
-        self._works = works
+        self._state, self._works, self._keys = state, works, dict(keys)
+        self._whole, self._ended = whole, ended
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._queues: dict[str, queue.Queue[Job | None]] = {}
         self._threads: list[threading.Thread] = []
-        self._closed = False
+        self._begun = self._closed = False
+        names = {key: name for name, key in self._keys.items()}
         for row in state.rows(
             "SELECT id, kind, collection, arguments, state, done, total, created, ended, report, problem "
             "FROM jobs ORDER BY created, id"
         ):
-            self._jobs[row[0]] = _job_of(row)
+            if row[2] in names:
+                job = _job_of(row, names[row[2]])
+                if not job.over:
+                    job.state, job.done, job.total = "waiting", 0, None
+                self._jobs[job.id] = job
 
-    def begin(self) -> None:
-        """Takes up what had not ended."""
-        for job in list(self._jobs.values()):
-            if not job.over:
-                job.state, job.done, job.total = "waiting", 0, None
+    def begin(self, *, writing: bool = True) -> None:
+        """Starts work: what was asked for, and what an earlier service had not ended.
+
+        Args:
+            writing: Whether jobs that change a collection are done; else they wait for another service.
+        """
+        self._begun = True
+        for job in self.all()[::-1]:
+            if not job.over and (writing or job.kind in READING):
                 self._put(job)
+
+    def open_folders(self) -> set[str]:
+        """The folders of uploads that are still to be worked on."""
+        return {job.arguments[INCOMING] for job in self.all() if not job.over and INCOMING in job.arguments}
 
     def knows(self, kind: str) -> bool:
         """Whether there is work of a kind."""
@@ -139,18 +170,29 @@ class Jobs:
 
         Raises:
             StorageError: It cannot be remembered.
+            ApiError: Too much waits already.
         """
         given = dict(arguments)
         with self._lock:
-            for job in self._jobs.values():
-                same = (job.kind, job.collection, job.arguments) == (kind, collection, given)
-                if same and job.state == "waiting":
+            waiting = [
+                job for job in self._jobs.values() if job.collection == collection and job.state == "waiting"
+            ]
+            for job in waiting:
+                if (job.kind, job.arguments) == (kind, given):
                     return job
+            if len(waiting) >= _WAITING:
+                raise ApiError(429, "busy", "so much waits already", "ask again when some of it is done")
             job = Job(secrets.token_hex(8), kind, collection, given)
             self._jobs[job.id] = job
-        self._keep(job)
-        self._forget()
-        self._put(job)
+        try:
+            self._keep(job)
+        except BaseException:
+            with self._lock:
+                del self._jobs[job.id]
+            raise
+        self._forget(job)
+        if self._begun:
+            self._put(job)
         return job
 
     def __getitem__(self, identity: str) -> Job:
@@ -166,12 +208,13 @@ class Jobs:
 
     def all(self, collection: str | None = None) -> list[Job]:
         """Those that are known, the latest first."""
-        found = [job for job in self._jobs.values() if collection in (None, job.collection)]
-        return found[::-1]
+        with self._lock:
+            known = list(self._jobs.values())
+        return [job for job in known if collection in (None, job.collection)][::-1]
 
     def running(self, collection: str) -> Job | None:
         """What changes a collection now, or will next."""
-        found = (job for job in self._jobs.values() if job.collection == collection and not job.over)
+        found = (job for job in self.all(collection)[::-1] if not job.over)
         return next((job for job in found if job.kind not in READING), None)
 
     def latest(self, kind: str, collection: str) -> Job | None:
@@ -179,22 +222,33 @@ class Jobs:
         found = (job for job in self.all(collection) if job.kind == kind and job.state == "done")
         return next(found, None)
 
+    def held(self, collection: str) -> int:
+        """How many files the last update of a collection held back that are gone, and must be asked for."""
+        found = self.latest("index", collection)
+        return int((found.report or {}).get("held", 0)) if found else 0
+
     def cancel(self, job: Job) -> None:
-        """Stops a job after the pictures that are under way."""
-        job.cancelled.set()
+        """Stops a job after the pictures that are under way; no later service takes it up."""
         with self._lock:
-            if job.state == "waiting":
+            waited = job.state == "waiting"
+            if waited:
                 job.state, job.ended = "cancelled", now()
-        self._keep(job)
+            job.stopped = True
+        job.cancelled.set()
+        self._keep(job, "cancelled" if not job.over else job.state)
+        if waited:
+            self._ended(job)
 
     def close(self) -> None:
         """Stops what goes on, to be taken up by the next service, and waits for it."""
         self._closed = True
-        for job in self._jobs.values():
+        for job in self.all():
             job.cancelled.set()
-        for waiting in self._queues.values():
+        with self._lock:
+            queues, threads = list(self._queues.values()), list(self._threads)
+        for waiting in queues:
             waiting.put(None)
-        for thread in self._threads:
+        for thread in threads:
             thread.join()
 
     def _put(self, job: Job) -> None:
@@ -210,8 +264,12 @@ class Jobs:
 
     def _work(self, waiting: "queue.Queue[Job | None]") -> None:
         while (job := waiting.get()) is not None:
-            if not self._closed and not job.over:
-                self._do(job)
+            try:
+                if not self._closed and not job.over:
+                    self._do(job)
+            except Exception as error:  # whatever it is costs this job, and none that waits
+                _LOG.exception("the job %s (%s) could not be told", job.id, job.kind)
+                job.problem, job.state, job.ended = told(error, whole=self._whole), "failed", now()
 
     def _do(self, job: Job) -> None:
         with self._lock:
@@ -219,25 +277,38 @@ class Jobs:
                 return
             job.state = "running"
         self._keep(job)
+        state, report, problem = "done", None, None
         try:
-            job.report = self._works[job.kind](job)
-            job.state = "done"
+            report = self._patiently(job)
         except CancelledError:
-            if self._closed:
+            if self._closed and not job.stopped:
                 return  # it is taken up again
-            job.state = "cancelled"
-        except (
-            Exception
-        ) as error:  # the last place before the user: what failed is told, and the rest goes on
+            state = "cancelled"
+        except Exception as error:  # the last place before the user: it is told, and the rest goes on
             _LOG.warning("the job %s (%s) failed", job.id, job.kind, exc_info=error)
-            job.problem, job.state = told(error, whole=self._whole), "failed"
-        job.ended = now()
+            problem, state = told(error, whole=self._whole), "failed"
+        job.report, job.problem, job.ended = report, problem, now()
+        job.state = state
         self._keep(job)
+        self._ended(job)
 
-    def _keep(self, job: Job) -> None:
+    def _patiently(self, job: Job) -> dict[str, Any]:
+        """Does a job; while another process writes to its collection, again after some seconds."""
+        while True:
+            try:
+                return self._works[job.kind](job)
+            except CollectionChangedError:
+                raise
+            except CollectionBusyError:
+                if job.cancelled.wait(_BUSY):
+                    raise CancelledError("the work was cancelled", remedy="ask for it again") from None
+
+    def _keep(self, job: Job, state: str | None = None) -> None:
+        """Remembers a job, as in another state than it is where that is to hold for the next service."""
         values = (
-            *(job.id, job.kind, job.collection, json.dumps(job.arguments), job.state, job.done, job.total),
-            *(job.created, job.ended, None if job.report is None else json.dumps(job.report)),
+            *(job.id, job.kind, self._keys[job.collection], json.dumps(job.arguments), state or job.state),
+            *(job.done, job.total, job.created, job.ended),
+            None if job.report is None else json.dumps(job.report),
             None if job.problem is None else job.problem.model_dump_json(),
         )
         marks = ", ".join("?" * len(values))
@@ -249,19 +320,24 @@ class Jobs:
             values,
         )
 
-    def _forget(self) -> None:
-        """Lets the oldest that have ended go."""
+    def _forget(self, like: Job) -> None:
+        """Lets the oldest of a kind that have ended go, but never the last one that is done."""
         with self._lock:
-            ended = [job for job in self._jobs.values() if job.over]
-            old = ended[: max(len(self._jobs) - _REMEMBERED, 0)]
+            ended = [
+                job
+                for job in self._jobs.values()
+                if job.over and (job.kind, job.collection) == (like.kind, like.collection)
+            ]
+            done = [job for job in ended if job.state == "done"][-1:]
+            old = [job for job in ended[: max(len(ended) - _REMEMBERED, 0)] if job not in done]
             for job in old:
                 del self._jobs[job.id]
         for job in old:
             self._state.run("DELETE FROM jobs WHERE id = ?", (job.id,))
 
 
-def _job_of(row: tuple[Any, ...]) -> Job:
-    identity, kind, collection, arguments, state, done, total, created, ended, report, problem = row
+def _job_of(row: tuple[Any, ...], collection: str) -> Job:
+    identity, kind, _, arguments, state, done, total, created, ended, report, problem = row
     return Job(
         *(identity, kind, collection, json.loads(arguments), state, done, total, created, ended),
         report=None if report is None else json.loads(report),

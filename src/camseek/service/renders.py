@@ -62,6 +62,15 @@ class Renders:
         self._uploads: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._held = 0
 
+    def made(self, picture: StoredPicture, side: int) -> Path | None:
+        """The file of a picture that was made already, or None."""
+        place = self._place(picture, side)
+        with suppress(OSError):
+            if side != THUMBNAIL:
+                os.utime(place)  # what is looked at is swept out last
+            return place if place.is_file() else None
+        return None
+
     def place(self, hosted: Hosted, picture: StoredPicture, side: int) -> Path:
         """The file of a stored picture at a longer side, made now if it is not there.
 

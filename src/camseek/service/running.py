@@ -1,11 +1,14 @@
 """A service that runs until it is stopped."""
 
+import asyncio
 import errno
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from camseek.errors import SettingsError
 from camseek.files import reason_of
@@ -19,6 +22,61 @@ _KEPT_ALIVE = 15
 _ENDING = 5
 # A request's line and headers.
 _HEAD_BYTES = 1 << 16
+# It must have come after so many seconds, and an answer is read within so many, or the connection is cut.
+_HEAD_SECONDS = 20
+_READING = 60
+
+
+class _Protocol(H11Protocol):
+    """A connection that must say something, and listen: who does neither is cut off.
+
+    uvicorn waits for a request's head for ever, and for a reader as long.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+    _full: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer = _cleared(self._timer)
+        self._full = _cleared(self._full)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._full = self._full or self.loop.call_later(_READING, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._full = _cleared(self._full)
+
+    def _expect(self) -> None:
+        """Waits for the whole head of a request where none is under way."""
+        if self._answering():
+            self._timer = _cleared(self._timer)
+        elif self._timer is None:
+            self._timer = self.loop.call_later(_HEAD_SECONDS, self._silent)
+
+    def _silent(self) -> None:
+        self._timer = None
+        if not self._answering():
+            self.transport.abort()
+
+    def _answering(self) -> bool:
+        cycle: Any = self.cycle  # None before the first request
+        return cycle is not None and not cycle.response_complete
+
+
+def _cleared(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
 
 
 class _Server(uvicorn.Server):
@@ -75,7 +133,7 @@ def run(house: House, found: socket.socket, ready: Callable[[], None], trusted: 
         timeout_keep_alive=_KEPT_ALIVE,
         timeout_graceful_shutdown=_ENDING,
         h11_max_incomplete_event_size=_HEAD_BYTES,
-        http="h11",
+        http=_Protocol,
         ws="none",
         proxy_headers=bool(trusted),
         forwarded_allow_ips=list(trusted) or None,

@@ -110,6 +110,9 @@ class CollectionRecord(Strict):
     writable: bool
     roots: list[Folder]
     job: JobRecord | None
+    held: int = Field(
+        description="Files that are gone and were held back, as so many must be asked for (`allow_removal`)."
+    )
     limits: CollectionLimits
 
 

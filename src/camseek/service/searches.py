@@ -33,8 +33,8 @@ from camseek.service.state import State
 from camseek.service.uploads import Uploads
 
 _SHOWN_PLACES = 6
-# A picture of the collection that is a query is held whole.
-_MOST_BYTES = 1 << 29
+# Pictures of a query are held whole.
+_MOST_BYTES = 1 << 28
 
 
 def query_key(parts: Sequence[Part]) -> str:
@@ -72,6 +72,7 @@ class Searches:
         request: SearchRequest,
         staged: Callable[[SearchRecord], None] | None = None,
         cancelled: threading.Event | None = None,
+        given: Sequence[QueryPart] | None = None,
     ) -> SearchRecord:
         """Searches, and tells what was found so far before each later stage.
 
@@ -84,7 +85,8 @@ class Searches:
             if staged is not None:
                 staged(self.record(hosted, request, result, final=False))
 
-        result = self.result(hosted, request, told if staged is not None else None, cancelled)
+        between = told if staged is not None else None
+        result = self.result(hosted, request, between, cancelled, given=given)
         return self.record(hosted, request, result, final=True)
 
     def result(
@@ -95,8 +97,11 @@ class Searches:
         cancelled: threading.Event | None = None,
         *,
         views: bool = False,
+        given: Sequence[QueryPart] | None = None,
     ) -> SearchResult:
         """The same as the engine tells it, with views for a report where they are asked for.
+
+        ``given`` are the pictures of the query's parts, where they are at hand.
 
         Raises:
             ApiError, CamseekError: As ``search``.
@@ -105,7 +110,7 @@ class Searches:
         profile = engine.collection.profile
         plan = wishes_of(request.options).plan(profile.keeps, request.top)
         require_parts(plan, f"the collection {hosted.name}", profile)  # by its name, not its folder
-        parts = [self.part(hosted, item) for item in request.query]
+        parts = list(given) if given is not None else self._parts(hosted, request.query)
         return engine.search(
             parts,
             together=True,
@@ -116,6 +121,17 @@ class Searches:
             staged=staged,
             cancelled=cancelled,
         )
+
+    def _parts(self, hosted: Hosted, query: Sequence[Part]) -> list[QueryPart]:
+        """Several regions of a picture read it once."""
+        read: dict[str, bytes] = {}
+        for part in query:
+            name = cast(str, part.upload or part.picture)
+            if name not in read:
+                read[name] = self.content(hosted, part)
+            if sum(map(len, read.values())) > _MOST_BYTES:
+                raise ApiError(413, "too_large", "the query's pictures are too large together")
+        return [QueryPart(read[cast(str, part.upload or part.picture)], part.region) for part in query]
 
     def part(self, hosted: Hosted, part: Part) -> QueryPart:
         """A part of a query with its picture's content.
@@ -145,7 +161,7 @@ class Searches:
         self, hosted: Hosted, request: SearchRequest, result: SearchResult, *, final: bool
     ) -> SearchRecord:
         """What was found as it is told."""
-        marks = self.state.marks_of(hosted.name, query_key(request.query))
+        marks = self.state.marks_of(hosted.key, query_key(request.query))
         records = [hit.record for hit in result.hits]
         stored = hosted.engine.collection.catalogue.pictures(records)
         pictures = {record: hosted.picture(found) for record, found in stored.items()}
@@ -163,7 +179,7 @@ class Searches:
             if hit.record not in {copy for copies in under.values() for copy in copies}
         ]
         verified = any(hit.verdict for hit in hits)
-        shown = last_shown(hits)
+        shown = last_shown(result.hits)
         weak = next((hit.rank for hit in hits if hit.stands_out is False), None)
         return SearchRecord(
             collection=hosted.name,
@@ -184,8 +200,8 @@ class Searches:
             hits=told,
             stages=[StageRecord.model_validate(item.to_json()) for item in result.stages],
             present=sum(bool(hit.verdict and hit.verdict.same) for hit in hits),
-            not_here=verified and shown == 0,
-            weak_from=shown + 1 if verified and shown is not None and shown < len(hits) else weak,
+            not_here=final and verified and shown == 0,
+            weak_from=shown + 1 if verified and shown is not None and shown < len(result.hits) else weak,
         )
 
 

@@ -11,6 +11,7 @@ from camseek.errors import SettingsError
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # what is asked for, not where this listens
 _MB = 1 << 20
 
 
@@ -81,11 +82,21 @@ class ServiceSettings:
                 f"whoever reaches {self.host} would see every picture",
                 remedy="give --token-file, which camseek token makes, or listen on 127.0.0.1",
             )
+        if self.read_only and self.watch:
+            raise SettingsError(
+                "what is only read is not brought up to date by itself", remedy="give --read-only or --watch"
+            )
         if self.upload_bytes < 1:
             raise SettingsError("uploads of less than a byte", remedy="allow at least one megabyte")
 
     @property
-    def hosts(self) -> frozenset[str]:
-        """The names by which a browser may reach it: another one's was made to point here."""
-        own = (self.host, *_LOCAL) if is_loopback(self.host) else (self.host,)
+    def hosts(self) -> frozenset[str] | None:
+        """The names by which a browser may reach it: another one's was made to point here.
+
+        None for all, where it listens everywhere and was given none: then there are tokens, and no browser
+        sends a cookie to a name that it did not get it from.
+        """
+        if self.host in _EVERYWHERE and not self.names:
+            return None
+        own = (self.host, *_LOCAL) if is_loopback(self.host) or self.host in _EVERYWHERE else (self.host,)
         return frozenset(name.lower().strip("[]") for name in (*own, *self.names))

@@ -1,5 +1,7 @@
 """The collections that a service serves, and what their pictures are called."""
 
+import hashlib
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -46,6 +48,8 @@ class Hosted:
         self._tables = tables
         self.name = name
         self.address = address
+        # Its name is anybody's; what is remembered of it is not to be taken for another's.
+        self.key = hashlib.sha256(os.fsencode(os.path.realpath(address))).hexdigest()[:32]
         self._settings = settings
         self._model = model
         self._lock = threading.Lock()
@@ -61,6 +65,8 @@ class Hosted:
         Raises:
             CamseekError: The collection or its model cannot be used.
         """
+        if (opened := self._engine) is not None:
+            return opened
         with self._lock:
             if self._engine is None:
                 if self._failed and time.monotonic() - self._failed[0] < _AGAIN:
@@ -144,7 +150,7 @@ class Hosted:
 
     def columns(self, names: Sequence[str]) -> dict[str, str] | None:
         """What the user's table says of a picture of these names."""
-        table = self._tables[self.name]
+        table = self._tables[self.key]
         return next((row for name in names if (row := table.of(name)) is not None), None)
 
     def listed(self, order: str, folder: str, text: str) -> list[Listed]:

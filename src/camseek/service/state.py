@@ -1,6 +1,7 @@
 """What a service remembers of its own: marks, jobs, rows of tables."""
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Generator, Sequence
@@ -9,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from camseek.errors import StorageError
+from camseek.errors import CamseekError, StorageError
+from camseek.files import reason_of
+from camseek.store.lock import WriterLock
 
 _VERSION = 1
 _SCHEMA = """
@@ -47,6 +50,11 @@ class State:
         self._place = folder / "service.sqlite"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise self._failed(reason_of(error)) from error
+        # One service: another would take up what this one does.
+        self._held = WriterLock(os.fsencode(folder), "camseek serve")
+        try:
             self._database = sqlite3.connect(self._place, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA foreign_keys = ON")
@@ -55,8 +63,9 @@ class State:
                 self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
             elif version != _VERSION:
                 raise self._failed("another version of camseek made it")
-        except (OSError, sqlite3.Error) as error:
-            raise self._failed(str(error)) from error
+        except (CamseekError, sqlite3.Error) as error:
+            self._held.release()
+            raise error if isinstance(error, CamseekError) else self._failed(str(error)) from error
 
     def _failed(self, reason: str) -> StorageError:
         return StorageError(
@@ -68,6 +77,7 @@ class State:
         """Closes it."""
         with self._lock:
             self._database.close()
+        self._held.release()
 
     @contextmanager
     def _told(self) -> Generator[sqlite3.Connection]:

@@ -1,15 +1,16 @@
 """Server-sent events."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
 
 from pydantic import BaseModel
 
-from camseek.service.house import in_thread
-from camseek.service.problems import told
+from camseek.service.house import Rooms, in_thread, one_search
+from camseek.service.problems import ApiError, told
 
+_LOG = logging.getLogger("camseek.service")
 _QUIET = 15.0
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 EVENTS = "text/event-stream"
@@ -26,13 +27,17 @@ def headers() -> dict[str, str]:
 
 
 async def events_of(
-    work: Callable[[Callable[[bytes], None], threading.Event], None], room: Any
+    work: Callable[[Callable[[bytes], None], threading.Event], None],
+    rooms: Rooms,
+    *,
+    whole: bool,
 ) -> AsyncGenerator[bytes]:
     """What work tells, as it tells it; it is stopped when nobody listens any more.
 
     Args:
         work: Called in a thread with what takes an event, and with what says that nobody listens.
-        room: How much of such work goes on at once.
+        rooms: How many searches go on at once.
+        whole: As ``problem_of`` has it.
     """
     loop, waiting, gone = asyncio.get_running_loop(), asyncio.Queue[bytes | None](), threading.Event()
 
@@ -45,11 +50,21 @@ async def events_of(
         try:
             work(tell, gone)
         except Exception as error:  # what failed is an event, too: the answer has begun
-            tell(event("problem", told(error)))
+            if not isinstance(error, ApiError):
+                _LOG.warning("a search failed", exc_info=error)
+            tell(event("problem", told(error, whole=whole)))
         finally:
             tell(None)
 
-    task = asyncio.ensure_future(in_thread(room, run))
+    async def begin() -> None:
+        try:
+            async with one_search(rooms, gone):
+                await in_thread(rooms.searching, run)
+        except ApiError as error:
+            waiting.put_nowait(event("problem", error.problem))
+            waiting.put_nowait(None)
+
+    task = asyncio.ensure_future(begin())
     try:
         while True:
             try:

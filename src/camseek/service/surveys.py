@@ -1,15 +1,15 @@
 """Jobs that only read: many queries at once, and groups of pictures that show the same thing."""
 
+import hashlib
 import io
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from camseek.errors import CamseekError, CancelledError
-from camseek.results import Skipped
 from camseek.rows import CsvRows
-from camseek.service.jobs import Job, Work
+from camseek.searching import QueryPart
+from camseek.service.jobs import INCOMING, Job, Work
 from camseek.service.problems import ApiError, told
 from camseek.service.remote import Remote
 from camseek.service.schema import (
@@ -24,7 +24,7 @@ from camseek.service.schema import (
 from camseek.service.searches import Searches
 from camseek.service.shelf import Hosted, Shelf
 from camseek.service.state import State
-from camseek.store import StoredPicture
+from camseek.store import POINTS, StoredPicture
 
 # Hits of each picture that are looked at for its group: those of larger groups find each other in turns.
 _NEIGHBOURS = 20
@@ -39,10 +39,19 @@ class Surveys:
     """What these jobs do; each row of theirs is kept as it comes, and none is made twice."""
 
     def __init__(
-        self, shelf: Shelf, searches: Searches, remote: Remote, state: State, incoming: Path
+        self,
+        shelf: Shelf,
+        searches: Searches,
+        remote: Remote,
+        state: State,
+        incoming: Path,
+        *,
+        whole: bool = False,
     ) -> None:
         """Takes what they work with; uploaded queries lie in ``incoming``."""
         self._remote = remote
+        self._whole = whole
+        self._found: dict[str, list[list[str]]] = {}
         self._shelf = shelf
         self._searches = searches
         self._state = state
@@ -58,7 +67,7 @@ class Surveys:
         """Searches with each query; one that cannot be used has a row that says why."""
         hosted = self._shelf[job.collection]
         queries: list[dict[str, Any]] = job.arguments["queries"]
-        folder = self._incoming / job.arguments["folder"] if "folder" in job.arguments else None
+        folder = self._incoming / job.arguments[INCOMING] if INCOMING in job.arguments else None
         known = self._state.table(job.id)
         job.start(len(queries))
         for number, query in enumerate(queries):
@@ -66,8 +75,6 @@ class Surveys:
                 row = self._row(hosted, job, number, query, folder)
                 self._state.add_row(job.id, number, row.model_dump(mode="json"))
             job.step()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
         rows = self.table(job.id)
         return {
             "queries": len(rows),
@@ -78,13 +85,16 @@ class Surveys:
     def _row(
         self, hosted: Hosted, job: Job, number: int, query: Mapping[str, Any], folder: Path | None
     ) -> BatchRow:
-        row = BatchRow(number=number, query=query["name"], region=query.get("region"), hits=[])
+        regions = [part["region"] for part in query.get("parts", ()) if part.get("region")]
+        row = BatchRow(
+            number=number, query=query["name"], region=regions[0] if len(regions) == 1 else None, hits=[]
+        )
         try:
             found = self._searched(hosted, job, number, query, folder)
         except CancelledError:
             raise
         except (ApiError, CamseekError, OSError) as error:
-            return row.model_copy(update={"problem": told(error).detail})
+            return row.model_copy(update={"problem": told(error, whole=self._whole).detail})
         hits = [
             BatchHit(
                 id=hit.picture.id,
@@ -102,19 +112,26 @@ class Surveys:
     def _searched(
         self, hosted: Hosted, job: Job, number: int, query: Mapping[str, Any], folder: Path | None
     ) -> SearchRecord:
-        if folder is not None or "url" in query:
-            content = (folder / str(number)).read_bytes() if folder else self._remote.fetch(query["url"])
-            upload = self._searches.uploads.add(content)
-            parts = [Part(upload=upload.id, region=query.get("region"))]
-        else:
+        # Their pictures never pass through the cache of uploads: a thousand would throw out everybody's.
+        if "parts" in query:
             parts = [Part.model_validate(item) for item in query["parts"]]
+            given = [
+                QueryPart(_read(folder, part.upload), part.region)
+                if part.upload and folder
+                else self._searches.part(hosted, part)
+                for part in parts
+            ]
+        else:
+            content = self._remote.fetch(query["url"]) if "url" in query else _read(folder, str(number))
+            parts = [Part(upload=hashlib.sha256(content).hexdigest())]
+            given = [QueryPart(content)]
         request = SearchRequest(
             query=parts,
             top=job.arguments["top"],
             without_self=job.arguments["without_self"],
             options=SearchOptions.model_validate(job.arguments["options"]),
         )
-        return self._searches.search(hosted, request, None, job.cancelled)
+        return self._searches.search(hosted, request, None, job.cancelled, given)
 
     def table(self, job: str) -> list[BatchRow]:
         """The rows that are there."""
@@ -125,6 +142,13 @@ class Surveys:
     def _groups(self, job: Job) -> dict[str, Any]:
         """Searches with each picture among all others, and notes whom it shows the same thing as."""
         hosted = self._shelf[job.collection]
+        if POINTS not in hosted.engine.collection.profile.keeps:
+            raise ApiError(
+                422,
+                "settings",
+                "the collection keeps no points to tell by",
+                "have it keep them: camseek enrich",
+            )
         known = self._state.table(job.id)
         job.start(len(hosted.engine))
         for picture in hosted.engine:
@@ -134,13 +158,10 @@ class Surveys:
                 row = {"id": picture.content.hex(), "same": self._same(hosted, picture, job)}
                 self._state.add_row(job.id, picture.record, row)
             job.step()
-        found = self._components(job.id)
+        found = self._components(job)
         return {"groups": len(found), "pictures": sum(map(len, found))}
 
     def _same(self, hosted: Hosted, picture: StoredPicture, job: Job) -> list[str]:
-        content = hosted.files().content(picture)
-        if isinstance(content, Skipped):
-            return []
         request = SearchRequest(
             query=[Part(picture=picture.content.hex())],
             top=_NEIGHBOURS,
@@ -156,9 +177,11 @@ class Surveys:
             return []  # featureless, or gone since
         return [hit.picture.id for hit in found.hits if hit.verdict and hit.verdict.same]
 
-    def _components(self, job: str) -> list[list[str]]:
+    def _components(self, job: Job) -> list[list[str]]:
         """Contents that show the same thing, directly or by others between; two of them at least."""
-        rows = self._state.table(job).values()
+        if job.id in self._found:
+            return self._found[job.id]
+        rows = self._state.table(job.id).values()
         parent = {row["id"]: row["id"] for row in rows}
 
         def root(item: str) -> str:
@@ -174,25 +197,43 @@ class Surveys:
         members: dict[str, list[str]] = {}
         for item in parent:
             members.setdefault(root(item), []).append(item)
-        return sorted(
-            (found for found in members.values() if len(found) > 1), key=lambda found: (-len(found), found)
-        )
+        several = (sorted(found) for found in members.values() if len(found) > 1)
+        found = sorted(several, key=lambda some: (-len(some), some))
+        if job.state == "done":
+            self._found = {job.id: found}
+        return found
 
-    def groups(self, hosted: Hosted, job: str, *, first: int | None = _FIRST) -> Iterator[GroupRecord]:
-        """Groups, the largest first; each is known by the least of its pictures' ids.
+    def groups(self, hosted: Hosted, job: Job, some: slice) -> list[GroupRecord]:
+        """Groups, the largest first, with their first pictures; those that have left are not among them.
 
         Args:
             hosted: The collection.
             job: That found them.
-            first: How many pictures of each are told; None for all.
+            some: Which.
         """
-        for members in self._components(job):
-            there = list(_there(hosted, members))
-            if len(there) > 1:
-                told_of = there if first is None else there[:first]
-                yield GroupRecord(
-                    id=min(members), size=len(there), pictures=[hosted.picture(item) for item in told_of]
-                )
+        return [
+            found for members in self._components(job)[some] if (found := _group(hosted, members, _FIRST))
+        ]
+
+    def group(self, hosted: Hosted, job: Job, identity: str) -> GroupRecord | None:
+        """A whole group, known by the least of its pictures' ids."""
+        found = next((members for members in self._components(job) if members[0] == identity), None)
+        return None if found is None else _group(hosted, found, None)
+
+
+def _group(hosted: Hosted, members: Sequence[str], first: int | None) -> GroupRecord | None:
+    there = list(_there(hosted, members))
+    if len(there) < 2:
+        return None
+    return GroupRecord(
+        id=members[0], size=len(there), pictures=[hosted.picture(item) for item in there[:first]]
+    )
+
+
+def _read(folder: Path | None, name: str) -> bytes:
+    if folder is None:
+        raise ApiError(404, "no_upload", "the query's picture is not here any more")
+    return (folder / name).read_bytes()
 
 
 def _there(hosted: Hosted, identities: Sequence[str]) -> Iterator[StoredPicture]:

@@ -1,13 +1,15 @@
 """Indexed folders that are watched: what changes in them is brought in by itself."""
 
+import logging
 import os
 import threading
-from collections.abc import Iterator
 
 from watchfiles import watch
 
 from camseek.errors import CamseekError
+from camseek.patterns import Patterns, Selection
 from camseek.service.jobs import Jobs
+from camseek.service.settings import ServiceSettings
 from camseek.service.shelf import Shelf
 
 # Copies of large pictures come in pieces: brought in once nothing has come for so long, milliseconds.
@@ -17,14 +19,24 @@ _LONGEST = 30_000
 _LOOK = 10.0
 # And while there is none at all.
 _FIRST = 1.0
+_LOG = logging.getLogger("camseek.service")
 
 
 class Watcher:
-    """Asks for an update of a folder whenever something in it has changed."""
+    """Asks for an update of a folder whenever something in it has changed that an update would look at."""
 
-    def __init__(self, shelf: Shelf, jobs: Jobs) -> None:
+    def __init__(self, shelf: Shelf, jobs: Jobs, settings: ServiceSettings) -> None:
+        """Takes what is watched.
+
+        Args:
+            shelf: The collections whose folders are watched.
+            jobs: Who is asked.
+            settings: Where the service's own files lie: what it writes itself is no change.
+        """
         self._shelf = shelf
         self._jobs = jobs
+        own = (settings.state, *settings.collections.values())
+        self._own = tuple(os.path.realpath(place) + os.sep for place in own)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watching", daemon=True)
 
@@ -38,31 +50,34 @@ class Watcher:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _roots(self) -> Iterator[tuple[str, str]]:
+    def _roots(self) -> dict[tuple[str, str], Patterns]:
+        found: dict[tuple[str, str], Patterns] = {}
         for hosted in self._shelf:
             try:
-                roots = list(hosted.info().roots)
+                roots = hosted.info().roots.values()
             except CamseekError:
                 continue  # its health says so
-            for root in map(os.fsdecode, roots):
-                if os.path.isdir(root):
-                    yield hosted.name, root
+            there = ((os.fsdecode(root.path), root.patterns) for root in roots)
+            found |= {(hosted.name, path): patterns for path, patterns in there if os.path.isdir(path)}
+        return found
 
     def _run(self) -> None:
-        known: set[tuple[str, str]] = set()
         while not self._stop.is_set():
-            roots = set(self._roots())
-            for collection, root in sorted(roots - known):
-                # What changed before it was watched.
-                self._jobs.ask("index", collection, {"folder": root})
-            known = roots
-            if roots:
-                self._watch(roots)
-            else:
-                self._stop.wait(_FIRST)
+            try:
+                roots = self._roots()
+                if roots:
+                    self._watch(roots)
+                else:
+                    self._stop.wait(_FIRST)
+            except Exception:  # too many folders for the system, a disk that went: others go on
+                _LOG.warning("folders could not be watched; they are tried again", exc_info=True)
+                self._stop.wait(_LOOK)
 
-    def _watch(self, roots: set[tuple[str, str]]) -> None:
+    def _watch(self, roots: dict[tuple[str, str], Patterns]) -> None:
         """Watches folders until there are others."""
+        for collection, root in sorted(roots):
+            # What changed before they were watched.
+            self._jobs.ask("index", collection, {"folder": root})
         for changes in watch(
             *{root for _, root in roots},
             stop_event=self._stop,
@@ -74,11 +89,13 @@ class Watcher:
             ignore_permission_denied=True,
         ):
             self._ask(roots, {path for _, path in changes})
-            if set(self._roots()) != roots:
+            if self._roots() != roots:
                 return
 
-    def _ask(self, roots: set[tuple[str, str]], paths: set[str]) -> None:
-        for collection, root in sorted(roots):
-            inside = root.rstrip(os.sep) + os.sep
-            if any(path.startswith(inside) for path in paths):
+    def _ask(self, roots: dict[tuple[str, str], Patterns], paths: set[str]) -> None:
+        others = [path for path in paths if not os.path.realpath(path).startswith(self._own)]
+        for (collection, root), patterns in sorted(roots.items(), key=lambda item: item[0]):
+            inside, selection = root.rstrip(os.sep) + os.sep, Selection(patterns)
+            inner = (os.fsencode(path[len(inside) :]) for path in others if path.startswith(inside))
+            if any(map(selection.would_take, inner)):
                 self._jobs.ask("index", collection, {"folder": root})

@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,7 +13,7 @@ from camseek.files import reason_of
 from camseek.images import fingerprint
 from camseek.names import GIVEN, is_given
 from camseek.results import IndexReport, Skipped
-from camseek.service.jobs import Job, Work
+from camseek.service.jobs import INCOMING, Job, Work
 from camseek.service.naming import Naming
 from camseek.service.problems import ApiError
 from camseek.service.remote import Remote
@@ -40,8 +40,8 @@ class Works:
         """Each kind's work."""
         return {"index": self._index, "add": self._add, "enrich": self._enrich, "fit": self._fit}
 
-    def receive(self, files: Sequence[BinaryIO]) -> str:
-        """Takes files that were uploaded, to be worked on; the name of their folder.
+    def receive(self, files: Mapping[str, BinaryIO]) -> str:
+        """Takes files that were uploaded, to be worked on, under names of ours; the name of their folder.
 
         Raises:
             StorageError: The disk is full.
@@ -49,8 +49,8 @@ class Works:
         folder = self.incoming / secrets.token_hex(8)
         try:
             folder.mkdir(parents=True, mode=0o700)
-            for number, file in enumerate(files):
-                with (folder / str(number)).open("xb") as place:
+            for name, file in files.items():
+                with (folder / name).open("xb") as place:
                     shutil.copyfileobj(file, place)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -58,6 +58,18 @@ class Works:
                 f"the uploaded files cannot be kept: {reason_of(error)}", remedy="make room on the disk"
             ) from error
         return folder.name
+
+    def clear(self, job: Job) -> None:
+        """Lets the uploads of a job go that has ended."""
+        if INCOMING in job.arguments:
+            shutil.rmtree(self.incoming / job.arguments[INCOMING], ignore_errors=True)
+
+    def sweep(self, wanted: Collection[str]) -> None:
+        """Lets uploads go that no job will work on: what came when an earlier service was killed."""
+        if self.incoming.is_dir():
+            for folder in self.incoming.iterdir():
+                if folder.name not in wanted:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _index(self, job: Job) -> dict[str, Any]:
         """Brings folders in line: the one that is named, or all that are known."""
@@ -82,7 +94,7 @@ class Works:
 
     def _add(self, job: Job) -> dict[str, Any]:
         """Brings in files that were uploaded, some at a time; they are kept in the collection."""
-        hosted, folder = self._shelf[job.collection], self.incoming / job.arguments["folder"]
+        hosted, folder = self._shelf[job.collection], self.incoming / job.arguments[INCOMING]
         names: list[str] = job.arguments["names"]
         totals = _told(IndexReport(""), hosted.naming)
         if "urls" in job.arguments:
@@ -103,7 +115,6 @@ class Works:
                     report = hosted.engine.add(pictures, progress=job, cancelled=job.cancelled)
                     hosted.forget()
                     _add_up(totals, _told(report, hosted.naming))
-        shutil.rmtree(folder, ignore_errors=True)
         self._draw(hosted, job)
         return totals
 
@@ -140,7 +151,7 @@ class Works:
         """Makes the thumbnails that are missing: they stay when a file goes."""
         for picture in hosted.engine:
             if job.cancelled.is_set():
-                return
+                raise CancelledError("the work was cancelled", remedy="ask for it again")
             if not self._renders.has_thumbnail(picture):
                 try:
                     self._renders.place(hosted, picture, THUMBNAIL)

@@ -1,7 +1,8 @@
 """Collections and their pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
@@ -11,7 +12,7 @@ from starlette.datastructures import UploadFile
 from camseek.indexing.leaving import coming_back
 from camseek.names import is_given
 from camseek.service.house import House, in_thread
-from camseek.service.jobs import Job
+from camseek.service.jobs import INCOMING, Job
 from camseek.service.problems import ApiError
 from camseek.service.renders import Side
 from camseek.service.routes.access import may_write
@@ -32,6 +33,7 @@ from camseek.service.schema import (
 from camseek.service.shelf import THUMBNAIL, Hosted
 
 _FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
+_FOR_AN_HOUR = {"cache-control": "private, max-age=3600"}
 _MOST_FILES = 1000
 _FOLDER_DEPTH = 2
 Which = Annotated[Identity, InPath()]
@@ -58,6 +60,7 @@ def routes(house: House) -> APIRouter:
             writable="write" in scopes,
             roots=[Folder(name=naming.root(path), files=root.files) for path, root in info.roots.items()],
             job=job.record() if job else None,
+            held=house.jobs.held(hosted.name),
             limits=CollectionLimits(
                 upload_bytes=house.settings.upload_bytes, top=MOST_HITS, parts=MOST_PARTS
             ),
@@ -115,10 +118,10 @@ def routes(house: House) -> APIRouter:
             if not files:
                 raise ApiError(400, "empty", "no file came", "send some in the field `files`")
             names = [base_name(item.filename) for item in files]
-            streams = [item.file for item in files]
+            streams = numbered([item.file for item in files])
 
             def ask() -> Job:
-                arguments = {"names": names, "folder": house.works.receive(streams)}
+                arguments = {"names": names, INCOMING: house.works.receive(streams)}
                 return house.jobs.ask("add", hosted.name, arguments)
 
             job = await in_thread(house.rooms.others, ask)
@@ -179,14 +182,14 @@ def routes(house: House) -> APIRouter:
             )
 
         content = await in_thread(house.rooms.drawing, draw)
-        return Response(content, media_type="image/png", headers=_FOR_EVER)
+        return Response(content, media_type="image/png", headers=_FOR_AN_HOUR)
 
     async def shown(name: str, identity: str, side: int) -> Response:
-        def draw() -> Path:
-            hosted = house.shelf[name]
-            return house.renders.place(hosted, hosted.find(identity), side)
-
-        place = await in_thread(house.rooms.drawing, draw)
+        hosted = house.shelf[name]
+        stored = await in_thread(house.rooms.others, lambda: hosted.find(identity))
+        place = house.renders.made(stored, side)
+        if place is None:  # only what is to be decoded waits for a decoder
+            place = await in_thread(house.rooms.drawing, lambda: house.renders.place(hosted, stored, side))
         return FileResponse(place, media_type="image/jpeg", headers=_FOR_EVER)
 
     @api.get("/{name}/folders")
@@ -221,21 +224,23 @@ def routes(house: House) -> APIRouter:
     @api.get("/{name}/table")
     async def table(name: str) -> TableRecord:
         """The user's own table: its columns are told beside each picture, and searched as text."""
-        return await in_thread(house.rooms.others, lambda: house.tables.record(house.shelf[name].name))
+        return await in_thread(house.rooms.others, lambda: house.tables.record(house.shelf[name].key))
 
     @api.put("/{name}/table", openapi_extra=_TABLE)
     async def put_table(name: str, request: Request) -> TableRecord:
         """Takes a table (CSV, UTF-8) in the place of the one that is there; a column has the files' names."""
         may_write(request)
-        hosted, content = house.shelf[name], await request.body()
-        return await in_thread(house.rooms.others, lambda: house.tables.put(hosted.name, content))
+        hosted = house.shelf[name]
+        async with house.rooms.bodies:
+            content = await request.body()
+        return await in_thread(house.rooms.others, lambda: house.tables.put(hosted.key, content))
 
     @api.delete("/{name}/table", status_code=204)
     async def drop_table(name: str, request: Request) -> None:
         """Forgets the table."""
         may_write(request)
         hosted = house.shelf[name]
-        await in_thread(house.rooms.others, lambda: house.tables.drop(hosted.name))
+        await in_thread(house.rooms.others, lambda: house.tables.drop(hosted.key))
 
     return api
 
@@ -263,3 +268,8 @@ def base_name(name: str | None) -> str:
     """A file's own name, without the folders that some browsers send."""
     last = (name or "").replace("\\", "/").rpartition("/")[2].replace("\0", "").strip()
     return last[-200:] or "picture"
+
+
+def numbered(files: Sequence[BinaryIO]) -> dict[str, BinaryIO]:
+    """Files by their places, which no name that a client sends can be."""
+    return {str(number): file for number, file in enumerate(files)}

@@ -27,7 +27,7 @@ def routes(house: House) -> APIRouter:
 
         def keep() -> Marked:
             hosted.find(given.picture)
-            house.state.mark(hosted.name, query_key(given.query), given.picture, given.mark)
+            house.state.mark(hosted.key, query_key(given.query), given.picture, given.mark)
             return Marked(mark=given.mark)
 
         return await in_thread(house.rooms.others, keep)
@@ -47,7 +47,7 @@ def routes(house: House) -> APIRouter:
 
 def _marks(house: House, hosted: Hosted) -> list[MarkRecord]:
     found: list[MarkRecord] = []
-    for query, identity, mark, at in house.state.marks(hosted.name):
+    for query, identity, mark, at in house.state.marks(hosted.key):
         try:
             picture = hosted.picture(hosted.find(identity))
         except ApiError:

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from camseek.service import exports
-from camseek.service.house import House, in_thread, shown_result, until_gone
+from camseek.service.house import House, in_thread, one_search, shown_result, until_gone
 from camseek.service.problems import ApiError
 from camseek.service.renders import Side
+from camseek.service.routes.access import may_write
 from camseek.service.schema import (
     MOST_PARTS,
     Identity,
@@ -78,9 +79,10 @@ def routes(house: House) -> APIRouter:
     @api.post("/uploads", status_code=201, openapi_extra=_PICTURE)
     async def upload(request: Request) -> Upload:
         """Takes a query picture, held for an hour; the body is its file."""
-        content = await request.body()
         try:
-            found = await in_thread(house.rooms.drawing, lambda: house.uploads.add(content))
+            async with house.rooms.bodies:
+                content = await request.body()
+                found = await in_thread(house.rooms.drawing, lambda: house.uploads.add(content))
         except Exception:
             house.metrics.uploads.labels("refused").inc()
             raise
@@ -90,7 +92,9 @@ def routes(house: House) -> APIRouter:
     @api.post("/uploads/remote", status_code=201)
     async def upload_remote(wanted: RemotePicture) -> Upload:
         """The same of a picture on another server, of hosts that the owner allowed."""
-        return await in_thread(house.rooms.drawing, lambda: house.uploads.add(house.remote.fetch(wanted.url)))
+        return await in_thread(
+            house.rooms.fetching, lambda: house.uploads.add(house.remote.fetch(wanted.url))
+        )
 
     @api.get("/uploads/{identity}")
     async def uploaded(identity: Which) -> Upload:
@@ -110,8 +114,9 @@ def routes(house: House) -> APIRouter:
         return Response(content, media_type="image/jpeg", headers=_PRIVATE)
 
     @api.post("/uploads/{identity}/keep")
-    async def keep(identity: Which) -> Upload:
+    async def keep(identity: Which, request: Request) -> Upload:
         """Keeps a query picture on the server, so that a link to a search with it goes on to work."""
+        may_write(request)
         return await in_thread(house.rooms.others, lambda: house.uploads.keep(identity))
 
     @api.post("/collections/{name}/search", openapi_extra=_REQUEST, responses=_SEARCHED)
@@ -134,9 +139,15 @@ def routes(house: House) -> APIRouter:
 
             # FastAPI takes an answer that is made already for what it is.
             return StreamingResponse(  # pyright: ignore[reportReturnType]
-                events_of(work, house.rooms.searching), media_type=EVENTS, headers=headers()
+                events_of(work, house.rooms, whole=house.settings.paths), media_type=EVENTS, headers=headers()
             )
-        return await _alone(house, request, lambda gone: house.searches.search(hosted, wanted, None, gone))
+
+        def once(gone: threading.Event) -> bytes:
+            # Written out here: a thousand hits with their points would hold up everybody else.
+            return house.searches.search(hosted, wanted, None, gone).model_dump_json().encode()
+
+        found = await _alone(house, request, once)
+        return Response(found, media_type="application/json")  # pyright: ignore[reportReturnType]
 
     @api.post("/collections/{name}/search/export", response_class=Response)
     async def export(
@@ -180,7 +191,8 @@ async def _alone(house: House, request: Request, work: Callable[[threading.Event
     watching = asyncio.ensure_future(until_gone(request.receive, gone))
     try:
         with house.metrics.search(str(request.path_params["name"])):
-            return await in_thread(house.rooms.searching, lambda: work(gone))
+            async with one_search(house.rooms, gone):
+                return await in_thread(house.rooms.searching, lambda: work(gone))
     finally:
         watching.cancel()
 

@@ -1,6 +1,7 @@
 """Many queries at once, and groups of pictures that show the same thing."""
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -10,9 +11,10 @@ from starlette.datastructures import UploadFile
 
 from camseek.service.house import House, in_thread
 from camseek.service.iiif import canvases
+from camseek.service.jobs import INCOMING
 from camseek.service.problems import ApiError
 from camseek.service.routes.access import may_write
-from camseek.service.routes.collections import FILES, base_name
+from camseek.service.routes.collections import FILES, base_name, numbered
 from camseek.service.schema import BatchRequest, BatchRow, GroupRecord, Identity, JobRecord, ManifestRequest
 from camseek.service.surveys import table_of
 
@@ -33,28 +35,37 @@ def routes(house: House) -> APIRouter:
         return job.record()
 
     @api.post("/collections/{name}/batch", status_code=202)
-    async def batch(name: str, wanted: BatchRequest) -> JobRecord:
+    async def batch(name: str, wanted: BatchRequest, request: Request) -> JobRecord:
         """Searches with many queries, each on its own: a job, whose table grows."""
+        may_write(request)
         hosted = house.shelf[name]
         queries = [
             {"name": item.name, "parts": [part.model_dump(mode="json") for part in item.query]}
             for item in wanted.queries
         ]
         arguments = {**wanted.model_dump(mode="json"), "queries": queries}
-        return await ask(hosted.name, lambda: arguments)
+        uploads = {part.upload for item in wanted.queries for part in item.query if part.upload}
+
+        def with_uploads() -> dict[str, Any]:
+            # An upload is held for an hour, and a job may wait for longer.
+            contents = {name: BytesIO(house.uploads.content(name)) for name in sorted(uploads)}
+            return {**arguments, INCOMING: house.works.receive(contents)} if contents else arguments
+
+        return await ask(hosted.name, with_uploads)
 
     @api.post("/collections/{name}/batch/files", status_code=202, openapi_extra=FILES)
     async def batch_of_files(name: str, request: Request) -> JobRecord:
         """The same with uploaded pictures (`files`), each of which is a query."""
+        may_write(request)
         hosted = house.shelf[name]
         async with request.form(max_files=_MOST_FILES, max_fields=0) as form:
             files = [item for item in form.getlist("files") if isinstance(item, UploadFile)]
             if not files:
                 raise ApiError(400, "empty", "no file came", "send some in the field `files`")
             queries = [{"name": base_name(item.filename)} for item in files]
-            streams = [item.file for item in files]
+            streams = numbered([item.file for item in files])
             return await ask(
-                hosted.name, lambda: {**_USUAL, "queries": queries, "folder": house.works.receive(streams)}
+                hosted.name, lambda: {**_USUAL, "queries": queries, INCOMING: house.works.receive(streams)}
             )
 
     @api.post("/collections/{name}/manifest", status_code=202)
@@ -63,8 +74,7 @@ def routes(house: House) -> APIRouter:
 
         They are fetched by the service, from hosts that its owner allowed.
         """
-        if wanted.use == "add":
-            may_write(request)
+        may_write(request)
         hosted = house.shelf[name]
 
         def begin() -> JobRecord:
@@ -79,11 +89,11 @@ def routes(house: House) -> APIRouter:
             arguments = {
                 "names": names,
                 "urls": [item.url for item in found],
-                "folder": house.works.receive([]),
+                INCOMING: house.works.receive({}),
             }
             return house.jobs.ask("add", hosted.name, arguments).record()
 
-        return await in_thread(house.rooms.others, begin)
+        return await in_thread(house.rooms.fetching, begin)
 
     @api.get(
         "/jobs/{identity}/table", responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
@@ -110,8 +120,7 @@ def routes(house: House) -> APIRouter:
         def look() -> list[GroupRecord]:
             hosted = house.shelf[name]
             job = house.jobs.latest("groups", hosted.name)
-            found = list(house.surveys.groups(hosted, job.id)) if job else []
-            return found[offset : offset + limit]
+            return house.surveys.groups(hosted, job, slice(offset, offset + limit)) if job else []
 
         return await in_thread(house.rooms.others, look)
 
@@ -122,10 +131,10 @@ def routes(house: House) -> APIRouter:
         def look() -> GroupRecord:
             hosted = house.shelf[name]
             job = house.jobs.latest("groups", hosted.name)
-            for found in house.surveys.groups(hosted, job.id, first=None) if job else ():
-                if found.id == identity:
-                    return found
-            raise ApiError(404, "no_group", "there is no such group")
+            found = house.surveys.group(hosted, job, identity) if job else None
+            if found is None:
+                raise ApiError(404, "no_group", "there is no such group")
+            return found
 
         return await in_thread(house.rooms.others, look)
 
