@@ -831,6 +831,11 @@ export interface components {
             /** Roots */
             roots: components["schemas"]["Folder"][];
             job: components["schemas"]["JobRecord"] | null;
+            /**
+             * Held
+             * @description Files that are gone and were held back, as so many must be asked for (`allow_removal`).
+             */
+            held: number;
             limits: components["schemas"]["CollectionLimits"];
         };
         /**
