@@ -68,6 +68,8 @@ def small_steps(monkeypatch):
     """Lists are made, merged and read in parts already where there are few entries."""
     monkeypatch.setattr(index_module, "_FRESH", 25)
     monkeypatch.setattr(lists_module, "_ENTRIES", 7)
+    monkeypatch.setattr(lists_module, "_LONG", 5)
+    monkeypatch.setattr(lists_module, "_AT_ONCE", 3)
 
 
 class TestSummedSigns:
@@ -155,6 +157,7 @@ class TestChanges:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(index_module, "_FRESH", data.draw(st.integers(1, 90)))
             patch.setattr(lists_module, "_ENTRIES", data.draw(st.integers(1, 200)))
+            patch.setattr(lists_module, "_LONG", data.draw(st.integers(1, 20)))
             made, there = WordsIndex(BOOK), set()
             for adds, seed in steps:
                 if adds:

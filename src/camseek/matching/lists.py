@@ -23,6 +23,8 @@ PERFECT = float(_HALF**3)
 """What two words with the same signs add to a score, before their weight."""
 
 _ENTRIES = 1 << 17  # looked at at a time
+_LONG = 1 << 12  # entries of a list that is looked at by itself
+_AT_ONCE = 1 << 15  # of such a list: what a core's cache holds
 _SHARED = 16 * _ENTRIES  # of fewer, threads would cost more than they save
 
 
@@ -115,26 +117,49 @@ class Lists:
         Weights are whole numbers; so are the sums, and below 2^53 they are exact in any order. Where there
         is much to look at, so many threads share it.
         """
-        totals = np.zeros(len(self.records))
         starts, ends = self._ranges(terms)
+        lengths = ends - starts
+        count = workers if workers > 1 and int(lengths.sum()) >= _SHARED else 1
+        # From the longest to the shortest in turns: the shares have about as many entries.
+        order = np.argsort(-lengths, kind="stable")
+        shares = [np.sort(order[first::count]) for first in range(count)]
 
-        def looked_at(part: tuple[int, int]) -> tuple[U32, F64]:
-            """What the entries of a range of terms add to which rows."""
-            first, last = part
-            slices = _slices(starts[first:last], ends[first:last])
-            lengths = ends[first:last] - starts[first:last]
-            asked = np.repeat(signs[first:last], lengths)
-            differing = np.bitwise_count(_gathered(self.signs, slices) ^ asked)
+        def looked_at(share: I64) -> F64:
+            """What the lists of some of the terms add."""
+            return self._sums_of(starts[share], ends[share], signs[share], weights[share])
+
+        found = ordered(looked_at, shares, workers=count) if count > 1 else map(looked_at, shares)
+        return sum(found, np.zeros(len(self.records)))
+
+    def _sums_of(self, starts: I64, ends: I64, signs: U64, weights: F64) -> F64:
+        """What the entries of some lists add to each row."""
+        totals, lengths = np.zeros(len(self.records)), ends - starts
+        long = lengths >= _LONG
+        mixed, counted = np.empty(_AT_ONCE, np.uint64), np.empty(_AT_ONCE, np.uint8)
+        for place in np.flatnonzero(long).tolist():
+            # Where a list lies, without a copy.
+            for first in range(int(starts[place]), int(ends[place]), _AT_ONCE):
+                part = slice(first, min(first + _AT_ONCE, int(ends[place])))
+                own = self.signs[part]
+                xor = np.bitwise_xor(own, signs[place], out=mixed[: len(own)])
+                differing = np.bitwise_count(xor, out=counted[: len(own)])
+                alike = np.flatnonzero(differing <= _MOST_DIFFERING)
+                added = (_SELECTIVITY * weights[place])[differing[alike]]
+                np.add.at(totals, self._checked(self.rows[part][alike]), added)
+        few = np.flatnonzero(~long)
+        self._add_short(totals, starts[few], ends[few], signs[few], weights[few])
+        return totals
+
+    def _add_short(self, totals: F64, starts: I64, ends: I64, signs: U64, weights: F64) -> None:
+        """Adds what lists of few entries have, many of them together."""
+        for first, last in _parts(ends - starts):
+            slices, lengths = _slices(starts[first:last], ends[first:last]), (ends - starts)[first:last]
+            differing = np.bitwise_count(
+                _gathered(self.signs, slices) ^ np.repeat(signs[first:last], lengths)
+            )
             alike = np.flatnonzero(differing <= _MOST_DIFFERING)
             added = _SELECTIVITY[differing[alike]] * np.repeat(weights[first:last], lengths)[alike]
-            return self.checked_rows(slices)[alike], added
-
-        parts = _parts(ends - starts)
-        shared = workers > 1 and int((ends - starts).sum()) >= _SHARED
-        found = ordered(looked_at, parts, workers=workers) if shared else map(looked_at, parts)
-        for rows, added in found:
-            np.add.at(totals, rows, added)
-        return totals
+            np.add.at(totals, self._checked(_gathered(self.rows, slices)[alike]), added)
 
     def _ranges(self, terms: UInt16[U16, " M"]) -> tuple[Int64[I64, " M"], Int64[I64, " M"]]:
         places = terms.astype(np.int64)
@@ -146,7 +171,9 @@ class Lists:
         Raises:
             ValueError: One is none: a file that was not written here.
         """
-        rows = _gathered(self.rows, slices)
+        return self._checked(_gathered(self.rows, slices))
+
+    def _checked(self, rows: UInt32[U32, " P"]) -> UInt32[U32, " P"]:
         if len(rows) and int(rows.max()) >= len(self.records):
             raise ValueError("an index's entry is of no picture")
         return rows
