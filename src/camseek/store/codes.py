@@ -39,17 +39,15 @@ def numbers_of(width: int) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """A query on axes: what each byte of a code counts, and each of its lower halves.
+    """A query on axes.
 
     Attributes:
-        whole: float32 (B,).
-        lower: float32 (B,).
-        rest: Added to what the bytes count, before it is taken times the code's step.
+        weights: float32 (2 B,): what each of a code's B bytes counts, and each of their lower halves.
+        rest: Added to what they count, before it is taken times the code's step.
         mean: The product with the mean of descriptors.
     """
 
-    whole: Float32[F32, " B"]
-    lower: Float32[F32, " B"]
+    weights: Float32[F32, " d"]
     rest: float
     mean: float
 
@@ -133,7 +131,7 @@ class Axes:
         below: F32 = lower - whole
         # Numbers lie in the middle of their steps.
         rest = -weights.sum() * (_LEVELS / 2 - 0.5)
-        return Query(whole, below, float(rest), float(vector @ self.mean))
+        return Query(np.concatenate([whole, below]), float(rest), float(vector @ self.mean))
 
 
 class Scratch:
@@ -146,9 +144,8 @@ class Scratch:
 
     def __init__(self, rows: int, width: int) -> None:
         self._bytes = width - _STEPS.itemsize
-        self._whole = np.empty((rows, self._bytes), np.float32)
-        self._lower = np.empty((rows, self._bytes), np.float32)
-        self._bits = np.empty((rows, self._bytes), np.uint8)
+        self._numbers = np.empty((rows, 2 * self._bytes), np.float32)
+        self._lower = np.empty((rows, self._bytes), np.uint8)
 
     def products(
         self, codes: UInt8[U8, "n width"], queries: Sequence[Query], out: Float32[F32, "Q n"]
@@ -160,15 +157,14 @@ class Scratch:
             queries: On the same axes.
             out: Where the scores go.
         """
-        whole, lower, bits = (room[: len(codes)] for room in (self._whole, self._lower, self._bits))
-        whole[:] = codes[:, : self._bytes]
-        np.bitwise_and(codes[:, : self._bytes], _LEVELS - 1, out=bits)
-        lower[:] = bits
+        numbers, lower = self._numbers[: len(codes)], self._lower[: len(codes)]
+        np.bitwise_and(codes[:, : self._bytes], _LEVELS - 1, out=lower)
+        numbers[:, : self._bytes] = codes[:, : self._bytes]
+        numbers[:, self._bytes :] = lower
         steps = np.ascontiguousarray(codes[:, self._bytes :]).view(_STEPS)[:, 0] * _PART
         for query, scores in zip(queries, out, strict=True):
             # One product of the matrix would wait for all threads of BLAS.
-            np.vecdot(whole, query.whole, out=scores)
-            scores += np.vecdot(lower, query.lower)
+            np.vecdot(numbers, query.weights, out=scores)
             scores += np.float32(query.rest)
             scores *= steps
             scores += np.float32(query.mean)

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -22,10 +21,12 @@ _SURE = 3.0
 _TIMES, _BESIDE = 4, 4096
 # Descriptors that are read at a time: 21 MB of 1,280 dimensions.
 _AT_ONCE = 4096
-# Codes that are compared at a time, by one thread.
-_ROWS = 1024
+# Codes that are compared at a time, by one thread: half a megabyte of numbers, which its core keeps at hand.
+_ROWS = 256
 # Queries whose rough scores are held at a time.
 _QUERIES = 8
+# A standard deviation over the median distance from the median, of a normal distribution.
+_DEVIATION = 1.4826
 _HAIR = 1e-6
 _LOWEST = float(np.finfo(np.float32).min)
 
@@ -59,7 +60,7 @@ def nearest_by_codes(
         threads: How many share the comparing.
 
     Returns:
-        One for each query. The ``spread`` counts rough scores, and exact ones of those that were read.
+        One for each query. The ``spread`` counts estimates, and exact scores of those that were read.
     """
     some = [less(block, left_out) for block in blocks]
     compared = sum(block.count for block in some)
@@ -73,27 +74,49 @@ def nearest_by_codes(
         for query, rough, spread in zip(asked, scores, spreads, strict=True):
             one = _One(query, records, rough, spread, read)
             [exact] = nearest_in(one.proposed(k), query[None], k)
-            found.append(Ranking(exact.records, exact.scores, compared, one.spread))
+            found.append(Ranking(exact.records, exact.scores, compared, one.told()))
     return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _One:
-    """What codes say of one query.
+    """What codes say of one query, and what was read of it.
 
-    Attributes:
+    Args:
         query: The query.
         records: Whose the codes are, ascending.
         rough: Their scores; -inf for those that may not be found.
-        spread: How many have which score; those that are read have their exact ones then.
+        spread: How many have which.
         read: Reads descriptors.
     """
 
-    query: Float32[F32, " D"]
-    records: Int64[I64, " N"]
-    rough: Float32[F32, " N"]
-    spread: Int64[I64, " steps"]
-    read: Read
+    def __init__(
+        self,
+        query: Float32[F32, " D"],
+        records: Int64[I64, " N"],
+        rough: Float32[F32, " N"],
+        spread: Int64[I64, " steps"],
+        read: Read,
+    ) -> None:
+        self._query, self._records, self._read = query, records, read
+        self._rough, self._spread = rough, spread
+        # Of what was read: how many have which score, and the deviation of what the codes were off by.
+        self._left = spread.copy()
+        self._exact: Int64[I64, " steps"] = np.zeros(2 * STEPS, np.int64)
+        self._wrong = 0.0
+
+    def told(self) -> Int64[I64, " steps"]:
+        """How many have which score: exact ones of what was read, and estimates of the others.
+
+        What codes miss makes exact scores vary more than rough ones.
+        """
+        values = (np.arange(2 * STEPS) + 0.5) / STEPS - 1
+        total = max(1, int(self._left.sum()))
+        mean = values @ self._left / total
+        variance = np.square(values - mean) @ self._left / total
+        wider = mean + (values - mean) * np.sqrt(1 + self._wrong**2 / variance if variance > 0 else 1.0)
+        places = step_of(wider.astype(np.float32))
+        estimates = np.bincount(places, weights=self._left, minlength=2 * STEPS)
+        return self._exact + np.rint(estimates).astype(np.int64)
 
     def proposed(self, k: int) -> Iterator[Block]:
         """The descriptors that may be among the k nearest, some at a time."""
@@ -104,31 +127,35 @@ class _One:
             exact, off = np.append(exact, scores), np.append(off, scores - rough)
             yield block
         more = most[len(first) :]
-        if k <= len(exact):
-            last = np.partition(exact, -k)[-k]
-            more = more[self.rough[more] >= last - _SURE * np.sqrt(np.square(off).mean())]
+        if len(off):
+            # By the medians: of the query's own picture, or copies of it, codes miss more than of any other.
+            middle = float(np.median(off))
+            self._wrong = _DEVIATION * float(np.median(np.abs(off - middle)))
+            if k <= len(exact):
+                last = float(np.partition(exact, -k)[-k])
+                more = more[self._rough[more] >= last - max(middle, 0.0) - _SURE * self._wrong]
         for block, _, _ in self._stored(more):
             yield block
 
     def _best(self, count: int) -> Int64[I64, " n"]:
         """The places of the best codes, by rough score, then by record."""
-        step = int(np.searchsorted(self.spread[::-1].cumsum(), count))
+        step = int(np.searchsorted(self._spread[::-1].cumsum(), count))
         # All that have a score of this step or above: a few more than are wanted, where scores differ at all.
         least = (2 * STEPS - 1 - step) / STEPS - 1 - _HAIR if step < 2 * STEPS - 1 else _LOWEST
-        some = np.flatnonzero(self.rough >= np.float32(least))
-        return some[np.argsort(-self.rough[some], kind="stable")[:count]]
+        some = np.flatnonzero(self._rough >= np.float32(least))
+        return some[np.argsort(-self._rough[some], kind="stable")[:count]]
 
     def _stored(self, some: Int64[I64, " n"]) -> Iterator[tuple[Block, F32, F32]]:
         """Descriptors in single precision, their scores, and what their codes said."""
-        wanted = np.sort(self.records[some])
+        wanted = np.sort(self._records[some])
         for start in range(0, len(wanted), _AT_ONCE):
-            stored = self.read(wanted[start : start + _AT_ONCE])
+            stored = self._read(wanted[start : start + _AT_ONCE])
             vectors = np.empty(stored.vectors.shape, np.float32)
             widen(stored.vectors, vectors)
-            scores = np.vecdot(vectors, self.query)
-            rough = self.rough[np.searchsorted(self.records, stored.records)]
-            self.spread[:] += np.bincount(step_of(scores), minlength=2 * STEPS)
-            self.spread[:] -= np.bincount(step_of(rough), minlength=2 * STEPS)
+            scores = np.vecdot(vectors, self._query)
+            rough = self._rough[np.searchsorted(self._records, stored.records)]
+            self._exact += np.bincount(step_of(scores), minlength=2 * STEPS)
+            self._left -= np.bincount(step_of(rough), minlength=2 * STEPS)
             yield Block(stored.records, vectors), scores, rough
 
 
