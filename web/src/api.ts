@@ -106,6 +106,13 @@ export interface Listing {
 
 export const api = {
   session: () => json<Session>(address("session")),
+  signOut: () => asked(address("session"), written("DELETE")),
+  /** Which collections cannot be used, and why; an unwell service answers as well. */
+  unwell: async () => {
+    const answer = await fetch(address("health"), { credentials: "same-origin" });
+    const told = (await answer.json()) as Records["Health"];
+    return told.collections.filter(({ status }) => status !== "ok");
+  },
   signIn: (token: string) => asked(address("session"), written("POST", { token })),
   collections: () => json<Collection[]>(address("collections")),
   collection: (name: string) => json<Collection>(address("collections", name)),

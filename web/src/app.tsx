@@ -9,7 +9,7 @@ import { Keys } from "./keys";
 import { Marks, Skips } from "./lists";
 import { Dialog, Menu, writes } from "./parts";
 import { begin } from "./query";
-import { type Route, HOME, go, to, useRoute } from "./route";
+import { type Route, HOME, go, parsed, to, useRoute } from "./route";
 import { forget } from "./searching";
 import { Search } from "./search";
 import { Start } from "./start";
@@ -41,6 +41,7 @@ export function App() {
   const route = useRoute();
   const [session, setSession] = useState<Session | null>(null);
   const [collections, setCollections] = useState<Collection[] | null>(null);
+  const [unwell, setUnwell] = useState<{ name: string; reason: string | null }[]>([]);
   const [fault, setFault] = useState<Refused | null>(null);
   const [message, setMessage] = useState<{ text: string; bad: boolean } | null>(null);
   const [version, setVersion] = useState(0);
@@ -60,7 +61,9 @@ export function App() {
       const here = await api.session();
       setSession(here);
       if (!here.scopes.length) return;
-      setCollections(await api.collections());
+      const found = await api.collections();
+      if (!found.some(({ name }) => name === parsed(location.hash).collection)) setUnwell(await api.unwell());
+      setCollections(found);
       setFault(null);
     } catch (told) {
       setFault(told instanceof Refused ? told : new Refused({ title: String(told), status: 0 }));
@@ -186,29 +189,10 @@ export function App() {
   if (fault) return <Broken fault={fault} again={load} />;
   if (session && !session.scopes.length) return <SignIn again={load} />;
   if (!collections) return <main class="centre" aria-busy="true" />;
-  if (!collections.length)
-    return (
-      <main class="centre">
-        <h1>No collection</h1>
-        <p>This service was started without a collection of pictures.</p>
-      </main>
-    );
   if (!collection)
     return (
-      <main class="centre">
-        {route.collection && (
-          <>
-            <h1>There is no collection of this name here</h1>
-            <p>These are:</p>
-            <ul>
-              {collections.map(({ name }) => (
-                <li>
-                  <a href={to(name, {})}>{name}</a>
-                </li>
-              ))}
-            </ul>
-          </>
-        )}
+      <main id="main" class="centre">
+        {(route.collection || !collections.length) && <NotHere name={route.collection} collections={collections} unwell={unwell} again={load} />}
       </main>
     );
 
@@ -244,6 +228,11 @@ export function App() {
             <button type="button" data-closes onClick={() => setKeys(true)}>
               Keys <kbd>?</kbd>
             </button>
+            {session?.needs_token && (
+              <button type="button" data-closes onClick={() => api.signOut().then(() => location.reload(), complain)}>
+                Leave
+              </button>
+            )}
           </Menu>
         </div>
       </header>
@@ -286,6 +275,37 @@ export function App() {
         </div>
       )}
       <Message message={message} onGone={() => setMessage(null)} />
+    </>
+  );
+}
+
+function NotHere(props: {
+  name: string | null;
+  collections: Collection[];
+  unwell: { name: string; reason: string | null }[];
+  again: () => Promise<void>;
+}) {
+  const faulty = props.unwell.filter(({ name }) => !props.name || name === props.name);
+  return (
+    <>
+      <h1>{faulty.length ? "These pictures cannot be used just now" : "There is no collection of this name here"}</h1>
+      {faulty.map(({ name, reason }) => (
+        <p>
+          <strong>{name}</strong>: {reason}
+        </p>
+      ))}
+      {props.collections.length > 0 && (
+        <ul>
+          {props.collections.map(({ name }) => (
+            <li>
+              <a href={to(name, {})}>{name}</a>
+            </li>
+          ))}
+        </ul>
+      )}
+      <button type="button" onClick={() => void props.again()}>
+        Look again
+      </button>
     </>
   );
 }
@@ -418,7 +438,7 @@ function SignIn({ again }: { again: () => Promise<void> }) {
     );
   };
   return (
-    <main class="centre">
+    <main id="main" class="centre">
       <h1>Who is there?</h1>
       <p>Whoever runs this camseek has given you an access word.</p>
       <form onSubmit={enter} class="row">

@@ -1,5 +1,6 @@
 /** A grid of the collection's pictures: only what is in sight is there, and only that is asked for. */
 
+import { Component } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Listing, type Picture, Refused, api } from "./api";
 import { fileName, number } from "./words";
@@ -70,6 +71,47 @@ export interface GridProps {
   does: string;
   empty: string;
   onMore?: (picture: Picture) => void;
+}
+
+interface CellProps {
+  picture: Picture;
+  place: number;
+  /** Whether the Tab key comes to it. */
+  inTurn: boolean;
+  grid: GridProps;
+  onFocus: (place: number) => void;
+}
+
+/** What stays in sight while the grid scrolls is not made anew. */
+class Cell extends Component<CellProps> {
+  override shouldComponentUpdate(next: CellProps): boolean {
+    const { picture, place, inTurn } = this.props;
+    return picture !== next.picture || place !== next.place || inTurn !== next.inTurn;
+  }
+
+  render({ picture, place, inTurn, grid, onFocus }: CellProps) {
+    const name = fileName(picture.name);
+    const tabIndex = inTurn ? 0 : -1;
+    return (
+      <>
+        <a
+          href={grid.href(picture)}
+          data-place={place}
+          tabIndex={tabIndex}
+          title={picture.name}
+          aria-label={`${name}: ${grid.does}`}
+          onFocus={() => onFocus(place)}
+        >
+          <img src={api.thumbnail(grid.collection, picture.id)} alt="" decoding="async" draggable={false} />
+        </a>
+        {grid.onMore && (
+          <button type="button" class="more" tabIndex={tabIndex} aria-label={`About ${name}`} onClick={() => grid.onMore?.(picture)}>
+            <span aria-hidden="true">⋯</span>
+          </button>
+        )}
+      </>
+    );
+  }
 }
 
 export function Grid(props: GridProps) {
@@ -170,31 +212,7 @@ export function Grid(props: GridProps) {
     };
     cells.push(
       <div role="listitem" class="cell" style={position} key={place} aria-setsize={total} aria-posinset={place + 1}>
-        {picture && (
-          <>
-            <a
-              href={props.href(picture)}
-              data-place={place}
-              tabIndex={place === focused ? 0 : -1}
-              title={picture.name}
-              aria-label={`${fileName(picture.name)}: ${props.does}`}
-              onFocus={() => setFocused(place)}
-            >
-              <img src={api.thumbnail(props.collection, picture.id)} alt="" loading="lazy" decoding="async" draggable={false} />
-            </a>
-            {props.onMore && (
-              <button
-                type="button"
-                class="more"
-                tabIndex={place === focused ? 0 : -1}
-                aria-label={`About ${fileName(picture.name)}`}
-                onClick={() => props.onMore?.(picture)}
-              >
-                <span aria-hidden="true">⋯</span>
-              </button>
-            )}
-          </>
-        )}
+        {picture && <Cell picture={picture} place={place} inTurn={place === focused} grid={props} onFocus={setFocused} />}
       </div>,
     );
   }

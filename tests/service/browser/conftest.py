@@ -89,19 +89,31 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def service(pictures, model):
+def serve(pictures):
+    """Starts services of collections; they end with the tests."""
+    running = []
+
+    def start(*arguments):
+        place = pictures.parent / f"service-{len(running)}"
+        place.mkdir()
+        service = Service(place / "log", "--state", str(place / "state"), *arguments)
+        running.append(service)
+        return service.wait()
+
+    yield start
+    for service in running:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(pictures, model, serve):
     """The service, with a collection ``shop`` of ``pictures``."""
     from camseek import Engine
 
     address = pictures.parent / "shop.camseek"
     with Engine.open(address, model=model, create=True) as engine:
         engine.index(pictures)
-    place = pictures.parent
-    running = Service(
-        place / "log", "--collection", f"shop={address}", "--state", str(place / "state")
-    ).wait()
-    yield running
-    running.stop()
+    return serve("--collection", f"shop={address}")
 
 
 @pytest.fixture(scope="session")
@@ -145,15 +157,15 @@ def new_page(chromium, service):
     """Makes pages of the service; whatever they do against its rules fails the test."""
     contexts, watches = [], []
 
-    def make(fragment="", **options):
+    def make(fragment="", home=service.url, **options):
         context = chromium.new_context(
-            **{"viewport": {"width": 1366, "height": 768}, "base_url": service.url} | options
+            **{"viewport": {"width": 1366, "height": 768}, "base_url": home} | options
         )
         contexts.append(context)
         page = context.new_page()
-        page.watched = Watched(page, service.url)
+        page.watched = Watched(page, home)
         watches.append(page.watched)
-        page.goto(service.url + fragment)
+        page.goto(home + fragment)
         page.wait_for_selector("#main")
         return page
 
