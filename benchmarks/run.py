@@ -39,6 +39,7 @@ SUBJECTS = (
     "together",
     "queries",
     "service",
+    "page",
     "copies",
     "chance",
     "board",
