@@ -18,6 +18,14 @@ let made = 0;
 
 type Drawing = Pick<ImageAnnotator, "state" | "element" | "destroy" | "setSelected" | "cancelSelected" | "cancelDrawing">;
 
+type Origin = Parameters<Drawing["state"]["store"]["addAnnotation"]>[1];
+
+/**
+ * Boxes from the address or the keyboard. The library keeps a history of all others, and stumbles where one changes within a
+ * quarter of a second of the page's start.
+ */
+const ELSEWHERE = "REMOTE" as unknown as Origin;
+
 function drawn(id: string, [x1, y1, x2, y2]: Box, scale: number): ImageAnnotation {
   const [minX, minY, maxX, maxY] = [x1 * scale, y1 * scale, x2 * scale, y2 * scale];
   const geometry = { x: minX, y: minY, w: maxX - minX, h: maxY - minY, rot: 0, bounds: { minX, minY, maxX, maxY } };
@@ -110,6 +118,8 @@ export function Boxes(props: BoxesProps) {
   const ids = useRef<string[]>([]);
   const own = useRef(false);
   const latest = useRef(props);
+  /** Whether the box was drawn by a pointer: then corners to drag are wanted, and no ring around them. */
+  const [byPointer, setByPointer] = useState(false);
   const [natural, setNatural] = useState<Size | null>(null);
   latest.current = props;
   const size = props.size ?? natural;
@@ -180,12 +190,12 @@ export function Boxes(props: BoxesProps) {
     own.current = true;
     try {
       const wanted = props.boxes;
-      for (const old of store.all()) if (!ids.current.slice(0, wanted.length).includes(old.id)) store.deleteAnnotation(old.id);
+      for (const old of store.all()) if (!ids.current.slice(0, wanted.length).includes(old.id)) store.deleteAnnotation(old.id, ELSEWHERE);
       ids.current = wanted.map((box, index) => {
         const id = ids.current[index] ?? `box-${(made += 1)}`;
         const known = store.getAnnotation(id) as ImageAnnotation | undefined;
-        if (!known) store.addAnnotation(drawn(id, box, scale));
-        else if (!sameBox(within(boxOf(known, scale), size), box)) store.updateTarget(drawn(id, box, scale).target);
+        if (!known) store.addAnnotation(drawn(id, box, scale), ELSEWHERE);
+        else if (!sameBox(within(boxOf(known, scale), size), box)) store.updateTarget(drawn(id, box, scale).target, ELSEWHERE);
         return id;
       });
     } finally {
@@ -219,7 +229,12 @@ export function Boxes(props: BoxesProps) {
   return (
     // Enlarged, it is scrolled by arrow keys as well.
     <div class="scroller" {...(props.zoom > 1 ? { tabIndex: 0, role: "group", "aria-label": `${props.name}, enlarged` } : {})}>
-      <div class="drawn-on" style={{ "--aspect": String(width / height), "--zoom": String(props.zoom) }}>
+      <div
+        class={byPointer ? "drawn-on by-pointer" : "drawn-on"}
+        onPointerDownCapture={() => setByPointer(true)}
+        onKeyDownCapture={() => setByPointer(false)}
+        style={{ "--aspect": String(width / height), "--zoom": String(props.zoom) }}
+      >
         <div class="picture" ref={place} />
         <div class="box-buttons" ref={buttons}>
           {size &&
