@@ -198,6 +198,15 @@ function Steps({ searching, pictures }: { searching: Searching; pictures: number
         {done
           ? result && `${counted(searched, "picture")} searched in ${result.seconds < 0.1 ? "less than 0.1" : result.seconds.toFixed(1)} s`
           : `Among ${counted(searched, "picture")}`}
+        {done && result && pictures > result.pictures && (
+          <>
+            {" · "}
+            {counted(pictures - result.pictures, "more has", "more have")} come since.{" "}
+            <button type="button" class="link" onClick={searching.again}>
+              Search again
+            </button>
+          </>
+        )}
       </p>
       <div class={done ? "under-way over" : "under-way"} aria-hidden="true" />
     </div>

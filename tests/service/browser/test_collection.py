@@ -208,6 +208,23 @@ def test_a_folder_is_looked_through_and_what_is_searched_is_told(page):
     expect(line.get_by_role("button", name="Cancel")).to_be_visible()
 
 
+def test_what_came_since_a_search_is_told_and_searched(new_page, ids):
+    """[27]"""
+    page = new_page(link(ids, SOYA))
+    done(page)
+
+    def more(route):
+        found = route.fetch().json()
+        route.fulfill(json=[{**item, "pictures": item["pictures"] + 3} for item in found])
+
+    page.route("**/api/v1/collections", more)
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("button", name="Look for new and changed pictures").click()
+    expect(page.locator(".steps")).to_contain_text("3 more have come since.")
+    with page.expect_request("**/search"):
+        page.get_by_role("button", name="Search again").click()
+
+
 def test_a_folder_is_really_looked_through(page):
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_role("button", name="Look for new and changed pictures").click()

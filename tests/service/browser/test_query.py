@@ -2,6 +2,7 @@
 
 import base64
 
+from PIL import Image
 from playwright.sync_api import expect
 
 from browsing import BOX, choose, done, drawn, link, near, regions, searched, sought
@@ -161,6 +162,18 @@ def test_the_way_of_a_picture_is_told_and_its_limit_before(page, queries):
     expect(page.get_by_text("You can draw a box around the thing already.")).to_be_visible()
     with searched(page):
         waiting[0].continue_()
+
+
+def test_a_picture_that_no_browser_shows_is_shown_once_it_is_sent(page, queries, tmp_path):
+    """TIFF, HEIC and others: by the service's own view, on which boxes are in the picture's own pixels."""
+    file = tmp_path / "shop.tif"
+    with Image.open(queries / "shop.jpg") as picture:
+        picture.resize((2784, 2784)).save(file)
+    sought(page, file)
+    expect(page.locator(".query .picture img")).to_have_js_property("naturalWidth", 1600)
+    with searched(page):
+        drawn(page, tuple(8 * side for side in BOX), size=(2784, 2784))
+    assert near(regions(page)[0], [8 * side for side in BOX], by=40)
 
 
 def test_what_is_no_picture_is_refused_in_words(page, tmp_path):
