@@ -72,12 +72,13 @@ def test_what_is_run(check, monkeypatch, arguments):
     runs = _Runs(monkeypatch)
     assert check.main() == 0
     tests, *others = runs.commands
-    assert [Path(command[0]).name for command in others] == ["ruff", "ruff", "pyright", "lint-imports"]
+    checks = ["ruff", "ruff", "pyright", "lint-imports", *([] if "--quick" in arguments else ["mkdocs"])]
+    assert [Path(command[0]).name for command in others] == checks
     quick = list(check.QUICK) if "--quick" in arguments else []
     assert tests == [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *quick, "-x"]
 
 
-@pytest.mark.parametrize("failing", ["ruff", "pyright", "lint-imports", "pytest"])
+@pytest.mark.parametrize("failing", ["ruff", "pyright", "lint-imports", "mkdocs", "pytest"])
 def test_whatever_fails_is_told_and_ends_all(check, monkeypatch, capsys, failing):
     monkeypatch.setattr(check, "require_own_source", lambda: None)
     monkeypatch.setattr(sys, "argv", ["check.py"])
