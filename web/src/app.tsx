@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type Collection, type Session, Refused, api, sendPictures } from "./api";
 import { Browse } from "./browse";
+import { dropped } from "./drop";
 import { Groups } from "./groups";
 import { JobLine, useJob } from "./jobs";
 import { Keys } from "./keys";
@@ -139,7 +140,10 @@ export function App() {
       if (!brings(event)) return;
       event.preventDefault();
       setOver(false);
-      if (!giveMany([...(event.dataTransfer?.files ?? [])])) giveAddress(event.dataTransfer?.getData("text/uri-list").split("\n")[0]);
+      const carried = event.dataTransfer;
+      if (!carried) return;
+      const address = carried.getData("text/uri-list").split("\n")[0]; // gone once this handler has ended
+      void dropped(carried).then((files) => giveMany(files) || giveAddress(address));
     };
     const help = (event: KeyboardEvent) => {
       if (event.key !== "?" || writes(event.target)) return;

@@ -97,6 +97,20 @@ def test_a_picture_comes_by_paste_and_by_drop(page, queries):
         expect(page.locator(".query .picture img")).to_be_visible()
 
 
+def test_a_folder_that_is_dropped_is_all_the_pictures_in_it(page, tmp_path, encoded):
+    """[3] It is asked what several pictures are meant for; hidden files are left out."""
+    for name in ("b/2.jpg", "1.jpg", "b/.hidden.jpg"):
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(encoded(1))
+    browser = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(tmp_path / "folder")], "dragOperationsMask": 1}
+    for step in ("dragEnter", "dragOver", "drop"):
+        browser.send("Input.dispatchDragEvent", {"type": step, "x": 400, "y": 300, "data": data})
+    expect(page.get_by_role("dialog", name="2 pictures")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_an_address_is_fetched_by_the_service_alone_where_its_owner_allows_that(page):
     """[3] Nobody sends this service anywhere: it says so."""
     page.evaluate("""() => {
