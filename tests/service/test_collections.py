@@ -180,6 +180,20 @@ class TestJobs:
 
 
 class TestRemoval:
+    def test_many_that_are_gone_are_held_until_they_are_let_go(self, tmp_path, photos, model):
+        folder = photos(30)
+        with Engine.open(tmp_path / "c", model=model, create=True, without=("points",)) as engine:
+            engine.index(folder)
+        for number in range(25):
+            (folder / f"{number}.jpg").unlink()
+        body = {"kind": "index", "collection": "museum"}
+        with serving(tmp_path / "c", tmp_path / "state", model) as client:
+            assert client.get(MUSEUM).json()["held"] == 0
+            ended(client, client.post("/api/v1/jobs", json=body).json())
+            assert [client.get(MUSEUM).json()[key] for key in ("pictures", "held")] == [30, 25]
+            ended(client, client.post("/api/v1/jobs", json={**body, "allow_removal": True}).json())
+            assert [client.get(MUSEUM).json()[key] for key in ("pictures", "held")] == [5, 0]
+
     def test_a_picture_leaves_by_all_its_names(self, own):
         client, _ = own
         [item] = client.get(f"{MUSEUM}/pictures?text=scene").json()["pictures"]

@@ -139,7 +139,8 @@ export const api = {
       headers: { ...OWN, "Content-Type": "text/csv" },
       body: file,
     }),
-  start: (kind: string, collection: string) => json<Job>(address("jobs"), written("POST", { kind, collection })),
+  start: (kind: string, collection: string, allowRemoval = false) =>
+    json<Job>(address("jobs"), written("POST", { kind, collection, allow_removal: allowRemoval })),
   cancel: (id: string) => json<Job>(address("jobs", id), written("DELETE")),
   mark: (name: string, query: Part[], picture: string, mark: Mark | null) =>
     json<{ mark: Mark | null }>(address("collections", name, "marks"), written("PUT", { query, picture, mark })),

@@ -15,7 +15,7 @@ import { forget } from "./searching";
 import { Search } from "./search";
 import { Start } from "./start";
 import { ManyQueries } from "./table";
-import { number, sentence } from "./words";
+import { counted, number, sentence } from "./words";
 
 /** What every view is handed. */
 export interface Shared {
@@ -252,6 +252,20 @@ export function App() {
         </div>
       )}
       {job && <JobLine job={job} complain={complain} mayCancel={mayWrite} onClose={() => follow(null)} />}
+      {!job && collection.held > 0 && mayWrite && (
+        <div class="job" role="status">
+          <span>
+            {counted(collection.held, "picture")} gone from the folder, and kept here: a disk may not be plugged in.
+          </span>
+          <button
+            type="button"
+            class="end"
+            onClick={() => void api.start("index", collection.name, true).then(follow, complain)}
+          >
+            Let them go
+          </button>
+        </div>
+      )}
       <main id="main" tabIndex={-1}>
         <Viewed {...shared} />
       </main>

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from pydantic import BaseModel
 
+from camseek.errors import CancelledError
 from camseek.service.house import Rooms, in_thread, one_search
 from camseek.service.problems import ApiError, told
 
@@ -50,7 +51,7 @@ async def events_of(
         try:
             work(tell, gone)
         except Exception as error:  # what failed is an event, too: the answer has begun
-            if not isinstance(error, ApiError):
+            if not isinstance(error, ApiError | CancelledError):  # whoever asked has gone
                 _LOG.warning("a search failed", exc_info=error)
             tell(event("problem", told(error, whole=whole)))
         finally:
