@@ -69,6 +69,7 @@ jaxtyping.install_import_hook(_shaped_modules(), "beartype.beartype")
 
 # Nobody's own defaults decide which collection a test is about.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="camseek-cache-")
+os.environ["XDG_DATA_HOME"] = os.path.join(os.environ["XDG_CACHE_HOME"], "data")
 os.environ["CAMSEEK_CONFIG"] = os.path.join(os.devnull, "none")
 os.environ.pop("CAMSEEK_COLLECTION", None)
 

@@ -314,7 +314,11 @@ class TestTables:
         text = (
             "\ufefftitle;File;licence\nThe scene;hall/scene.png;CC0\n<b>Zero</b>;0.png;\nNobody;none.png;x\n"
         )
-        assert client.put(place, content=text.encode()).json() == {"columns": ["title", "licence"], "rows": 3}
+        assert client.put(place, content=text.encode()).json() == {
+            "columns": ["title", "licence"],
+            "rows": 3,
+            "matched": 2,
+        }
         [item] = client.get(f"{MUSEUM}/pictures?text=the SCENE").json()["pictures"]
         assert (item["name"], item["columns"]) == (
             "museum/hall/scene.png",
@@ -323,7 +327,7 @@ class TestTables:
         [item] = client.get(f"{MUSEUM}/pictures?text=zero").json()["pictures"]
         assert item["columns"] == {"title": "<b>Zero</b>"}
         assert client.delete(place).status_code == 204
-        assert client.get(place).json() == {"columns": [], "rows": 0}
+        assert client.get(place).json() == {"columns": [], "rows": 0, "matched": 0}
         assert client.get(f"{MUSEUM}/pictures?text=zero").json()["total"] == 0
 
     def test_it_is_there_after_a_restart(self, stocked, tmp_path, model):
@@ -332,6 +336,13 @@ class TestTables:
         with serving(stocked[0], tmp_path, model) as client:
             [item] = client.get(f"{MUSEUM}/pictures?text=anna").json()["pictures"]
             assert item["columns"] == {"artist": "Anna"}
+
+    def test_one_that_names_no_picture_is_refused(self, own):
+        client, _ = own
+        for content in (b"a,b\n1,2\n", b"file,title\nelsewhere.png,x\n"):
+            answer = client.put(f"{MUSEUM}/table", content=content)
+            assert (answer.status_code, answer.json()["code"]) == (422, "table")
+        assert client.get(f"{MUSEUM}/table").json()["rows"] == 0
 
     @pytest.mark.parametrize(
         "content", [b"", b"\xff\xfe", b"\n\n", b"a," * 60 + b"\n", b'a,b\n"' + b"x" * 200_000]

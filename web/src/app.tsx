@@ -89,6 +89,10 @@ export function App() {
 
   const { job, follow } = useJob(collection?.name ?? "", collection?.job ?? null, changed);
 
+  const mayWrite = Boolean(collection?.writable && session?.scopes.includes("write"));
+  // What went wrong elsewhere is no news here.
+  useEffect(() => setMessage((now) => (now?.bad ? null : now)), [route.collection, route.view]);
+
   const give = useCallback(
     (file: Blob) => {
       if (!collection) return;
@@ -105,12 +109,12 @@ export function App() {
   const giveMany = useCallback(
     (given: File[]) => {
       const pictures = given.filter(isPicture);
-      if (pictures.length > 1) setSeveral(pictures);
+      if (pictures.length > 1 && mayWrite) setSeveral(pictures);
       else if (pictures[0]) give(pictures[0]);
       else if (given.length) complain(new Refused({ title: "That is no picture.", status: 0 }));
       return given.length > 0;
     },
-    [give, complain],
+    [mayWrite, give, complain],
   );
 
   const giveAddress = useCallback(
@@ -184,8 +188,8 @@ export function App() {
   };
   const table = (file: File) => {
     if (!collection) return;
-    api.putTable(collection.name, file).then(({ rows, columns }) => {
-      say(`${number(rows)} rows are shown beside the pictures they name: ${columns.join(", ")}.`);
+    api.putTable(collection.name, file).then(({ matched, columns }) => {
+      say(`${counted(matched, "picture")} in it: ${columns.join(", ")} are shown beside them.`);
       changed();
     }, complain);
   };
@@ -200,7 +204,6 @@ export function App() {
       </main>
     );
 
-  const mayWrite = collection.writable && Boolean(session?.scopes.includes("write"));
   const shared: Shared = { collection, route, version, say, complain, give, giveMany, changed, startJob, mayWrite };
   return (
     <>

@@ -17,6 +17,9 @@ interface Pages {
 }
 
 /** Pages of a listing, each asked for once it is wanted. */
+/** What could not be had is asked for again after so long (ms). */
+const AGAIN = 3000;
+
 export function usePages(collection: string, listing: Listing, version: number): Pages {
   const key = JSON.stringify([collection, listing]);
   const held = useRef({ key, pages: new Map<number, Picture[]>(), asked: new Set<number>(), stop: new AbortController() });
@@ -43,6 +46,8 @@ export function usePages(collection: string, listing: Listing, version: number):
         if (held.current !== now || now.stop.signal.aborted) return;
         now.asked.delete(page);
         setFault(told instanceof Refused ? told.message : String(told));
+        // A service that was stopped is there again some time.
+        setTimeout(() => held.current === now && !now.stop.signal.aborted && ask(page), AGAIN);
       },
     );
   };

@@ -230,10 +230,12 @@ function Toolbar(props: HitsProps & { result: SearchResult }) {
   const copy = async () => {
     try {
       const uploads = query.flatMap((part) => ("upload" in part ? [part.upload] : []));
-      await Promise.all([...new Set(uploads)].map((id) => api.keep(id)));
+      const kept = props.onMark !== null; // whoever may mark may have pictures kept
+      if (kept) await Promise.all([...new Set(uploads)].map((id) => api.keep(id)));
       if (navigator.clipboard) {
         await navigator.clipboard.writeText(location.href);
-        props.say(uploads.length ? "The link is copied. Your picture is kept here, so that it works later." : "The link is copied.");
+        const lasts = kept ? "Your picture is kept here, so that it works later." : "It works for an hour: pictures are not kept here.";
+        props.say(uploads.length ? `The link is copied. ${lasts}` : "The link is copied.");
       } else props.say(`Copy this address: ${location.href}`);
     } catch (fault) {
       props.complain(fault);

@@ -1381,6 +1381,11 @@ export interface components {
             columns: string[];
             /** Rows */
             rows: number;
+            /**
+             * Matched
+             * @description Pictures of the collection of which it says something.
+             */
+            matched: number;
         };
         /**
          * Token

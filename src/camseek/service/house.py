@@ -96,6 +96,7 @@ class House:
 
     def _furnish(self, model: Backbone | None) -> None:
         settings = self.settings
+        # Its folders begin with a dot: where it lies among pictures, index runs leave them out.
         self.tables = Tables(settings.state)
         self.shelf = Shelf(settings, self.tables, model)
         self.renders = Renders(settings.state, settings.limits)

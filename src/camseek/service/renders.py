@@ -54,8 +54,8 @@ class Renders:
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         """Takes a folder of the service's own."""
-        self._thumbnails = folder / "thumbnails"
-        self._views = folder / "views"
+        self._thumbnails = folder / ".thumbnails"
+        self._views = folder / ".views"
         self._limits = limits
         self._made = 0
         self._lock = threading.Lock()

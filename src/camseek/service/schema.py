@@ -399,6 +399,7 @@ class TableRecord(Strict):
 
     columns: list[str] = Field(description="Beside that of the files' names.")
     rows: int
+    matched: int = Field(description="Pictures of the collection of which it says something.")
 
 
 class RemotePicture(Strict):

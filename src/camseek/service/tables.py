@@ -3,7 +3,7 @@
 import csv
 import io
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +30,11 @@ class Table:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def record(self, names: Iterable[str]) -> TableRecord:
+        """What there is of it, for pictures of these names."""
+        matched = sum(self.of(name) is not None for name in names)
+        return TableRecord(columns=list(self.columns), rows=len(self), matched=matched)
 
     def of(self, name: str) -> dict[str, str] | None:
         """What is said of a picture of this name: by as much of its name as the table has."""
@@ -83,7 +88,7 @@ class Tables:
 
     def __init__(self, folder: Path) -> None:
         """Takes a folder of the service's own."""
-        self._folder = folder / "tables"
+        self._folder = folder / ".tables"
         self._lock = threading.Lock()
         self._read: dict[str, Table] = {}
 
@@ -97,23 +102,12 @@ class Tables:
                 self._read[collection] = found
             return self._read[collection]
 
-    def record(self, collection: str) -> TableRecord:
-        """What there is of it."""
-        table = self[collection]
-        return TableRecord(columns=list(table.columns), rows=len(table))
-
-    def put(self, collection: str, content: bytes) -> TableRecord:
-        """Takes a table in the place of the one that is there.
-
-        Raises:
-            ApiError: It is none.
-        """
-        table = read_table(content)
+    def put(self, collection: str, table: Table, content: bytes) -> None:
+        """Takes a table, as it was read, in the place of the one that is there."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(self._place(collection), content, replace=True)
         with self._lock:
             self._read[collection] = table
-        return self.record(collection)
 
     def drop(self, collection: str) -> None:
         """Forgets a table."""

@@ -34,7 +34,7 @@ class Uploads:
 
     def __init__(self, folder: Path, renders: Renders, upload_bytes: int) -> None:
         """Takes a folder for those that are kept."""
-        self._folder = folder / "queries"
+        self._folder = folder / ".queries"
         self._renders = renders
         self._most = upload_bytes
         self._lock = threading.Lock()

@@ -69,8 +69,8 @@ class Watcher:
                     self._watch(roots)
                 else:
                     self._stop.wait(_FIRST)
-            except Exception:  # too many folders for the system, a disk that went: others go on
-                _LOG.warning("folders could not be watched; they are tried again", exc_info=True)
+            except Exception as error:  # too many folders for the system, a disk that went: others go on
+                _LOG.warning("folders could not be watched, and are tried again: %s", error)
                 self._stop.wait(_LOOK)
 
     def _watch(self, roots: dict[tuple[str, str], Patterns]) -> None:

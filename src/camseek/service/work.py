@@ -34,7 +34,7 @@ class Works:
         self._remote = remote
         self._shelf = shelf
         self._renders = renders
-        self.incoming = folder / "incoming"
+        self.incoming = folder / ".incoming"
 
     def by_kind(self) -> dict[str, Work]:
         """Each kind's work."""

@@ -31,6 +31,7 @@ from camseek.service.schema import (
     TableRecord,
 )
 from camseek.service.shelf import THUMBNAIL, Hosted
+from camseek.service.tables import read_table
 
 _FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
 _FOR_AN_HOUR = {"cache-control": "private, max-age=3600"}
@@ -224,7 +225,12 @@ def routes(house: House) -> APIRouter:
     @api.get("/{name}/table")
     async def table(name: str) -> TableRecord:
         """The user's own table: its columns are told beside each picture, and searched as text."""
-        return await in_thread(house.rooms.others, lambda: house.tables.record(house.shelf[name].key))
+
+        def look() -> TableRecord:
+            hosted = house.shelf[name]
+            return house.tables[hosted.key].record(item.name for item in hosted.listed("added", "", ""))
+
+        return await in_thread(house.rooms.others, look)
 
     @api.put("/{name}/table", openapi_extra=_TABLE)
     async def put_table(name: str, request: Request) -> TableRecord:
@@ -233,7 +239,22 @@ def routes(house: House) -> APIRouter:
         hosted = house.shelf[name]
         async with house.rooms.bodies:
             content = await request.body()
-        return await in_thread(house.rooms.others, lambda: house.tables.put(hosted.key, content))
+
+        def put() -> TableRecord:
+            names = [item.name for item in hosted.listed("added", "", "")]
+            table = read_table(content)
+            told = table.record(names)
+            if names and not told.matched:
+                raise ApiError(
+                    422,
+                    "table",
+                    "no row of the table is of a picture that is here",
+                    "give it a column of the files' names, called file",
+                )
+            house.tables.put(hosted.key, table, content)
+            return told
+
+        return await in_thread(house.rooms.others, put)
 
     @api.delete("/{name}/table", status_code=204)
     async def drop_table(name: str, request: Request) -> None:
