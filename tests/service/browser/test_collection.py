@@ -148,7 +148,7 @@ def test_titles_and_links_come_from_a_table_and_are_text(new_page, ids, tmp_path
     )
     page = new_page("#/shop/browse")
     page.get_by_label("Table of what is known of the pictures").set_input_files(table)
-    expect(page.locator(".message")).to_contain_text("2 rows")
+    expect(page.locator(".message")).to_contain_text("2 pictures in it: title, link")
     page.get_by_label("Find by name").fill("soya")
     expect(page.locator(".cell")).to_have_count(1)
     page.get_by_role("button", name="About").click()
