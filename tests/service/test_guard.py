@@ -61,6 +61,11 @@ class TestMethods:
         answer = client.request("PATCH", MARKS)
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
         assert answer.headers["content-type"] == "application/problem+json"
+        answer = client.get("/api/v1/collections/museum/search")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        answer = client.get("/api/v1/uploads/remote")
+        assert answer.status_code in (405, 422)
+        assert client.get("/api/v1/nothing").status_code == 404
 
     def test_a_body_where_none_is_read(self, client):
         assert client.request("GET", HEALTH, content=b"x" * 1000).status_code == 200

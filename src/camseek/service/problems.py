@@ -116,11 +116,14 @@ def handle_problems(app: FastAPI, *, whole: bool) -> None:
     async def http(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             raise error
-        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        headers = error.headers
-        if error.status_code == 405:
-            headers = {"allow": ", ".join(_methods(app, request.url.path))}
-        return answer(problem(error.status_code, code, str(error.detail)), headers)
+        status, headers = error.status_code, error.headers
+        methods = _methods(app, request.url.path) if status in (404, 405) else []
+        if methods and request.method not in methods:
+            # Where it knows another method, the page's files were looked through for it.
+            status, headers = 405, {"allow": ", ".join(methods)}
+        phrase = HTTPStatus(status).phrase
+        detail = str(error.detail) if status == error.status_code else phrase
+        return answer(problem(status, phrase.lower().replace(" ", "_"), detail), headers)
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):
@@ -141,5 +144,6 @@ def handle_problems(app: FastAPI, *, whole: bool) -> None:
 def _methods(app: FastAPI, path: str) -> list[str]:
     """What an address answers to: each of its methods is a route of its own, which knows no other."""
     paths: dict[str, dict[str, Any]] = app.openapi()["paths"]
-    found = (methods for place, methods in paths.items() if compile_path(place)[0].match(path))
+    like = (methods for place, methods in paths.items() if compile_path(place)[0].match(path))
+    found = [paths[path]] if path in paths else list(like)
     return sorted({method.upper() for methods in found for method in methods})
