@@ -2,12 +2,15 @@
 
 import io
 import json
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from camseek.report import search_page
 from camseek.results import SearchResult
 from camseek.rows import CsvRows
+from camseek.service.naming import Naming
 from camseek.service.renders import Side
 from camseek.service.schema import HitRecord, OutlineRecord, Picture, SearchRecord
 
@@ -115,6 +118,17 @@ def _svg(corners: Sequence[tuple[float, float]]) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg"><polygon points="{points}"/></svg>'
 
 
-def page(result: SearchResult) -> bytes:
-    """The report's own page, with the pictures in it."""
-    return search_page(result).encode()
+def page(result: SearchResult, naming: Naming, collection: str) -> bytes:
+    """The report's own page, with the pictures in it and without any path of the server.
+
+    Args:
+        result: A search made with views.
+        naming: What its pictures are called.
+        collection: The collection's name.
+    """
+
+    def shown(paths: Sequence[bytes]) -> tuple[bytes, ...]:
+        return tuple(os.fsencode(naming.shown(path)) for path in paths)
+
+    hits = tuple(replace(hit, paths_bytes=shown(hit.paths_bytes)) for hit in result.hits)
+    return search_page(replace(result, hits=hits, collection=collection)).encode()

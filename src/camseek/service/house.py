@@ -1,11 +1,10 @@
 """Everything a service is made of, put together once."""
 
 import asyncio
-import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
@@ -15,7 +14,6 @@ from camseek.backbones import Backbone
 from camseek.job import processors
 from camseek.service.jobs import Jobs
 from camseek.service.metrics import Metrics
-from camseek.service.naming import Naming
 from camseek.service.problems import ApiError
 from camseek.service.remote import Remote
 from camseek.service.renders import Renders
@@ -176,13 +174,3 @@ async def until_gone(receive: Callable[[], Any], gone: threading.Event) -> None:
     while (await receive())["type"] != "http.disconnect":
         await anyio.sleep(0)
     gone.set()
-
-
-def shown_result(result: Any, naming: Naming, collection: str) -> Any:
-    """A search's result without any path of the server, for a page that leaves it."""
-
-    def shown(paths: Sequence[bytes]) -> tuple[bytes, ...]:
-        return tuple(os.fsencode(naming.shown(path)) for path in paths)
-
-    hits = tuple(replace(hit, paths_bytes=shown(hit.paths_bytes)) for hit in result.hits)
-    return replace(result, hits=hits, collection=collection)

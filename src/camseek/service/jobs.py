@@ -79,6 +79,15 @@ class Job:
         """One more picture is done."""
         self.done += 1
 
+    def check(self) -> None:
+        """Stops here where somebody has asked for it.
+
+        Raises:
+            CancelledError: Somebody has.
+        """
+        if self.cancelled.is_set():
+            raise CancelledError("the work was cancelled", remedy="ask for it again")
+
     @property
     def over(self) -> bool:
         """Whether it has ended."""
@@ -300,8 +309,8 @@ class Jobs:
             except CollectionChangedError:
                 raise
             except CollectionBusyError:
-                if job.cancelled.wait(_BUSY):
-                    raise CancelledError("the work was cancelled", remedy="ask for it again") from None
+                job.cancelled.wait(_BUSY)
+            job.check()
 
     def _keep(self, job: Job, state: str | None = None) -> None:
         """Remembers a job, as in another state than it is where that is to hold for the next service."""

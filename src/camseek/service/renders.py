@@ -17,7 +17,8 @@ from camseek.config import Limits, Resize
 from camseek.extraction.attention import Attention, attention, view
 from camseek.extraction.classes import require_class_ids
 from camseek.extraction.extractor import Extractor, FileMaps
-from camseek.images import Picture, read_picture
+from camseek.extraction.reading import PictureReader
+from camseek.images import Picture
 from camseek.report import heat_overlay
 from camseek.results import Skipped
 from camseek.service.problems import ApiError
@@ -141,7 +142,7 @@ class Renders:
         Raises:
             PictureError: It cannot be used.
         """
-        return read_picture(file, resize=Resize("longer", side, side), limits=self._limits)
+        return PictureReader(Resize("longer", side, side), 1, self._limits).read(file)
 
     def _place(self, picture: StoredPicture, side: int) -> Path:
         name = picture.content.hex()

@@ -152,8 +152,7 @@ class Surveys:
         known = self._state.table(job.id)
         job.start(len(hosted.engine))
         for picture in hosted.engine:
-            if job.cancelled.is_set():
-                raise CancelledError("the work was cancelled", remedy="ask for it again")
+            job.check()
             if picture.record not in known:
                 row = {"id": picture.content.hex(), "same": self._same(hosted, picture, job)}
                 self._state.add_row(job.id, picture.record, row)

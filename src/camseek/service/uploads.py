@@ -9,8 +9,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from camseek.config import LEAST_SIDE
-from camseek.errors import TooSmallError
 from camseek.files import read_regular
 from camseek.service.problems import ApiError
 from camseek.service.renders import Renders
@@ -25,7 +23,6 @@ _LOOKED_AT = 640
 @dataclass(frozen=True, slots=True)
 class _Held:
     content: bytes
-    told: Upload
     until: float
 
 
@@ -52,11 +49,6 @@ class Uploads:
             raise ApiError(400, "empty", "there is no picture in it", "send the file as the body")
         identity = hashlib.sha256(content).hexdigest()
         seen = self._renders.read(io.BytesIO(content), _LOOKED_AT)
-        if min(seen.size) < LEAST_SIDE:
-            raise TooSmallError(
-                f"it has {seen.size[0]} x {seen.size[1]} pixels, and each side needs {LEAST_SIDE}",
-                remedy="give a larger copy of it",
-            )
         told = Upload(
             id=identity,
             size=seen.size,
@@ -66,7 +58,7 @@ class Uploads:
         )
         with self._lock:
             self._drop(identity)
-            self._held[identity] = _Held(content, told, time.monotonic() + _SECONDS)
+            self._held[identity] = _Held(content, time.monotonic() + _SECONDS)
             self._bytes += len(content)
             self._tidy()
         return told

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from camseek.errors import CancelledError, StorageError
+from camseek.errors import StorageError
 from camseek.files import reason_of
 from camseek.images import fingerprint
 from camseek.names import GIVEN, is_given
@@ -123,8 +123,7 @@ class Works:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         job.start(len(job.arguments["urls"]))
         for number, url in enumerate(job.arguments["urls"]):
-            if job.cancelled.is_set():
-                raise CancelledError("the work was cancelled", remedy="ask for it again")
+            job.check()
             place = folder / str(number)
             try:
                 if not place.is_file():
@@ -150,8 +149,7 @@ class Works:
     def _draw(self, hosted: Hosted, job: Job) -> None:
         """Makes the thumbnails that are missing: they stay when a file goes."""
         for picture in hosted.engine:
-            if job.cancelled.is_set():
-                raise CancelledError("the work was cancelled", remedy="ask for it again")
+            job.check()
             if not self._renders.has_thumbnail(picture):
                 try:
                     self._renders.place(hosted, picture, THUMBNAIL)

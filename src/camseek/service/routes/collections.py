@@ -1,13 +1,10 @@
 """Collections and their pictures."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response
-from starlette.datastructures import UploadFile
 
 from camseek.indexing.leaving import coming_back
 from camseek.names import is_given
@@ -16,13 +13,13 @@ from camseek.service.jobs import INCOMING, Job
 from camseek.service.problems import ApiError
 from camseek.service.renders import Side
 from camseek.service.routes.access import may_write
+from camseek.service.routes.given import FILES, Which, files_of
 from camseek.service.schema import (
     MOST_HITS,
     MOST_PARTS,
     CollectionLimits,
     CollectionRecord,
     Folder,
-    Identity,
     JobRecord,
     Picture,
     PicturePage,
@@ -35,9 +32,7 @@ from camseek.service.tables import read_table
 
 _FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
 _FOR_AN_HOUR = {"cache-control": "private, max-age=3600"}
-_MOST_FILES = 1000
 _FOLDER_DEPTH = 2
-Which = Annotated[Identity, InPath()]
 
 
 def routes(house: House) -> APIRouter:
@@ -114,12 +109,7 @@ def routes(house: House) -> APIRouter:
         """Brings in pictures that are uploaded; the collection keeps them. The same picture is there once."""
         may_write(request)
         hosted = house.shelf[name]
-        async with request.form(max_files=_MOST_FILES, max_fields=0) as form:
-            files = [item for item in form.getlist("files") if isinstance(item, UploadFile)]
-            if not files:
-                raise ApiError(400, "empty", "no file came", "send some in the field `files`")
-            names = [base_name(item.filename) for item in files]
-            streams = numbered([item.file for item in files])
+        async with files_of(request) as (names, streams):
 
             def ask() -> Job:
                 arguments = {"names": names, INCOMING: house.works.receive(streams)}
@@ -267,30 +257,3 @@ def routes(house: House) -> APIRouter:
 
 
 _TABLE = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
-FILES = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}}
-                    },
-                }
-            }
-        },
-    }
-}
-
-
-def base_name(name: str | None) -> str:
-    """A file's own name, without the folders that some browsers send."""
-    last = (name or "").replace("\\", "/").rpartition("/")[2].replace("\0", "").strip()
-    return last[-200:] or "picture"
-
-
-def numbered(files: Sequence[BinaryIO]) -> dict[str, BinaryIO]:
-    """Files by their places, which no name that a client sends can be."""
-    return {str(number): file for number, file in enumerate(files)}

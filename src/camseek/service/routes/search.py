@@ -6,20 +6,19 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from camseek.service import exports
-from camseek.service.house import House, in_thread, one_search, shown_result, until_gone
+from camseek.service.house import House, in_thread, one_search, until_gone
 from camseek.service.problems import ApiError
 from camseek.service.renders import Side
 from camseek.service.routes.access import may_write
+from camseek.service.routes.given import Which
 from camseek.service.schema import (
     MOST_PARTS,
-    Identity,
     Part,
     RemotePicture,
     SearchRecord,
@@ -31,7 +30,6 @@ from camseek.service.streaming import EVENTS, event, events_of, headers
 
 _PRIVATE = {"cache-control": "private, max-age=3600"}
 _FIELD_BYTES = 1 << 16
-Which = Annotated[Identity, InPath()]
 _PICTURE = {
     "requestBody": {
         "required": True,
@@ -162,7 +160,7 @@ def routes(house: House) -> APIRouter:
         def made(gone: threading.Event) -> bytes:
             if format == "html":
                 result = house.searches.result(hosted, wanted, None, gone, views=True)
-                return exports.page(shown_result(result, hosted.naming, hosted.name))
+                return exports.page(result, hosted.naming, hosted.name)
             found = house.searches.search(hosted, wanted, None, gone)
             if format == "annotations":
                 base = f"{str(request.base_url).rstrip('/')}/api/v1/collections/{name}/pictures"

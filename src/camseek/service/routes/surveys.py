@@ -5,20 +5,17 @@ from io import BytesIO
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi import Path as InPath
 from fastapi.responses import Response
-from starlette.datastructures import UploadFile
 
 from camseek.service.house import House, in_thread
 from camseek.service.iiif import canvases
 from camseek.service.jobs import INCOMING
 from camseek.service.problems import ApiError
 from camseek.service.routes.access import may_write
-from camseek.service.routes.collections import FILES, base_name, numbered
-from camseek.service.schema import BatchRequest, BatchRow, GroupRecord, Identity, JobRecord, ManifestRequest
+from camseek.service.routes.given import FILES, Which, files_of
+from camseek.service.schema import BatchRequest, BatchRow, GroupRecord, JobRecord, ManifestRequest
 from camseek.service.surveys import table_of
 
-_MOST_FILES = 1000
 _USUAL: dict[str, Any] = {
     "top": BatchRequest.model_fields["top"].default,
     "without_self": True,
@@ -58,12 +55,8 @@ def routes(house: House) -> APIRouter:
         """The same with uploaded pictures (`files`), each of which is a query."""
         may_write(request)
         hosted = house.shelf[name]
-        async with request.form(max_files=_MOST_FILES, max_fields=0) as form:
-            files = [item for item in form.getlist("files") if isinstance(item, UploadFile)]
-            if not files:
-                raise ApiError(400, "empty", "no file came", "send some in the field `files`")
-            queries = [{"name": base_name(item.filename)} for item in files]
-            streams = numbered([item.file for item in files])
+        async with files_of(request) as (names, streams):
+            queries = [{"name": item} for item in names]
             return await ask(
                 hosted.name, lambda: {**_USUAL, "queries": queries, INCOMING: house.works.receive(streams)}
             )
@@ -125,7 +118,7 @@ def routes(house: House) -> APIRouter:
         return await in_thread(house.rooms.others, look)
 
     @api.get("/collections/{name}/groups/{identity}")
-    async def group(name: str, identity: Annotated[Identity, InPath()]) -> GroupRecord:
+    async def group(name: str, identity: Which) -> GroupRecord:
         """All of a group: it is known by the least of its pictures' ids."""
 
         def look() -> GroupRecord:
