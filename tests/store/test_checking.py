@@ -156,7 +156,7 @@ def test_featureless_pictures_stay_marked(address, unit):
     """A whitening changes which they are; a picture that leaves takes its mark along."""
     with open_collection(address) as collection:
         with collection.write("test") as writer:
-            writer.refitter.begin(Refit(asked="so", whitening=None, dimensions=16, note=None))
+            writer.refitter.begin(Refit(asked="so", profile=collection.profile))
             for record in writer.refitter.pending():
                 writer.refitter.put(record, None if record == 1 else unit(record))
             writer.refitter.finish()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,8 @@ def test_descriptors_that_are_all_replaced_have_other_codes(collection, fill, un
     before = file_of(collection).read_bytes()
     with open_collection(collection.address) as other, other.write("fit") as writer:
         whitening = Whitening(np.zeros(16, np.float32), np.eye(16, dtype=np.float32))
-        writer.refitter.begin(Refit(asked="", whitening=whitening.to_bytes(), dimensions=16, note=None))
+        fitted = replace(collection.profile, whitening=whitening.to_bytes(), dimensions=16)
+        writer.refitter.begin(Refit(asked="", profile=fitted))
         for record in writer.refitter.pending():
             writer.refitter.put(record, unit(500 + record))
         writer.refitter.finish()

@@ -247,7 +247,7 @@ class TestOpening:
     def test_a_later_version(self, collection):
         alter(collection, "UPDATE meta SET value = 99 WHERE key = 'format_version'")
         with pytest.raises(
-            CollectionVersionError, match="format 99; this camseek knows formats 1 to 4"
+            CollectionVersionError, match="format 99; this camseek knows formats 1 to 5"
         ) as error:
             open_collection(collection.address)
         assert error.value.remedy == "upgrade camseek"

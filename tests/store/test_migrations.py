@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from camseek.config import Encoding, Resize
 from camseek.encoding.whitening import Whitening
 from camseek.errors import CollectionVersionError, CorruptCollectionError, StorageError
-from camseek.store import Signature, WhiteningNote, open_collection
+from camseek.store import Refit, Signature, WhiteningNote, open_collection
 from camseek.store import folder as folder_module
 from camseek.store.database import FORMAT_VERSION
 from camseek.store.migrations import OLDEST, STEPS, Migration, migrate
@@ -90,6 +91,19 @@ CREATE TABLE traces (
 );
 """
 )
+FORMAT_4 = (
+    FORMAT_3
+    + """
+CREATE TABLE patterns (
+    root    INTEGER NOT NULL REFERENCES roots (id) ON DELETE CASCADE,
+    kind    TEXT NOT NULL,             -- include or exclude
+    place   INTEGER NOT NULL,
+    pattern BLOB NOT NULL,             -- bytes as names are
+    PRIMARY KEY (root, kind, place),
+    CHECK (kind IN ('include', 'exclude'))
+) WITHOUT ROWID;
+"""
+)
 MATRIX = Whitening(np.zeros(16, np.float32), np.eye(16, dtype=np.float32))
 NOTE = WhiteningNote(
     folder=b"/held",
@@ -122,10 +136,10 @@ META = {
         "refit": json.dumps({"asked": "so", "dimensions": 4, "note": None}),
     },
 }
-META[3] = META[2]
+META[3] = META[4] = META[2]
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=[1, 2, 3, 4])
 def version(request):
     return request.param
 
@@ -137,7 +151,7 @@ def address(tmp_path, version, unit):
     folder.mkdir()
     with closing(sqlite3.connect(folder / "collection.sqlite", isolation_level=None)) as database:
         database.execute("PRAGMA page_size = 16384")
-        database.executescript({1: FORMAT_1, 2: FORMAT_2, 3: FORMAT_3}[version])
+        database.executescript({1: FORMAT_1, 2: FORMAT_2, 3: FORMAT_3, 4: FORMAT_4}[version])
         meta = {"format_version": version, **COMMON, **META[version]}
         database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         database.executemany("INSERT INTO roots VALUES (?, ?)", [(0, b""), (1, b"/r")])
@@ -150,6 +164,9 @@ def address(tmp_path, version, unit):
                 database.execute("INSERT INTO descriptors VALUES (?, ?, ?)", values)
             database.execute("INSERT INTO files VALUES (?, ?, 7, 8, 9)", (b"/r/%d" % record, record))
             database.execute("INSERT INTO claims VALUES (?, 1)", (b"/r/%d" % record,))
+        if version >= 4:
+            sql = "INSERT INTO traces (picture, kind, data, crc) VALUES (4, '!featureless', x'', 0)"
+            database.execute(sql)
         database.execute("PRAGMA journal_mode = WAL")
     return str(folder)
 
@@ -209,6 +226,13 @@ def test_the_first_write_moves_it(address, version, unit, collection):
             assert format_of(address) == FORMAT_VERSION
             refit = writer.refitter.unfinished()
             assert (refit is None) if version == 1 else (refit.asked == "so")
+            if refit is not None:
+                # It changed the whitening alone.
+                was = bystander.profile
+                assert refit == Refit(
+                    asked="so",
+                    profile=replace(was, generation=0, dimensions=4, whitening=None, whitening_note=None),
+                )
         for either in (moved, bystander):
             holds_what_it_held(either, version, unit)
             assert either.catalogue.info().format_version == FORMAT_VERSION
@@ -233,7 +257,7 @@ def test_its_settings_are_written_as_they_are_today(address):
 
 class TestInterrupted:
     @pytest.mark.parametrize(
-        ("version", "broken"), [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (3, 2)], indirect=["version"]
+        ("version", "broken"), [(1, 0), (1, 1), (1, 3), (2, 1), (2, 2), (3, 2), (4, 3)], indirect=["version"]
     )
     def test_between_a_table_and_its_version(self, address, version, unit, monkeypatch, broken):
         def interrupt(database):

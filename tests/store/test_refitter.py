@@ -1,5 +1,6 @@
 """All descriptors of a collection replaced at once."""
 
+import json
 import os
 import sqlite3
 from dataclasses import replace
@@ -7,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from camseek.config import Settings
 from camseek.encoding.whitening import Whitening
 from camseek.errors import (
     CollectionBusyError,
@@ -14,7 +16,7 @@ from camseek.errors import (
     CorruptCollectionError,
     StorageError,
 )
-from camseek.store import Refit, Signature, WhiteningNote, open_collection
+from camseek.store import SKETCH_TRACE, Profile, Refit, Signature, WhiteningNote, open_collection
 from camseek.store import vectors as vectors_module
 from camseek.store import writer as writer_module
 
@@ -30,7 +32,11 @@ NOTE = WhiteningNote(
     fitted="2026-01-02T03:04:05+00:00",
     checksum=MATRIX.checksum,
 )
-REFIT = Refit(asked="so", whitening=MATRIX.to_bytes(), dimensions=NEW, note=NOTE)
+PLAIN = Profile(model="toy", model_checksum="ab" * 32, settings=Settings(), dimensions=16)
+REFIT = Refit(
+    asked="so",
+    profile=replace(PLAIN, whitening=MATRIX.to_bytes(), dimensions=NEW, whitening_note=NOTE),
+)
 
 
 def new(record):
@@ -79,7 +85,7 @@ def test_everything_is_replaced_at_once(collection, fill, profile):
         for record, vector in found.items():
             np.testing.assert_allclose(vector, new(record), atol=2**-11)
         wanted = replace(
-            profile, dimensions=NEW, whitening=REFIT.whitening, whitening_note=NOTE, generation=1
+            profile, dimensions=NEW, whitening=MATRIX.to_bytes(), whitening_note=NOTE, generation=1
         )
         assert reader.profile == collection.profile == wanted
         assert reader.catalogue.check() == []
@@ -94,7 +100,7 @@ def test_it_can_be_taken_back(collection, fill, profile):
     fill(collection, range(3))
     refit_all(collection)
     with collection.write("test") as writer:
-        writer.refitter.begin(Refit(asked="remove", whitening=None, dimensions=2, note=None))
+        writer.refitter.begin(Refit(asked="remove", profile=replace(PLAIN, dimensions=2)))
         for record in writer.refitter.pending():
             writer.refitter.put(record, np.array([0, 1], np.float32))
         writer.refitter.finish()
@@ -129,7 +135,7 @@ def test_what_is_unfinished_waits_for_the_next_run(collection, fill, picture):
 
 def test_other_wishes_begin_again(collection, fill):
     fill(collection, range(2))
-    other = replace(REFIT, asked="other", whitening=None, note=None)
+    other = Refit(asked="other", profile=replace(PLAIN, dimensions=NEW))
     with collection.write("test") as writer:
         writer.refitter.begin(REFIT)
         writer.refitter.put(1, new(1))
@@ -283,6 +289,228 @@ class TestWhoeverHasItOpen:
             pass
 
 
+class TestAnotherNetwork:
+    """A representation with traces of its own, and the one before that is kept."""
+
+    OTHER = Refit(
+        asked="upgrade",
+        profile=replace(
+            PLAIN,
+            model="other",
+            model_checksum="cd" * 32,
+            settings=Settings(layer="head"),
+            dimensions=NEW,
+            keeps=("sketch",),
+        ),
+        kinds=(SKETCH_TRACE,),
+    )
+
+    @pytest.fixture
+    def filled(self, collection, fill):
+        """Pictures 1 to 5 with points and sketches, the third featureless."""
+        fill(collection, range(5))
+        with collection.write("test") as writer:
+            writer.keep(("points", "sketch"))
+            for record in range(1, 6):
+                writer.put_trace(record, "points-1", b"points %d" % record)
+                writer.put_trace(record, SKETCH_TRACE, b"old %d" % record)
+        return collection
+
+    def put(self, writer, record):
+        writer.refitter.put(record, None if record == 3 else new(record), {SKETCH_TRACE: b"new %d" % record})
+
+    def switch(self, collection, keep=True):
+        with collection.write("test") as writer:
+            writer.refitter.begin(self.OTHER)
+            for record in writer.refitter.pending():
+                self.put(writer, record)
+            writer.refitter.finish(keep=keep)
+
+    def sketches(self, collection):
+        return {key: data.decode() for key, data in collection.traces.get(SKETCH_TRACE, range(1, 9)).items()}
+
+    def faults(self, collection):
+        """Less what the sketches and points of these tests are."""
+        return [fault for fault in collection.catalogue.check() if "damaged" not in fault]
+
+    def test_it_is_in_the_making(self, filled):
+        before = vectors_of(filled)
+        with filled.write("test") as writer:
+            writer.refitter.begin(self.OTHER)
+            self.put(writer, 1)
+            self.put(writer, 3)
+            self.put(writer, 3)  # a worker that was thought lost
+        info = filled.catalogue.info()
+        assert (info.beside.refit, info.beside.kept, info.beside.done) == (self.OTHER, False, 2)
+        told = info.to_json()["beside"]
+        assert (told["model"], told["layer"], told["done"], told["kept"]) == ("other", "head", 2, False)
+        assert info.traces == {"points-1": 5, SKETCH_TRACE: 5}
+        assert self.sketches(filled)[3] == "old 3"
+        assert {key: vector.tobytes() for key, vector in vectors_of(filled).items()} == {
+            key: vector.tobytes() for key, vector in before.items()
+        }
+        assert self.faults(filled) == []
+        with filled.write("test") as writer:
+            assert writer.refitter.pending() == [2, 4, 5]
+            assert writer.refitter.kept() is None
+            writer.refitter.discard()
+        assert filled.catalogue.info().beside is None
+        assert self.faults(filled) == []
+
+    @pytest.mark.parametrize("keep", [True, False])
+    def test_all_of_it_changes_in_one_step(self, filled, keep):
+        with open_collection(filled.address) as reader, reader.snapshot():
+            self.switch(filled, keep)
+            assert self.sketches(reader)[2] == "old 2"
+            assert reader.profile.model == "toy"
+        profile = filled.profile
+        assert (profile.model, profile.model_checksum, profile.settings.layer) == ("other", "cd" * 32, "head")
+        assert (profile.dimensions, profile.generation) == (NEW, 1)
+        assert profile.keeps == ("points", "sketch")
+        assert sorted(vectors_of(filled)) == [1, 2, 4, 5]
+        assert self.sketches(filled) == {record: f"new {record}" for record in range(1, 6)}
+        assert filled.traces.get("points-1", [2]) == {2: b"points 2"}
+        assert filled.catalogue.info().featureless == 1
+        assert self.faults(filled) == []
+        beside = filled.catalogue.info().beside
+        assert (beside is not None) == keep
+        if beside:
+            assert (beside.kept, beside.done, beside.refit.profile.model) == (True, 5, "toy")
+
+    def test_there_and_back_and_there_again(self, filled, profile):
+        before = vectors_of(filled)
+        self.switch(filled)
+        for generation, model, dimensions in ((2, "toy", 16), (3, "other", NEW)):
+            with filled.write("test") as writer:
+                assert writer.refitter.unfinished() is None
+                assert writer.refitter.kept().profile.model == model
+                assert writer.refitter.pending() == []
+                writer.refitter.finish(keep=True)
+            found = filled.profile
+            assert (found.generation, found.model, found.dimensions) == (generation, model, dimensions)
+            assert self.faults(filled) == []
+            if model == "toy":
+                assert replace(found, generation=0) == replace(profile, keeps=("points", "sketch"))
+                assert {key: vector.tobytes() for key, vector in vectors_of(filled).items()} == {
+                    key: vector.tobytes() for key, vector in before.items()
+                }
+                assert self.sketches(filled)[4] == "old 4"
+        assert self.sketches(filled)[4] == "new 4"
+
+    def test_pictures_that_come_and_go_meanwhile(self, filled, picture):
+        self.switch(filled)
+        with filled.write("test") as writer:
+            writer.release([b"/photos/0.jpg"], None)
+            late = picture(9, new(9))
+            writer.point(b"/late", writer.insert(late), Signature(1, 1, 1), writer.root(b"/"))
+        with filled.write("test") as writer:
+            assert writer.refitter.pending() == [6]
+            with pytest.raises(ValueError, match="1 pictures have no new descriptor"):
+                writer.refitter.finish(keep=True)
+            assert filled.profile.generation == 1
+            vector = np.zeros(16, np.float32)
+            vector[0] = 1
+            writer.refitter.put(6, vector, {SKETCH_TRACE: b"old 6"})
+            writer.refitter.put(77, vector, {SKETCH_TRACE: b"of one that has gone"})
+            writer.refitter.finish(keep=True)
+        assert sorted(vectors_of(filled)) == [2, 3, 4, 5, 6]
+        assert self.sketches(filled) == {record: f"old {record}" for record in range(2, 7)}
+        assert self.faults(filled) == []
+
+    def test_what_is_kept_of_each_is_the_networks_own(self, filled):
+        """One without axes makes no sketches; other parts are the collection's, whatever became of them."""
+        with filled.write("test") as writer:
+            writer.refitter.begin(replace(self.OTHER, profile=replace(self.OTHER.profile, keeps=())))
+            for record in writer.refitter.pending():
+                writer.refitter.put(record, new(record))
+            writer.keep(("points", "fine", "sketch"))
+            writer.refitter.finish(keep=True)
+        assert filled.profile.keeps == ("points", "fine")
+        assert self.sketches(filled) == {}
+        with filled.write("test") as writer:
+            writer.keep(("fine",))
+            writer.refitter.finish(keep=True)
+        assert filled.profile.keeps == ("fine", "sketch")
+        assert len(self.sketches(filled)) == 5
+
+    def test_the_next_one_takes_its_room(self, filled):
+        self.switch(filled)
+        with filled.write("test") as writer:
+            writer.refitter.begin(REFIT)
+            assert writer.refitter.kept() is None
+            assert writer.refitter.pending() == [1, 2, 3, 4, 5]
+        assert self.faults(filled) == []
+
+    def test_traces_of_a_kind_it_does_not_have(self, filled):
+        with filled.write("test") as writer:
+            writer.refitter.begin(self.OTHER)
+            with pytest.raises(ValueError, match="points-1"):
+                writer.refitter.put(1, new(1), {"points-1": b""})
+
+    def test_an_interrupt_while_places_change(self, filled):
+        before = vectors_of(filled)
+        with pytest.raises(KeyboardInterrupt), filled.write("test") as writer:
+            writer.refitter.begin(self.OTHER)
+            for record in writer.refitter.pending():
+                self.put(writer, record)
+            with writer.unit():
+                writer.refitter.finish(keep=True)
+                raise KeyboardInterrupt
+        assert filled.profile.model == "toy"
+        assert {key: vector.tobytes() for key, vector in vectors_of(filled).items()} == {
+            key: vector.tobytes() for key, vector in before.items()
+        }
+        assert self.sketches(filled)[1] == "old 1"
+        with filled.write("test") as writer:
+            assert writer.refitter.pending() == []
+            writer.refitter.finish(keep=True)
+        assert self.faults(filled) == []
+
+    @pytest.mark.parametrize(
+        ("sql", "told"),
+        [
+            ("UPDATE refit_traces SET data = x'00' WHERE picture = 2", "another checksum"),
+            (
+                "UPDATE refit_traces SET side = 1 - side WHERE picture = 2",
+                "a representation that is not there",
+            ),
+            ("UPDATE refit_traces SET kind = 'any' WHERE picture = 2", "a representation that is not there"),
+            ("UPDATE refit SET vector = zeroblob(32) WHERE picture = 2", "kept descriptor of record 2"),
+        ],
+    )
+    def test_check_reads_it(self, filled, sql, told):
+        self.switch(filled)
+        alter(filled, sql)
+        [fault] = self.faults(filled)
+        assert told in fault
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"kinds": ["points"]},
+            {"kinds": "sketch-1"},
+            {"side": 2},
+            {"kept": 1},
+            {"model_checksum": "../../etc"},
+            {"model": ""},
+            {"settings": "[]"},
+            {"generation": "x", "dimensions": 1 << 20},
+        ],
+    )
+    def test_what_a_stranger_says_of_it(self, filled, change):
+        self.switch(filled)
+        with sqlite3.connect(os.path.join(filled.address, "collection.sqlite")) as connection:
+            [told] = connection.execute("SELECT value FROM meta WHERE key = 'refit'").fetchone()
+        connection.close()
+        alter(
+            filled, "UPDATE meta SET value = ? WHERE key = 'refit'", (json.dumps(json.loads(told) | change),)
+        )
+        with open_collection(filled.address) as opened, pytest.raises(CorruptCollectionError):
+            opened.catalogue.info()
+        with pytest.raises(CorruptCollectionError), filled.write("test") as writer:
+            writer.refitter.kept()
+
+
 class TestDamage:
     def test_check_reads_unfinished_descriptors_too(self, collection, fill):
         fill(collection, range(3))
@@ -365,7 +593,7 @@ class TestSpace:
 
         with create_collection(str(small_disk(1) / "c"), replace(profile, dimensions=16)) as collection:
             fill(collection, range(1200))
-            wide = Refit(asked="wide", whitening=None, dimensions=300, note=None)
+            wide = Refit(asked="wide", profile=replace(profile, dimensions=300))
             with pytest.raises(StorageError, match="full"), collection.write("test") as writer:
                 writer.refitter.begin(wide)
                 writer.commit()

@@ -144,7 +144,8 @@ class Recoder:
     def encode_all(self, refit: Refit) -> Recoded:
         """Gives every picture that has none yet its new descriptor; the work is made permanent often."""
         done = Recoded()
-        whitening = None if refit.whitening is None else Whitening.from_bytes(refit.whitening)
+        matrix = refit.profile.whitening
+        whitening = None if matrix is None else Whitening.from_bytes(matrix)
         seen = set(self.collection.vectors.records().tolist())
         pending = self._writer.refitter.pending()
         for record in pending:

@@ -199,10 +199,10 @@ def _run(
         if refit is None or not resumed:
             if plan is None:
                 recoder.start()
-                refit = Refit(asked=asked, whitening=None, dimensions=recoder.channels, note=None)
+                refit = _whitened(collection, asked, None, recoder.channels, None)
             else:
                 drawn = _draw(recoder, plan)
-                refit = _fitted(plan, drawn, recoder.channels)
+                refit = _fitted(collection, plan, drawn, recoder.channels)
             refitter.begin(refit)
             writer.commit()
         else:
@@ -258,7 +258,15 @@ def _some(items: list[Item], most: int) -> list[Item]:
     return [items[place] for place in order]
 
 
-def _fitted(plan: _SamplePlan, drawn: Samples, channels: int) -> Refit:
+def _whitened(
+    collection: Collection, asked: str, whitening: bytes | None, dimensions: int, note: WhiteningNote | None
+) -> Refit:
+    """A collection's representation with another whitening."""
+    profile = replace(collection.profile, whitening=whitening, dimensions=dimensions, whitening_note=note)
+    return Refit(asked=asked, profile=profile)
+
+
+def _fitted(collection: Collection, plan: _SamplePlan, drawn: Samples, channels: int) -> Refit:
     """The whitening of a plan's samples.
 
     Raises:
@@ -289,7 +297,7 @@ def _fitted(plan: _SamplePlan, drawn: Samples, channels: int) -> Refit:
         fitted=datetime.now(UTC).isoformat(timespec="seconds"),
         checksum=whitening.checksum,
     )
-    return Refit(asked=plan.text(), whitening=whitening.to_bytes(), dimensions=dimensions, note=note)
+    return _whitened(collection, plan.text(), whitening.to_bytes(), dimensions, note)
 
 
 def _unread(drawn: Samples) -> str:

@@ -12,9 +12,10 @@ from camseek.numerics import I64
 from camseek.results import Skipped
 from camseek.store.checking import faults
 from camseek.store.ledger import FolderLedger
+from camseek.store.meta import slot_of
 from camseek.store.places import Places
 from camseek.store.reader import Reader
-from camseek.store.records import ADDED_BY_HAND, CollectionInfo, StoredPicture
+from camseek.store.records import ADDED_BY_HAND, Beside, CollectionInfo, StoredPicture
 from camseek.store.traces import FolderTraces
 
 
@@ -114,7 +115,13 @@ class FolderCatalogue:
                 added_by_hand=reader.query(by_hand, (ADDED_BY_HAND,))[0][0],
                 bytes=sum(map(_bytes_of, _files_in(reader.folder))),
                 traces=self._traces.kinds(),
+                beside=self._beside(),
             )
+
+    def _beside(self) -> Beside | None:
+        """The representation beside the one in use."""
+        slot = slot_of(self._reader.address, self._reader.meta())
+        return None if slot is None else Beside(refit=slot.refit, kept=slot.kept, done=self._count("refit"))
 
     def _count(self, table: str) -> int:
         return self._reader.query(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608  # names from above

@@ -21,7 +21,7 @@ from camseek.results import Size
 from camseek.store.beside import named
 from camseek.store.database import STORED
 from camseek.store.ledger import FolderLedger
-from camseek.store.meta import profile_of, refit_of
+from camseek.store.meta import Slot, profile_of, slot_of
 from camseek.store.places import is_relative
 from camseek.store.reader import Reader
 from camseek.store.records import ADDED_BY_HAND, FILE_TRACE, FINE_TRACE, POINTS_TRACE, SKETCH_TRACE
@@ -43,6 +43,8 @@ _COUNTED = {
         "FROM files WHERE path NOT IN (SELECT path FROM claims)"
     ),
 }
+# From the format on in which what is beside has traces.
+_BESIDE_SINCE = 5
 # From the format on whose pictures are marked that have no descriptor; each asks for marks.
 _MARKED_SINCE = 4
 _MARKED = {
@@ -125,11 +127,31 @@ def _of_descriptors(reader: Reader) -> Iterator[str]:
     yield from _faulty(reader, "descriptors", "descriptor", reader.profile.dimensions)
     if reader.format_version == 1:
         return  # it had no refits
-    refit = refit_of(reader.address, reader.meta())
-    if refit is not None:
-        yield from _faulty(reader, "refit", "unfinished descriptor", refit.dimensions)
+    slot = slot_of(reader.address, reader.meta())
+    if slot is not None:
+        name = "kept descriptor" if slot.kept else "unfinished descriptor"
+        yield from _faulty(reader, "refit", name, slot.refit.profile.dimensions)
     elif number := reader.query("SELECT count(1) FROM refit")[0][0]:
         yield f"{counted(number, 'unfinished descriptor')} of no run that is known"
+    if reader.format_version >= _BESIDE_SINCE:
+        yield from _of_traces_beside(reader, slot)
+
+
+def _of_traces_beside(reader: Reader, slot: Slot | None) -> Iterator[str]:
+    """The traces of the representation that is not in use."""
+    kinds, side = ((), -1) if slot is None else (slot.refit.kinds, slot.side)
+    sql = (
+        "SELECT rowid, picture, kind, side, data, crc FROM refit_traces "
+        "WHERE rowid > ? ORDER BY rowid LIMIT 64"
+    )
+    after = -(1 << 63)
+    while rows := reader.query(sql, (after,), (int, int, str, int, bytes, int)):
+        after = rows[-1][0]
+        for _, record, kind, found, data, crc in rows:
+            if kind not in kinds or found != side:
+                yield f"record {record} has a trace {kind!r:.60} of a representation that is not there"
+            elif zlib.crc32(data) != crc:
+                yield f"the {kind} beside of record {record} has another checksum than when it was written"
 
 
 def _faulty(reader: Reader, table: str, name: str, dimensions: int) -> Iterator[str]:

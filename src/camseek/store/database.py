@@ -21,7 +21,7 @@ from camseek.store.own import collection_files, require_plain
 from camseek.store.records import ADDED_BY_HAND
 from camseek.store.schema import foreign_parts, known_table, schema_statements
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 STORED = np.dtype("<f2")
 """How descriptors are stored: half the bytes; a score moves by 2^-11 (5e-4) at most."""
 

@@ -4,7 +4,7 @@ A ``Collection`` has three parts behind one address: its ``Catalogue`` of pictur
 ``Vectors`` and their ``Traces``. All of them may be used from several threads at once.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
@@ -14,6 +14,7 @@ from camseek.matching.words import QueryWords
 from camseek.numerics import F32, F64, I64
 from camseek.patterns import Patterns
 from camseek.store.records import (
+    NO_TRACES,
     CollectionInfo,
     FileEntry,
     PictureRecord,
@@ -93,7 +94,7 @@ class Vectors(Protocol):
 
     @property
     def generation(self) -> int:
-        """Goes up by 1 whenever all descriptors are replaced."""
+        """Goes up by 1 whenever all descriptors are replaced: by other ones, or by those of before."""
         ...
 
     def records(self) -> Int64[I64, " N"]:
@@ -196,42 +197,74 @@ class Words(Protocol):
 
 @runtime_checkable
 class Refitter(Protocol):
-    """Replaces every descriptor of a collection at once; part of a ``Writer``.
+    """Replaces the representation of a whole collection at once; part of a ``Writer``.
 
-    The new ones are stored beside the old ones, which serve until ``finish``. ``commit`` of the writer makes
-    the work permanent.
+    Beside the representation in use (the descriptors, and the traces of some kinds) a store has room for one
+    other. It is either *in the making*, from ``begin`` to ``finish``, or *kept*: the one that was in use
+    before. Searches never see it. ``commit`` of the writer makes the work permanent, and a writer that is
+    killed leaves what was committed to the next one.
+
+    What a store must see to:
+
+    - Whoever reads sees all of one representation or all of the other, the profile, the descriptors, the
+      traces of its kinds and which pictures are featureless, and never a part of each: ``finish`` is one
+      step, and the collection's ``generation`` goes up by 1 with it, whichever way it goes. Whoever asks
+      for descriptors of another generation gets ``CollectionChangedError``.
+    - A picture that leaves the collection leaves both. One that comes, comes into the one in use, and is
+      ``pending`` in the other.
+    - Where several may write at once, pictures may come and go between any two calls; whoever replaces the
+      representation puts what is pending until nothing is, and ``finish`` looks itself.
+    - ``CollectionInfo.beside`` tells readers of it, for which nobody need write.
     """
 
     def unfinished(self) -> Refit | None:
-        """What an earlier run began and did not finish."""
+        """What is in the making: an earlier run began it and did not finish."""
+        ...
+
+    def kept(self) -> Refit | None:
+        """What was in use before, where it was kept."""
         ...
 
     def begin(self, refit: Refit) -> None:
-        """Begins; what was unfinished is thrown away."""
+        """Begins another; what was in the making, or kept, is thrown away."""
         ...
 
     def pending(self) -> list[int]:
-        """The records that have no new descriptor yet, ascending: pictures that came meanwhile, too."""
+        """The records that lack what is beside, ascending: pictures that came meanwhile, too."""
         ...
 
-    def put(self, record: int, descriptor: Float32[F32, " D"] | None) -> None:
-        """Stores a picture's new descriptor, None where it is featureless.
+    def put(
+        self,
+        record: int,
+        descriptor: Float32[F32, " D"] | None,
+        traces: Mapping[str, bytes] = NO_TRACES,
+    ) -> None:
+        """Stores what a picture has in the representation beside; where its picture has gone, nothing.
+
+        Args:
+            record: The picture's; what it had there is replaced.
+            descriptor: Of unit length, None where it is featureless.
+            traces: Data by kind, of the ``kinds`` that were begun with.
 
         Raises:
-            ValueError: Nothing was begun, or the descriptor is zero, not finite or of another length.
+            ValueError: Nothing is beside, the descriptor is zero, not finite or of another length, or a trace
+                is of another kind.
         """
         ...
 
-    def finish(self) -> None:
-        """Puts the new descriptors and the new whitening in the place of the old ones, with ``commit``.
+    def finish(self, *, keep: bool = False) -> None:
+        """Puts what is beside, in the making or kept, in the place of what is in use, with ``commit``.
+
+        Args:
+            keep: Keep what was in use, so that one can go back to it: ``finish`` again.
 
         Raises:
-            ValueError: Nothing was begun, or a picture that has files is still pending.
+            ValueError: Nothing is beside, or a picture that has files is still pending.
         """
         ...
 
     def discard(self) -> None:
-        """Throws away what is unfinished."""
+        """Throws away what is beside."""
         ...
 
 
@@ -389,7 +422,7 @@ class Writer(Scribe, Protocol):
 
     @property
     def refitter(self) -> Refitter:
-        """Replaces every descriptor at once."""
+        """Replaces the representation of all pictures at once."""
         ...
 
     def keep(self, parts: tuple[str, ...]) -> None:

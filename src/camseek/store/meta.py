@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -11,7 +12,7 @@ from camseek.encoding.whitening import Whitening
 from camseek.errors import CollectionVersionError, SettingsError
 from camseek.store.database import FORMAT_VERSION, corrupt
 from camseek.store.migrations import OLDEST, settings_of
-from camseek.store.records import Profile, Refit, WhiteningNote
+from camseek.store.records import TRACES, Profile, Refit, WhiteningNote
 
 # Every collection has the first; the others only where there is something to say.
 _REQUIRED = {
@@ -128,8 +129,38 @@ def whitening_rows(dimensions: int, whitening: bytes | None, note: WhiteningNote
     return rows
 
 
-def refit_of(address: str, meta: dict[str, Any]) -> Refit | None:
-    """The unfinished refit that the rows tell of.
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What the rows tell of the representation beside.
+
+    Attributes:
+        refit: What it is.
+        kept: Whether it was in use before; otherwise it is in the making.
+        side: Which rows of ``refit_traces`` are its own, 0 or 1.
+    """
+
+    refit: Refit
+    kept: bool = False
+    side: int = 0
+
+
+PROFILE_KEYS = (
+    "model",
+    "model_checksum",
+    "settings",
+    "generation",
+    "keeps",
+    "dimensions",
+    "whitening",
+    "whitening_note",
+)
+"""The rows of a profile."""
+# Which of these are no part of the one row of what is beside: they have their own, or are of no account.
+_ELSEWHERE = {"whitening", "whitening_note", "generation"}
+
+
+def slot_of(address: str, meta: dict[str, Any]) -> Slot | None:
+    """The representation beside that the rows tell of.
 
     Raises:
         CorruptCollectionError: They are damaged.
@@ -137,28 +168,40 @@ def refit_of(address: str, meta: dict[str, Any]) -> Refit | None:
     if "refit" not in meta:
         return None
     try:
-        data = _json(meta["refit"])
-        dimensions, asked = data["dimensions"], data["asked"]
-        low, high = _RANGES["dimensions"]
-        if type(dimensions) is not int or not low <= dimensions <= high or not isinstance(asked, str):
+        data: dict[str, Any] = dict(_json(meta["refit"]))
+        asked, note = data.pop("asked"), data.pop("note")
+        kinds: list[Any] = list(data.pop("kinds", []))
+        kept, side = data.pop("kept", False), data.pop("side", 0)
+        if not isinstance(asked, str) or type(data["dimensions"]) is not int or type(kept) is not bool:
             raise ValueError("its refit asks for what cannot be")
-        whitening, note = meta.get("refit_whitening"), _note(data["note"])
-        _require_fit(whitening, dimensions, note)
-        return Refit(asked=asked, whitening=whitening, dimensions=dimensions, note=note)
+        if not set(kinds) <= set(TRACES.values()) or side not in (0, 1):
+            raise ValueError("its refit is of traces that nobody makes")
+        # Earlier formats changed the whitening alone: the rest is what it is.
+        rows = {key: value for key, value in meta.items() if key not in _ELSEWHERE} | data
+        rows |= {"whitening_note": json.dumps(note), "generation": 0}
+        if "refit_whitening" in meta:
+            rows["whitening"] = meta["refit_whitening"]
+        profile = profile_of(address, rows)
+        return Slot(Refit(asked=asked, profile=profile, kinds=tuple(kinds)), kept, int(side))
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
         raise corrupt(address, _short(error)) from error
 
 
-def refit_rows(refit: Refit) -> dict[str, Any]:
-    """The rows of an unfinished refit; ``refit_of`` reads them."""
-    data = {
-        "asked": refit.asked,
-        "dimensions": refit.dimensions,
-        "note": refit.note.to_json() if refit.note is not None else None,
+def slot_rows(slot: Slot) -> dict[str, Any]:
+    """The rows of the representation beside; ``slot_of`` reads them."""
+    profile = slot.refit.profile
+    note = profile.whitening_note
+    data = {key: value for key, value in profile_rows(profile).items() if key not in _ELSEWHERE} | {
+        "asked": slot.refit.asked,
+        "kinds": slot.refit.kinds,
+        "kept": slot.kept,
+        "side": slot.side,
+        "note": note.to_json() if note is not None else None,
+        "keeps": json.dumps(profile.keeps),
     }
     rows: dict[str, Any] = {"refit": json.dumps(data)}
-    if refit.whitening is not None:
-        rows["refit_whitening"] = refit.whitening
+    if profile.whitening is not None:
+        rows["refit_whitening"] = profile.whitening
     return rows
 
 

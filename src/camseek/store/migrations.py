@@ -107,10 +107,21 @@ def _patterns(database: sqlite3.Connection) -> bool:
     return True
 
 
+def _refit_traces(database: sqlite3.Connection) -> bool:
+    """4 to 5: another representation of the pictures has traces, too, and is kept when it was replaced."""
+    database.execute(
+        "CREATE TABLE refit_traces (picture INTEGER NOT NULL REFERENCES pictures (id) ON DELETE CASCADE, "
+        "kind TEXT NOT NULL, side INTEGER NOT NULL, data BLOB NOT NULL, crc INTEGER NOT NULL, "
+        "PRIMARY KEY (picture, kind, side))"
+    )
+    return True
+
+
 STEPS = (
     Migration(1, _generations, ("refit",)),
     Migration(2, _traces, ("traces",)),
     Migration(3, _patterns, ("patterns",)),
+    Migration(4, _refit_traces, ("refit_traces",)),
 )
 """One for each older format, in order."""
 OLDEST = STEPS[0].before

@@ -247,5 +247,5 @@ _CHUNK = 500
 def changed(address: str) -> CollectionChangedError:
     """The error for descriptors that were replaced between two looks at them."""
     return CollectionChangedError(
-        f"{address} was fitted with another whitening while it was being read", remedy="do it again"
+        f"{address} was fitted or upgraded while it was being read", remedy="do it again"
     )

@@ -3,12 +3,13 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from camseek.config import Settings
+from camseek.config import PARTS, Settings
 from camseek.names import path_json, path_text, paths_json
 from camseek.numerics import F32, F64, I64
 from camseek.patterns import Patterns
@@ -50,6 +51,10 @@ TRACES = {POINTS: POINTS_TRACE, FINE: FINE_TRACE, SKETCH: SKETCH_TRACE}
 
 FILE_TRACE = "file"
 """The trace of a picture that came without a file: what its file would hold."""
+
+
+NO_TRACES: Mapping[str, bytes] = MappingProxyType({})
+"""Of a picture that has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,19 +151,54 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refit:
-    """New descriptors for a whole collection, in the making.
+    """Another representation of a whole collection: its descriptors, and the traces that go with them.
 
     Attributes:
         asked: What was asked for: a run that asks for the same goes on with it.
-        whitening: The matrix of the new descriptors, as bytes; None for unwhitened ones.
-        dimensions: Their length.
-        note: What the matrix was fitted on.
+        profile: The collection's once this is in use. Its ``generation`` is the collection's own affair, and
+            so are those of its ``keeps`` that no ``kinds`` belong to.
+        kinds: The kinds of traces (values of ``TRACES``) that it has in the place of the collection's: none
+            where the network is the same, the sketches where it is another. What is made of pixels alone,
+            such as points, belongs to the pictures, whatever represents them.
     """
 
     asked: str
-    whitening: bytes | None
-    dimensions: int
-    note: WhiteningNote | None
+    profile: Profile
+    kinds: tuple[str, ...] = ()
+
+    def kept_after(self, keeps: tuple[str, ...]) -> tuple[str, ...]:
+        """What a collection that keeps these parts keeps once this is in use."""
+        ours = {part for part, kind in TRACES.items() if kind in self.kinds}
+        wanted = (set(keeps) - ours) | (set(self.profile.keeps) & ours)
+        return tuple(part for part in PARTS if part in wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """The representation beside the one in use: there is room for one.
+
+    Attributes:
+        refit: What it is.
+        kept: It was in use, and is kept so that one can go back to it; otherwise it is in the making.
+        done: How many pictures have it, featureless ones too.
+    """
+
+    refit: Refit
+    kept: bool
+    done: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        profile = self.refit.profile
+        return {
+            "kept": self.kept,
+            "done": self.done,
+            "model": profile.model,
+            "model_checksum": profile.model_checksum,
+            "layer": profile.settings.layer,
+            "dimensions": profile.dimensions,
+            "whitened": profile.whitening is not None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +388,7 @@ class CollectionInfo:
         roots: Indexed folders by path, sorted.
         added_by_hand: Files that no folder brought.
         bytes: What it takes on the disk.
+        beside: The representation beside the one in use, if there is one.
     """
 
     address: str
@@ -362,6 +403,7 @@ class CollectionInfo:
     added_by_hand: int
     bytes: int
     traces: Mapping[str, int] = field(default_factory=dict[str, int])
+    beside: Beside | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -385,4 +427,5 @@ class CollectionInfo:
             "added_by_hand": self.added_by_hand,
             "bytes": self.bytes,
             "bytes_per_picture": round(self.bytes / self.pictures) if self.pictures else None,
+            "beside": self.beside.to_json() if self.beside else None,
         }

@@ -1,4 +1,4 @@
--- Format version 4. Names of files are bytes: a disk holds names that are no text. One that begins with a dot
+-- Format version 5. Names of files are bytes: a disk holds names that are no text. One that begins with a dot
 -- is told from the collection's folder on (.1/photos: one up, then photos), and lies in a root that is told so,
 -- too; all others are whole.
 
@@ -27,12 +27,23 @@ CREATE TABLE descriptors (
 -- Counts and lists records without walking through the vectors.
 CREATE INDEX descriptors_by_picture ON descriptors (picture);
 
--- New descriptors of every picture, while a whitening is being fitted or taken out; all take their places in
--- one transaction. A vector of NULL: featureless.
+-- The representation of the pictures beside the one in use: descriptors of another whitening or network in the
+-- making, or those that were in use before. All change places in one transaction. A vector of NULL: featureless.
 CREATE TABLE refit (
     picture INTEGER PRIMARY KEY REFERENCES pictures (id) ON DELETE CASCADE,
     vector  BLOB,
     crc     INTEGER NOT NULL
+);
+
+-- The traces that go with it. Only those of one side are meant, which meta names: two may be there while the
+-- places change.
+CREATE TABLE refit_traces (
+    picture INTEGER NOT NULL REFERENCES pictures (id) ON DELETE CASCADE,
+    kind    TEXT NOT NULL,
+    side    INTEGER NOT NULL,
+    data    BLOB NOT NULL,
+    crc     INTEGER NOT NULL,
+    PRIMARY KEY (picture, kind, side)
 );
 
 -- Named parts of a picture: what else is known of it, such as its local features.

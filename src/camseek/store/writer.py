@@ -48,7 +48,7 @@ class FolderWriter(FolderLedger):
 
     @property
     def refitter(self) -> FolderRefitter:
-        """Replaces every descriptor at once."""
+        """Replaces the representation of all pictures at once."""
         return self._refitter
 
     def _do(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] = ()) -> list[Any]:
