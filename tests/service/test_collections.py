@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from camseek import Engine
+from camseek.service import jobs
+from camseek.service.routes import collections
 from served import ended, events, serving
 from textures import png, texture
 
@@ -198,9 +200,35 @@ class TestRemoval:
         client, _ = own
         [item] = client.get(f"{MUSEUM}/pictures?text=scene").json()["pictures"]
         answer = client.delete(f"{MUSEUM}/pictures/{item['id']}")
-        assert answer.json() == {"removed": 1, "coming_back": 1}
+        assert answer.json() == {"removed": 1, "coming_back": 1, "job": None}
         assert client.get(f"{MUSEUM}/pictures?text=scene").json()["total"] == 0
         assert client.delete(f"{MUSEUM}/pictures/{item['id']}").status_code == 404
+
+    def test_its_small_pictures_go_with_it(self, own, tmp_path):
+        client, photos = own
+        found = client.get(f"{MUSEUM}/pictures").json()["pictures"]
+        for item in found[:3]:
+            for kind in ("thumbnail", "view?side=640"):
+                assert client.get(f"{MUSEUM}/pictures/{item['id']}/{kind}").status_code == 200
+        client.delete(f"{MUSEUM}/pictures/{found[0]['id']}")
+        (photos / found[1]["name"].removeprefix("museum/")).unlink()
+        ended(client, client.post("/api/v1/jobs", json={"kind": "index", "collection": "museum"}).json())
+        kept = {place.stem[:64] for place in (tmp_path / "state").rglob("*.jpg")}
+        # The first one's file is still there: the update has brought it back, with a thumbnail.
+        assert found[1]["id"] not in kept
+        assert {found[0]["id"], found[2]["id"]} <= kept
+        assert not list((tmp_path / "state").rglob(f"{found[0]['id']}-640.jpg"))
+
+    def test_while_another_writes_it_is_done_later(self, own, tmp_path, model, monkeypatch):
+        monkeypatch.setattr(jobs, "_BUSY", 0.02)
+        monkeypatch.setattr(collections, "_PATIENCE", 0.1)
+        client, _ = own
+        [item] = client.get(f"{MUSEUM}/pictures?text=scene").json()["pictures"]
+        with Engine.open(tmp_path / "c", model=model) as engine, engine.collection.write("camseek index"):
+            answer = client.delete(f"{MUSEUM}/pictures/{item['id']}")
+            assert (answer.status_code, answer.json()["job"]["kind"]) == (202, "remove")
+        assert ended(client, answer.json()["job"])["report"] == {"removed": 1, "coming_back": 1}
+        assert client.get(f"{MUSEUM}/pictures?text=scene").json()["total"] == 0
 
 
 class TestMarks:

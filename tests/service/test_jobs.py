@@ -126,6 +126,41 @@ class TestJobs:
         assert len(times) == 3
         found.close()
 
+    def test_an_update_gives_way_to_what_a_user_waits_for_and_goes_on(self, state):
+        order = []
+
+        def index(job):
+            order.append("index")
+            if order.count("index") == 1:
+                job.carried["added"] = 3
+                waits(job)
+            return dict(job.carried)
+
+        found = Jobs(state, {"index": index, "remove": lambda _: order.append("remove") or {}}, KEYS)
+        found.begin()
+        long = found.ask("index", "museum", {})
+        until(lambda: order)
+        behind = found.ask("index", "museum", {"folder": "another"})
+        done(found.ask("remove", "museum", {}))
+        assert order[:2] == ["index", "remove"]
+        assert done(long).state == done(behind).state == "done"
+        assert long.report == {"added": 3}
+        found.close()
+
+    def test_what_gives_way_can_be_stopped(self, state):
+        begun, go_on = threading.Event(), threading.Event()
+        found = Jobs(state, {"index": waits, "remove": lambda _: begun.set() or (go_on.wait() and {})}, KEYS)
+        found.begin()
+        long = found.ask("index", "museum", {})
+        until(lambda: long.state == "running")
+        short = found.ask("remove", "museum", {})
+        assert begun.wait(20)
+        assert long.state == "waiting"
+        found.cancel(long)
+        go_on.set()
+        assert (done(short).state, long.state) == ("done", "cancelled")
+        found.close()
+
     def test_many_of_one_kind_throw_out_none_of_another(self, state, monkeypatch):
         monkeypatch.setattr(jobs_module, "_REMEMBERED", 3)
         found = Jobs(state, {"index": lambda _: {}, "groups": lambda _: {}}, KEYS)

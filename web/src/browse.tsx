@@ -2,9 +2,10 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { About } from "./about";
-import { type Folder, type Picture, api } from "./api";
+import { type Folder, type Picture, Refused, api } from "./api";
 import type { Shared } from "./app";
 import { Grid } from "./grid";
+import { over } from "./jobs";
 import { Ask, Dialog } from "./parts";
 import { go, to } from "./route";
 import { forget, lastQuery } from "./searching";
@@ -38,11 +39,19 @@ export function Browse(shared: Shared) {
   const remove = (picture: Picture) => {
     setRemoving(null);
     setOpened(null);
-    api.remove(collection.name, picture.id).then(({ coming_back }) => {
-      const back = coming_back ? " The next look through its folder brings it back, unless the file goes." : "";
-      say(`${fileName(picture.name)} is no longer in the collection. The file itself is where it was.${back}`);
+    const name = fileName(picture.name);
+    const gone = (back: number) => {
+      const returns = back ? " The next look through its folder brings it back, unless the file goes." : "";
+      say(`${name} is no longer in the collection. The file itself is where it was.${returns}`);
       changed();
-    }, complain);
+    };
+    api.remove(collection.name, picture.id).then(async ({ coming_back, job }) => {
+      if (!job) return gone(coming_back);
+      say(`${name} will be removed as soon as what is being written just now lets it.`);
+      const { report, problem } = await over(job);
+      if (problem) complain(new Refused(problem));
+      else gone(Number(report?.["coming_back"] ?? 0));
+    }).catch(complain);
   };
 
   const sought = lastQuery(collection.name);

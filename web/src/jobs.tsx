@@ -41,9 +41,20 @@ export function useJob(collection: string, found: Job | null, onChange: () => vo
   return { job, follow: useCallback((next: Job | null) => setJob(next), []) };
 }
 
+/** A job once it has ended. */
+export async function over(job: Job): Promise<Job> {
+  while (!ENDED.has(job.state)) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    job = await api.job(job.id);
+  }
+  return job;
+}
+
 const DOING: Record<string, [string, string]> = {
   index: ["searched", "Looking through the folder"],
   add: ["added", "Adding pictures"],
+  remove: ["removed", "Removing pictures"],
+  enrich: ["looked at again", "Looking at the pictures again"],
   groups: ["compared", "Looking for pictures that belong together"],
   batch: ["searched for", "Searching for many pictures"],
 };

@@ -153,6 +153,8 @@ export interface paths {
         /**
          * Remove
          * @description Takes a picture, by all its names, out of the collection; no file is touched.
+         *
+         *     202 with a job where the collection is written to just now: an update gives way to it.
          */
         delete: operations["remove_api_v1_collections__name__pictures__identity__delete"];
         options?: never;
@@ -1207,7 +1209,7 @@ export interface components {
         };
         /**
          * Removed
-         * @description What left the collection.
+         * @description What left the collection, or will.
          */
         Removed: {
             /** Removed */
@@ -1217,6 +1219,8 @@ export interface components {
              * @description Of these, files that the next update of a folder brings back.
              */
             coming_back: number;
+            /** @description That is to remove it, where the collection is written to just now. */
+            job?: components["schemas"]["JobRecord"] | null;
         };
         /**
          * SearchOptions
@@ -1792,6 +1796,15 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            /** @description Accepted */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };

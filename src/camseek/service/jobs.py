@@ -1,8 +1,10 @@
 """Work that goes on by itself: told how far it is, stopped, taken up again.
 
-Each collection has one writer at a time, and one reader beside it.
+Each collection has one writer at a time, and one reader beside it. What a user asks for does not wait for an
+update that takes hours: the update gives way, and goes on behind it.
 """
 
+import itertools
 import json
 import logging
 import queue
@@ -29,6 +31,10 @@ INCOMING = "incoming"
 _ENDED = frozenset({"done", "failed", "cancelled"})
 READING = frozenset({"batch", "groups"})
 """Kinds that change nothing: they wait for no writer, and no writer for them."""
+_SHORT = frozenset({"add", "remove"})
+"""What a user waits for: it is done before everything else."""
+_GIVING_WAY = frozenset({"index", "enrich"})
+"""What is long, and goes on where it was when it is begun again."""
 
 Work = Callable[["Job"], dict[str, Any]]
 """Does a job and says what it did."""
@@ -52,6 +58,8 @@ class Job:
         problem: Why it failed.
         cancelled: Set to stop it.
         stopped: A user did so: it is not taken up again.
+        paused: It gives way to another, and goes on behind it.
+        carried: What it did before it gave way, by the names of its report.
     """
 
     id: str
@@ -67,6 +75,8 @@ class Job:
     problem: Problem | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     stopped: bool = False
+    paused: bool = False
+    carried: dict[str, int] = field(default_factory=dict[str, int])
     since: float = 0.0
 
     def start(self, total: int) -> None:
@@ -141,7 +151,8 @@ class Jobs:
         self._whole, self._ended = whole, ended
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
-        self._queues: dict[str, queue.Queue[Job | None]] = {}
+        self._queues: dict[str, queue.PriorityQueue[_Turn]] = {}
+        self._turns = itertools.count()
         self._threads: list[threading.Thread] = []
         self._begun = self._closed = False
         names = {key: name for name, key in self._keys.items()}
@@ -250,29 +261,35 @@ class Jobs:
 
     def close(self) -> None:
         """Stops what goes on, to be taken up by the next service, and waits for it."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
+            queues, threads = list(self._queues.values()), list(self._threads)
         for job in self.all():
             job.cancelled.set()
-        with self._lock:
-            queues, threads = list(self._queues.values()), list(self._threads)
         for waiting in queues:
-            waiting.put(None)
+            waiting.put(_Turn(0, 0, None))
         for thread in threads:
             thread.join()
 
     def _put(self, job: Job) -> None:
-        place = f"{job.collection} {'read' if job.kind in READING else 'write'}"
+        place = _place(job)
         with self._lock:
             if place not in self._queues:
-                waiting = self._queues[place] = queue.Queue[Job | None]()
+                waiting = self._queues[place] = queue.PriorityQueue[_Turn]()
                 thread = threading.Thread(target=self._work, args=(waiting,), name=f"jobs {place}")
                 thread.daemon = True
                 self._threads.append(thread)
                 thread.start()
-            self._queues[place].put(job)
+            if job.kind in _SHORT:
+                for other in self._jobs.values():
+                    if other.state == "running" and other.kind in _GIVING_WAY and _place(other) == place:
+                        other.paused = True
+                        other.cancelled.set()
+            urgency = 1 if job.kind in _SHORT else 2
+            self._queues[place].put(_Turn(urgency, next(self._turns), job))
 
-    def _work(self, waiting: "queue.Queue[Job | None]") -> None:
-        while (job := waiting.get()) is not None:
+    def _work(self, waiting: "queue.PriorityQueue[_Turn]") -> None:
+        while (job := waiting.get().job) is not None:
             try:
                 if not self._closed and not job.over:
                     self._do(job)
@@ -290,8 +307,8 @@ class Jobs:
         try:
             report = self._patiently(job)
         except CancelledError:
-            if self._closed and not job.stopped:
-                return  # it is taken up again
+            if self._goes_on(job):
+                return
             state = "cancelled"
         except Exception as error:  # the last place before the user: it is told, and the rest goes on
             _LOG.warning("the job %s (%s) failed", job.id, job.kind, exc_info=error)
@@ -300,6 +317,20 @@ class Jobs:
         job.state = state
         self._keep(job)
         self._ended(job)
+
+    def _goes_on(self, job: Job) -> bool:
+        """Whether work that was stopped is to go on: by the next service, or behind what it gives way to."""
+        with self._lock:
+            if job.stopped:
+                return False
+            if self._closed:
+                return True
+            again, job.paused = job.paused, False
+            if again:
+                job.state, job.cancelled = "waiting", threading.Event()
+        if again:
+            self._put(job)
+        return again
 
     def _patiently(self, job: Job) -> dict[str, Any]:
         """Does a job; while another process writes to its collection, again after some seconds."""
@@ -343,6 +374,20 @@ class Jobs:
                 del self._jobs[job.id]
         for job in old:
             self._state.run("DELETE FROM jobs WHERE id = ?", (job.id,))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Turn:
+    """When a job's turn comes: the most urgent first, then as they came. Without one all is over."""
+
+    urgency: int
+    number: int
+    job: Job | None = field(compare=False)
+
+
+def _place(job: Job) -> str:
+    """Whose turn comes only when this one has ended."""
+    return f"{job.collection} {'read' if job.kind in READING else 'write'}"
 
 
 def _job_of(row: tuple[Any, ...], collection: str) -> Job:

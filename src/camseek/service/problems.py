@@ -63,6 +63,11 @@ class ApiError(Exception):
         self.problem = problem(status, code, detail, remedy)
         self.headers = headers
 
+    @classmethod
+    def of(cls, record: Problem) -> "ApiError":
+        """What a record says."""
+        return cls(record.status, record.code, record.detail, record.remedy)
+
 
 def problem(status: int, code: str, detail: str, remedy: str | None = None) -> Problem:
     """A problem record."""

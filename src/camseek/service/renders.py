@@ -4,7 +4,7 @@ import io
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
@@ -116,6 +116,18 @@ class Renders:
         """Whether a picture's thumbnail is kept."""
         return self._place(picture, THUMBNAIL).is_file()
 
+    def drop(self, identity: str) -> None:
+        """Lets a picture's small ones go, which has left every collection."""
+        for place in (self._thumbnail(identity), *(self._view(identity, side) for side in Side)):
+            place.unlink(missing_ok=True)
+
+    def keep_only(self, wanted: Collection[str]) -> None:
+        """Lets all of those go whose pictures are not among these."""
+        kept = (*self._thumbnails.glob("??/*.jpg"), *self._views.glob("*.jpg"))
+        for place in kept:
+            if place.stem.partition("-")[0] not in wanted:
+                place.unlink(missing_ok=True)
+
     def of_upload(self, identity: str, content: bytes, side: int) -> bytes:
         """A query picture as a JPEG file, which no disk keeps.
 
@@ -146,9 +158,13 @@ class Renders:
 
     def _place(self, picture: StoredPicture, side: int) -> Path:
         name = picture.content.hex()
-        if side == THUMBNAIL:
-            return self._thumbnails / name[:2] / f"{name}.jpg"
-        return self._views / f"{name}-{side}.jpg"
+        return self._thumbnail(name) if side == THUMBNAIL else self._view(name, side)
+
+    def _thumbnail(self, identity: str) -> Path:
+        return self._thumbnails / identity[:2] / f"{identity}.jpg"
+
+    def _view(self, identity: str, side: int) -> Path:
+        return self._views / f"{identity}-{side}.jpg"
 
     def _keep(self, place: Path, content: bytes) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)

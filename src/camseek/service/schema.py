@@ -327,10 +327,13 @@ class Marked(Strict):
 
 
 class Removed(Strict):
-    """What left the collection."""
+    """What left the collection, or will."""
 
     removed: int
     coming_back: int = Field(description="Of these, files that the next update of a folder brings back.")
+    job: JobRecord | None = Field(
+        default=None, description="That is to remove it, where the collection is written to just now."
+    )
 
 
 class JobRequest(Strict):

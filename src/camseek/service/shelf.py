@@ -119,6 +119,10 @@ class Hosted:
         reader = PictureReader(Resize("longer", side, side), 1, self._settings.limits)
         return FileMaps(Extractor(engine.model, reader), engine.collection.traces)
 
+    def has(self, identity: str) -> bool:
+        """Whether the collection has the picture of a content."""
+        return self.engine.collection.catalogue.find(bytes.fromhex(identity)) is not None
+
     def find(self, identity: str) -> StoredPicture:
         """The picture of a content.
 

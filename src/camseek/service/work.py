@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from camseek.errors import StorageError
+from camseek.errors import CamseekError, CancelledError, StorageError
 from camseek.files import reason_of
 from camseek.images import fingerprint
+from camseek.indexing.leaving import coming_back
 from camseek.names import GIVEN, is_given
 from camseek.results import IndexReport, Skipped
 from camseek.service.jobs import INCOMING, Job, Work
@@ -38,7 +39,13 @@ class Works:
 
     def by_kind(self) -> dict[str, Work]:
         """Each kind's work."""
-        return {"index": self._index, "add": self._add, "enrich": self._enrich, "fit": self._fit}
+        return {
+            "index": self._index,
+            "add": self._add,
+            "remove": self._remove,
+            "enrich": self._enrich,
+            "fit": self._fit,
+        }
 
     def receive(self, files: Mapping[str, BinaryIO]) -> str:
         """Takes files that were uploaded, to be worked on, under names of ours; the name of their folder.
@@ -81,16 +88,60 @@ class Works:
             raise ApiError(422, "source", "no folder was indexed yet", "add pictures, or index a folder")
         totals = _told(IndexReport(""), hosted.naming)
         for root in roots:
-            report = engine.index(
-                root,
-                allow_removal=bool(job.arguments.get("allow_removal")),
-                progress=job,
-                cancelled=job.cancelled,
-            )
-            hosted.forget()
+            before = engine.info().files
+            try:
+                report = engine.index(
+                    root,
+                    allow_removal=bool(job.arguments.get("allow_removal")),
+                    progress=job,
+                    cancelled=job.cancelled,
+                )
+            except CancelledError:
+                # Where it gives way to another, what came so far is told at its end.
+                came = max(engine.info().files - before, 0)
+                job.carried["added"] = job.carried.get("added", 0) + came
+                raise
+            finally:
+                hosted.forget()
             _add_up(totals, _told(report, hosted.naming))
+        if totals["removed"] or totals["changed"]:
+            self._sweep_renders()
         self._draw(hosted, job)
+        came = min(job.carried.get("added", 0), totals["unchanged"])
+        _add_up(totals, {"added": came, "unchanged": -came})
         return totals
+
+    def _remove(self, job: Job) -> dict[str, Any]:
+        """Takes pictures out, by all their names."""
+        hosted = self._shelf[job.collection]
+        removed = back = 0
+        for identity in job.arguments["pictures"]:
+            try:
+                stored = hosted.find(identity)
+            except ApiError:
+                continue  # it has gone since
+            report = hosted.engine.remove(stored.paths)
+            hosted.forget()
+            removed += report.removed
+            back += len(coming_back(hosted.engine.info().roots, report.files))
+            if not self._wanted_elsewhere(identity):
+                self._renders.drop(identity)
+        return {"removed": removed, "coming_back": back}
+
+    def _wanted_elsewhere(self, identity: str) -> bool:
+        """Whether another collection has a picture, whose small ones are then kept; so they are in doubt."""
+        try:
+            return any(hosted.has(identity) for hosted in self._shelf)
+        except CamseekError:
+            return True
+
+    def _sweep_renders(self) -> None:
+        """Lets small pictures of what is in no collection any more go; none where one cannot be asked."""
+        try:
+            wanted = {picture.content.hex() for hosted in self._shelf for picture in hosted.engine}
+        except CamseekError:
+            return
+        self._renders.keep_only(wanted)
 
     def _add(self, job: Job) -> dict[str, Any]:
         """Brings in files that were uploaded, some at a time; they are kept in the collection."""

@@ -123,6 +123,28 @@ def test_pictures_are_added_bad_files_listed_and_one_removed(page, queries, tmp_
     expect(page.locator(".which")).to_contain_text(f"{len(ids)} pictures")
 
 
+def test_what_is_removed_while_pictures_come_in_goes_later(page):
+    """The page says so, and says when it has gone."""
+    job = {
+        "id": "9",
+        "kind": "remove",
+        "collection": "shop",
+        "state": "waiting",
+        "report": None,
+        "problem": None,
+    }
+    told = {"removed": 0, "coming_back": 0, "job": job}
+    done = {**job, "state": "done", "report": {"removed": 1, "coming_back": 0}}
+    page.route("**/api/v1/jobs/9", lambda route: route.fulfill(json=done))
+    page.get_by_role("link", name="Browse").click()
+    page.get_by_role("button", name="About").first.click()
+    page.get_by_role("button", name="Remove…").click()
+    page.route("**/pictures/*", lambda route: route.fulfill(status=202, json=told))
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.locator(".message")).to_contain_text("will be removed as soon as")
+    expect(page.locator(".message")).to_contain_text("is no longer in the collection")
+
+
 def test_many_pictures_are_searched_for_at_once(page, queries):
     """Each on its own; what was found is a table, and a file for a spreadsheet."""
     page.get_by_label("Picture to search with").set_input_files(

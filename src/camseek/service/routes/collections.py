@@ -1,12 +1,13 @@
 """Collections and their pictures."""
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from camseek.indexing.leaving import coming_back
 from camseek.names import is_given
 from camseek.service.house import House, in_thread
 from camseek.service.jobs import INCOMING, Job
@@ -33,6 +34,9 @@ from camseek.service.tables import read_table
 _FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
 _FOR_AN_HOUR = {"cache-control": "private, max-age=3600"}
 _FOLDER_DEPTH = 2
+# A removal that takes longer is told as a job; whether it is done is looked at so often, seconds.
+_PATIENCE = 2.0
+_LOOK = 0.02
 
 
 def routes(house: House) -> APIRouter:
@@ -133,20 +137,32 @@ def routes(house: House) -> APIRouter:
 
         return await in_thread(house.rooms.others, look)
 
-    @api.delete("/{name}/pictures/{identity}")
-    async def remove(name: str, identity: Which, request: Request) -> Removed:
-        """Takes a picture, by all its names, out of the collection; no file is touched."""
+    @api.delete("/{name}/pictures/{identity}", responses={202: {"model": Removed}})
+    async def remove(name: str, identity: Which, request: Request, response: Response) -> Removed:
+        """Takes a picture, by all its names, out of the collection; no file is touched.
+
+        202 with a job where the collection is written to just now: an update gives way to it.
+        """
         may_write(request)
 
-        def take_out() -> Removed:
+        def ask() -> Job:
             hosted = house.shelf[name]
-            stored = hosted.find(identity)
-            roots = hosted.info().roots
-            report = hosted.engine.remove(stored.paths)
-            hosted.forget()
-            return Removed(removed=report.removed, coming_back=len(coming_back(roots, report.files)))
+            hosted.find(identity)
+            return house.jobs.ask("remove", hosted.name, {"pictures": [identity]})
 
-        return await in_thread(house.rooms.others, take_out)
+        job = await in_thread(house.rooms.others, ask)
+        until = time.monotonic() + _PATIENCE
+        while not job.over and time.monotonic() < until:
+            await asyncio.sleep(_LOOK)
+        if job.problem is not None:
+            raise ApiError.of(job.problem)
+        response.status_code = 200 if job.over else 202
+        report = job.report or {}
+        return Removed(
+            removed=report.get("removed", 0),
+            coming_back=report.get("coming_back", 0),
+            job=None if job.over else job.record(),
+        )
 
     @api.get("/{name}/pictures/{identity}/thumbnail", response_class=FileResponse)
     async def thumbnail(name: str, identity: Which) -> Response:
