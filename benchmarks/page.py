@@ -67,10 +67,10 @@ def measure(options: Options) -> Report:
     with Engine.open(collection, create=True) as engine:
         engine.index(options.data / "paintings" / "catalogue")
     with (
-        serving("paintings", collection, options.folder / "state") as address,
+        serving("paintings", collection, options.folder / "state") as served,
         sync_playwright() as playwright,
     ):
-        base = address.rstrip("/")
+        base = served.base.rstrip("/")
         root = hasattr(os, "geteuid") and os.geteuid() == 0  # it may not have the browser's own sandbox
         browser = playwright.chromium.launch(executable_path=chromium, chromium_sandbox=not root)
         page = browser.new_page(viewport={"width": 1366, "height": 768})

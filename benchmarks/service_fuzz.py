@@ -44,17 +44,17 @@ def main() -> None:
         with Engine.open(folder / "collection", create=True) as engine:
             engine.index(groceries / "photos")
             picture = next(iter(engine)).content.hex()
-        with serving("shop", folder / "collection", folder / "state") as base:
+        with serving("shop", folder / "collection", folder / "state") as served:
             content = (groceries / "queries" / "shop.jpg").read_bytes()
             answer = httpx.post(
-                f"{base}api/v1/uploads", content=content, headers={"X-Camseek": "1"}, timeout=60
+                f"{served.base}api/v1/uploads", content=content, headers={"X-Camseek": "1"}, timeout=60
             )
             upload = answer.raise_for_status().json()["id"]
             settings = folder / "schemathesis.toml"
             settings.write_text(_FILLED.format(picture=picture, upload=upload), "utf-8")
             command = [
                 *(sys.executable, "-m", "schemathesis.cli", "--config-file", os.fspath(settings), "run"),
-                *(f"{base}api/v1/openapi.json", "-H", "X-Camseek: 1", "--phases", "coverage,fuzzing"),
+                *(f"{served.base}api/v1/openapi.json", "-H", "X-Camseek: 1", "--phases", "coverage,fuzzing"),
                 *("-n", str(given.examples), "--checks", "all", "--exclude-checks", _LEFT_OUT),
                 *("--max-response-time", "60", "--exclude-path-regex", "events$"),
             ]
