@@ -81,8 +81,13 @@ class TestTokens:
 
     def test_nothing_is_read_without_one(self, held):
         client, read, _ = held
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {read}"}):
-            assert client.get("/api/v1/collections", headers=headers).status_code == 401
+        for told, headers in (
+            ("a token is needed", {}),
+            ("that is no token of this service", {"Authorization": "Bearer wrong"}),
+            ("a token is needed", {"Authorization": f"Basic {read}"}),
+        ):
+            answer = client.get("/api/v1/collections", headers=headers)
+            assert (answer.status_code, answer.json()["detail"]) == (401, told)
             assert client.get("/metrics", headers=headers).status_code == 401
         assert client.get(HEALTH).status_code == 200
         assert (

@@ -209,6 +209,17 @@ class TestState:
         with pytest.raises(CollectionBusyError, match="camseek serve"):
             State(tmp_path)
 
+    def test_the_second_is_told_where_the_page_is(self, tmp_path):
+        first = State(tmp_path, "camseek open")
+        first.say("http://127.0.0.1:8357/")
+        with pytest.raises(CollectionBusyError, match=r"at http://127.0.0.1:8357/: .*\(camseek open,"):
+            State(tmp_path)
+        first.say("javascript:alert(1)")
+        with pytest.raises(CollectionBusyError, match=r"^/"):
+            State(tmp_path)
+        first.close()
+        State(tmp_path).close()
+
 
 class TestSettings:
     def test_read_only_is_not_watched(self, tmp_path):

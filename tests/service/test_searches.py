@@ -135,9 +135,15 @@ class TestSearch:
             ({"query": [{}]}, 422, "upload or a picture"),
             ({"query": [{"upload": "0" * 64}]}, 404, "upload it again"),
             ({"query": [{"picture": "0" * 64}]}, 404, "no such picture"),
-            ({"query": [{"picture": "../etc"}]}, 422, "pattern"),
-            ({"query": [{"upload": "0" * 64}], "top": 0}, 422, "top"),
-            ({"query": [{"upload": "0" * 64}], "what": 1}, 422, "what"),
+            ({"query": [{"picture": "../etc"}]}, 422, "query.0.picture does not have the form"),
+            ({"query": [{"upload": "0" * 64}], "top": 0}, 422, "top is 1 at least"),
+            ({"query": [{"upload": "0" * 64}] * 40}, 422, "query has 40 parts, and may have 32"),
+            (
+                {"query": [{"upload": "0" * 64}], "options": {"first": "x"}},
+                422,
+                "descriptors, words or joined",
+            ),
+            ({"query": [{"upload": "0" * 64}], "what": 1}, 422, "what is not known here"),
             ({"query": [{"upload": "0" * 64, "region": [1, 2, 3]}]}, 422, "region"),
         ],
     )

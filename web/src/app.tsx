@@ -96,7 +96,7 @@ export function App() {
   const give = useCallback(
     (file: Blob) => {
       if (!collection) return;
-      begin(file, collection.limits.upload_bytes, (query) => {
+      void begin(file, collection.limits.upload_bytes, (query) => {
         const now = location.hash;
         // Whoever went on to something else meanwhile is not called back.
         if (now.startsWith(to(collection.name, { view: "search" }))) go({ ...HOME, collection: collection.name, view: "search", query }, true);

@@ -20,10 +20,10 @@ type Drawing = Pick<ImageAnnotator, "state" | "element" | "destroy" | "setSelect
 
 type Origin = Parameters<Drawing["state"]["store"]["addAnnotation"]>[1];
 
-/**
- * Boxes from the address or the keyboard. The library keeps a history of all others, and stumbles where one changes within a
- * quarter of a second of the page's start.
- */
+/** The library stumbles where something changes so soon (ms) after the page's start: its history takes it for one with what was before. */
+const BEGUN = 300;
+
+/** Boxes from the address or the keyboard, which no history is to keep. */
 const ELSEWHERE = "REMOTE" as unknown as Origin;
 
 function drawn(id: string, [x1, y1, x2, y2]: Box, scale: number): ImageAnnotation {
@@ -135,10 +135,17 @@ export function Boxes(props: BoxesProps) {
     picture.draggable = false;
     let watch: MutationObserver | null = null;
     let drawing: Drawing | null = null;
+    let starting = 0;
     picture.onload = () => {
       const found: Size = [picture.naturalWidth, picture.naturalHeight];
-      setNatural(found);
       latest.current.onSize?.(found);
+      const early = BEGUN - performance.now();
+      if (early > 0) starting = window.setTimeout(begin, early);
+      else begin();
+    };
+    const begin = () => {
+      const found: Size = [picture.naturalWidth, picture.naturalHeight];
+      setNatural(found);
       const fresh = createImageAnnotator(picture, { drawingMode: "drag", theme: "light" });
       annotator.current = drawing = fresh;
       const layer = fresh.element.querySelector("svg");
@@ -174,6 +181,7 @@ export function Boxes(props: BoxesProps) {
     frame.replaceChildren(picture);
     return () => {
       picture.onload = picture.onerror = null;
+      clearTimeout(starting);
       watch?.disconnect();
       drawing?.destroy();
       annotator.current = null;

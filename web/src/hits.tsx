@@ -7,7 +7,7 @@ import { Menu, Outlines } from "./parts";
 import type { Searching } from "./searching";
 import { VERDICTS, counted, fileName, folderOf, number, percent, sentence, titleOf } from "./words";
 
-export type Order = "best" | "size" | "name";
+export type Order = "best" | "sure" | "size" | "name";
 
 export interface Arranged {
   layout: "grid" | "list";
@@ -23,7 +23,7 @@ export const usual: Arranged = { layout: "grid", order: "best", hidden: [], leas
 /** So few have room to be large. */
 const FEW = 2;
 
-const ORDERS: Record<Order, string> = { best: "Best match", size: "Biggest picture", name: "Name" };
+const ORDERS: Record<Order, string> = { best: "Best match", sure: "Most certain", size: "Biggest picture", name: "Name" };
 
 function isWeak(hit: Hit, result: SearchResult): boolean {
   if (hit.mark === "right") return false;
@@ -40,12 +40,20 @@ export function arranged(result: SearchResult, how: Arranged): { shown: Hit[]; f
       (!how.marked || hit.mark === how.marked),
   );
   const area = ({ picture: { size } }: Hit) => size[0] * size[1];
+  const sure = ({ verdict }: Hit) => verdict?.probability ?? -1;
+  if (how.order === "sure") wanted.sort((one, other) => sure(other) - sure(one) || one.rank - other.rank);
   if (how.order === "size") wanted.sort((one, other) => area(other) - area(one) || one.rank - other.rank);
   if (how.order === "name") wanted.sort((one, other) => titleOf(one.picture).localeCompare(titleOf(other.picture)));
   return {
     shown: wanted.filter((hit) => !isWeak(hit, result)),
     folded: wanted.filter((hit) => isWeak(hit, result)),
   };
+}
+
+/** Whether what is certain comes before what is less so, as whoever looks at the numbers expects. */
+function inOrder(hits: Hit[]): boolean {
+  const told = hits.flatMap(({ verdict }) => (verdict ? [percent(verdict.probability)] : []));
+  return told.every((one, place) => place === 0 || parseInt(told[place - 1] as string) >= parseInt(one));
 }
 
 /** The outlines to draw on a hit. */
@@ -62,6 +70,8 @@ interface HitsProps {
   open: (hit: Hit) => void;
   href: (hit: Hit) => string;
   onMark: ((picture: string, mark: Mark | null) => void) | null;
+  /** Leaves the boxes out, where there are any. */
+  onWhole: (() => void) | null;
   onMore: () => void;
   top: number;
   query: Part[];
@@ -73,16 +83,23 @@ export function Hits(props: HitsProps) {
   const { searching, arrangement: how, onArrange } = props;
   const { result, step, fault } = searching;
   const list = useRef<HTMLDivElement>(null);
+  const ofBox = fault?.problem.code === "region" && props.onWhole !== null;
   if (fault)
     return (
       <div class="card" role="alert">
         <p>
-          <strong>{sentence(fault.message)}</strong>
+          <strong>{ofBox ? "This box cannot be searched for: it is too small, or not on the picture." : sentence(fault.message)}</strong>
         </p>
-        {fault.problem.remedy && <p>{sentence(fault.problem.remedy)}</p>}
-        <button type="button" onClick={searching.again}>
-          Try again
-        </button>
+        {ofBox ? <p>Draw it anew, or search for the whole picture.</p> : fault.problem.remedy && <p>{sentence(fault.problem.remedy)}</p>}
+        {ofBox ? (
+          <button type="button" onClick={props.onWhole ?? undefined}>
+            Whole picture
+          </button>
+        ) : (
+          <button type="button" onClick={searching.again}>
+            Try again
+          </button>
+        )}
       </div>
     );
   const parts = result ? arranged(result, how) : null;
@@ -139,6 +156,11 @@ export function Hits(props: HitsProps) {
       )}
       {result && parts && (
         <div ref={list} onKeyDown={onKey}>
+          {how.order === "best" && !inOrder(parts.shown) && (
+            <p class="quiet hint">
+              The best match comes first; the per cent says how certain it is that a picture shows the very thing.
+            </p>
+          )}
           <Cards {...props} hits={parts.shown} />
           {total > 0 && parts.shown.length === 0 && !absent && (how.hidden.length > 0 || how.least > 0 || how.marked) && (
             <p class="quiet">

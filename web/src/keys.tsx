@@ -4,6 +4,8 @@ import { Dialog } from "./parts";
 
 const KEYS: [string, string[], string][] = [
   ["Anywhere", ["Ctrl", "V"], "search with the picture on the clipboard"],
+  ["Anywhere", ["Ctrl", "Z"], "take back what you did last: a box, a mark"],
+  ["Anywhere", ["Ctrl", "Shift", "Z"], "do it again"],
   ["Anywhere", ["?"], "this list"],
   ["On a box", ["← ↑ → ↓"], "move it"],
   ["On a box", ["Shift", "← ↑ → ↓"], "make it larger or smaller"],

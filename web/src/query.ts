@@ -7,7 +7,10 @@ import { bytes, sentence } from "./words";
 /** A picture that the user gave, shown from their own disk while it is sent. */
 export interface Draft {
   file: Blob;
+  /** Empty while it is looked at, and where it is better not shown before the service has made a view of it. */
   url: string;
+  /** Whether it is not shown from here. */
+  unseen: boolean;
   name: string;
   /** How much of it is sent, from 0 to 1. */
   sent: number;
@@ -68,14 +71,30 @@ function scaled(box: Box, from: Size, onto: Size): Box {
   return [x1 * across, y1 * down, x2 * across, y2 * down].map(Math.round) as Box;
 }
 
+/** A JPEG of so many scans is drawn anew for each of them. */
+const SCANS = 100;
+
+/** Whether a browser would draw a picture for so long that the page stands still; the service has a limit for it. */
+async function drawsForLong(file: Blob): Promise<boolean> {
+  try {
+    const [first, second] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
+    if (first !== 0xff || second !== 0xd8) return false;
+    const data = new Uint8Array(await file.arrayBuffer());
+    let scans = 0;
+    for (let at = data.indexOf(0xff); at >= 0; at = data.indexOf(0xff, at + 1)) if (data[at + 1] === 0xda && ++scans > SCANS) return true;
+  } catch {
+    // What cannot be read cannot be sent either, and that says so.
+  }
+  return false;
+}
+
 /**
  * Shows a picture at once, sends it, and hands over its parts once it is there: its boxes, or the whole of it.
  */
-export function begin(file: Blob, limit: number, onThere: (parts: Part[]) => void): void {
+export async function begin(file: Blob, limit: number, onThere: (parts: Part[]) => void): Promise<void> {
   dropDraft();
-  const url = URL.createObjectURL(file);
   const name = file instanceof File ? file.name : "";
-  draft = { file, url, name, sent: 0, fault: null, boxes: [], size: null };
+  draft = { file, url: "", unseen: false, name, sent: 0, fault: null, boxes: [], size: null };
   const stop = new AbortController();
   sending = stop;
   told();
@@ -83,11 +102,15 @@ export function begin(file: Blob, limit: number, onThere: (parts: Part[]) => voi
     changeDraft({ fault: `This picture is too large: ${bytes(file.size)} of at most ${bytes(limit)}.` });
     return;
   }
+  const unseen = await drawsForLong(file);
+  if (stop.signal.aborted) return;
+  const url = unseen ? "" : URL.createObjectURL(file);
+  changeDraft({ url, unseen });
   upload(file, (sent) => !stop.signal.aborted && changeDraft({ sent }), stop.signal).then(
     (there) => {
       if (stop.signal.aborted || !draft) return;
       const { boxes, size } = draft;
-      uploads.set(there.id, { url, size: there.size, name });
+      uploads.set(there.id, { url: url || api.uploadView(there.id), size: there.size, name });
       draft = null;
       sending = null;
       const own = boxes.map((box) => (size ? scaled(box, size, there.size) : box));

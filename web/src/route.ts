@@ -22,6 +22,8 @@ export interface Route {
 const VIEWS = new Set<string>(["search", "browse", "groups", "skipped", "marks", "table"]);
 const ID = /^[0-9a-f]{64}$/;
 export const TOP = 50;
+/** The service takes no more pictures and boxes in one query. */
+const MOST = 32;
 
 export const HOME: Route = {
   collection: null,
@@ -52,7 +54,8 @@ function partOf(text: string): Part | null {
   if (!numbers.length) return source_;
   const region = numbers.map(Number);
   if (region.length !== 4 || !region.every(Number.isSafeInteger)) return null;
-  return { ...source_, region: region as Box };
+  const [x1, y1, x2, y2] = region as Box;
+  return { ...source_, region: [Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2)] };
 }
 
 export function partText(part: Part): string {
@@ -72,7 +75,7 @@ export function parsed(fragment: string): Route {
     collection: name || null,
     view: VIEWS.has(view) ? (view as View) : "start",
     id: id || null,
-    query: (given.get("q") ?? "").split(";").map(partOf).filter((part) => part !== null),
+    query: (given.get("q") ?? "").split(";").map(partOf).filter((part) => part !== null).slice(0, MOST),
     open: open && ID.test(open) ? open : null,
     attend: attend === null ? null : attend.split(",").map(Number).filter(Number.isSafeInteger),
     top: Number.isSafeInteger(top) && top > 0 ? top : TOP,

@@ -1,7 +1,7 @@
 /** A search: the query and its boxes on one side, what was found on the other. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Box, type Hit, type Part, api } from "./api";
+import { type Box, type Hit, type Mark, type Part, api } from "./api";
 import type { Shared } from "./app";
 import { Boxes } from "./boxes";
 import { Compare } from "./compare";
@@ -12,6 +12,7 @@ import { type Draft, type Shown, cannotShow, changeDraft, sourceOf, useDraft, us
 import { cameFromHere, go, partText, to } from "./route";
 import { type Searching, useSearch } from "./searching";
 import { Give } from "./start";
+import { useUndo } from "./undo";
 import { counted, percent } from "./words";
 
 /** A box that is being drawn asks for many searches: only what stands still for so long (ms) is searched for. */
@@ -46,7 +47,7 @@ export function Search(shared: Shared) {
   const settled = !drawn && (searching.step === "done" || searching.step === "failed");
 
   const ask = (query: Part[], replace: boolean) => go({ ...route, view: "search", query, open: null, attend: route.attend }, replace);
-  const setBoxes = (boxes: Box[]) => {
+  const draw = (boxes: Box[]) => {
     if (onItsWay) changeDraft({ boxes });
     else if (source) setDrawn({ source, boxes });
   };
@@ -54,12 +55,22 @@ export function Search(shared: Shared) {
     if (!drawn || drawn.source !== source || !main) return;
     const timer = setTimeout(() => {
       const bare = "upload" in main ? { upload: main.upload } : { picture: main.picture };
-      ask([...(drawn.boxes.length ? drawn.boxes.map((region) => ({ ...bare, region })) : [bare]), ...others], true);
+      ask([...(drawn.boxes.length ? drawn.boxes.map((region) => ({ ...bare, region })) : [bare]), ...others], searching.step !== "done");
       setDrawn(null);
     }, STILL);
     return () => clearTimeout(timer);
   }, [drawn, source]);
   const boxes = onItsWay ? onItsWay.boxes : drawn && drawn.source === source ? drawn.boxes : own.flatMap(regionOf);
+  const undo = useUndo(`${collection.name} ${onItsWay?.url ?? source}`, boxes, draw, (query, picture, mark) => searching.mark(picture, mark, query));
+  const setBoxes = (after: Box[]) => {
+    undo.boxes(boxes, after);
+    draw(after);
+  };
+  const mark = (picture: string, wanted: Mark | null) => {
+    const before = result?.hits.find((hit) => hit.picture.id === picture)?.mark ?? null;
+    if (before !== wanted) undo.mark(route.query, picture, before, wanted);
+    searching.mark(picture, wanted);
+  };
   const show = (picture: string | null) => {
     if (picture) go({ ...route, open: picture }, route.open !== null);
     else if (cameFromHere()) history.back();
@@ -121,7 +132,8 @@ export function Search(shared: Shared) {
             onArrange={setArrangement}
             open={(hit) => show(hit.picture.id)}
             href={(hit) => to(collection.name, { ...route, open: hit.picture.id })}
-            onMark={shared.mayWrite ? searching.mark : null}
+            onMark={shared.mayWrite ? mark : null}
+            onWhole={boxes.length ? () => setBoxes([]) : null}
             onMore={() => go({ ...route, top: Math.min(collection.limits.top, route.top * 4) }, true)}
             top={route.top}
             query={route.query}
@@ -130,7 +142,7 @@ export function Search(shared: Shared) {
           />
         )}
       </section>
-      <Strip shown={onItsWay ? { url: onItsWay.url, size: onItsWay.size, name: onItsWay.name } : shown} boxes={boxes} />
+      <Strip shown={onItsWay ? (onItsWay.url ? { url: onItsWay.url, size: onItsWay.size, name: onItsWay.name } : null) : shown} boxes={boxes} />
       {openHit && result && main && (
         <Compare
           key="compare"
@@ -141,7 +153,7 @@ export function Search(shared: Shared) {
           query={route.query}
           onOpen={show}
           onSearch={searchFor}
-          onMark={shared.mayWrite ? searching.mark : null}
+          onMark={shared.mayWrite ? mark : null}
         />
       )}
     </div>
@@ -195,7 +207,9 @@ function Query(props: {
   };
   return (
     <>
-      {unseen && draft ? (
+      {draft && !draft.url && !draft.unseen ? (
+        <div class="scroller" aria-busy="true" />
+      ) : draft && (unseen || draft.unseen) ? (
         <p class="card quiet">Your browser cannot show this kind of picture. It is shown once it has been sent.</p>
       ) : (
         <Boxes

@@ -13,7 +13,8 @@ export interface Searching {
   fault: Refused | null;
   request: SearchRequest | null;
   again: () => void;
-  mark: (picture: string, mark: Mark | null) => void;
+  /** Says of a picture whether it is right for a query: for the one that is shown, where no other is named. */
+  mark: (picture: string, mark: Mark | null, of?: Part[]) => void;
 }
 
 const KEPT = 12;
@@ -46,6 +47,10 @@ export function requestOf(query: Part[], attend: number[] | null, top: number): 
   return { query, top, without_self: true, points: true, options: attend ? { attend } : {} };
 }
 
+function textOf(query: Part[]): string {
+  return query.map(partText).join(";");
+}
+
 interface State {
   /** What it says something of. */
   key: string;
@@ -63,7 +68,7 @@ export function useSearch(
 ): Searching {
   const [state, setState] = useState<State>({ key: "", step: "idle", result: null, fault: null });
   const [turn, setTurn] = useState(0);
-  const text = query.map(partText).join(";");
+  const text = textOf(query);
   const key = query.length ? [collection, text, attend?.join(",") ?? "all", top].join(" ") : "";
   const source = query[0] ? sourceOf(query[0]) : "";
   const before = useRef({ source: "", top: 0 });
@@ -110,7 +115,14 @@ export function useSearch(
     return () => stop.abort();
   }, [key, turn]);
 
-  const mark = (picture: string, wanted: Mark | null) => {
+  const mark = (picture: string, wanted: Mark | null, of: Part[] = query) => {
+    if (textOf(of) !== text) {
+      // Of a query that was shown before: what was found for it is remembered with its marks.
+      for (const [known, result] of finished)
+        if (known.startsWith(`${collection} ${textOf(of)} `)) finished.set(known, marked(result, picture, wanted));
+      api.mark(collection, of, picture, wanted).catch(complain);
+      return;
+    }
     const change = (to: Mark | null) =>
       setState((now) => {
         if (!now.result) return now;

@@ -37,6 +37,16 @@ _state = click.option(
 )
 
 
+_remotes = click.option(
+    "--allow-remote",
+    "remotes",
+    metavar="HOST",
+    type=WordType(),
+    multiple=True,
+    help="Fetch pictures and IIIF manifests from this host, for whoever asks (repeatable).",
+)
+
+
 @click.command("open")
 @click.argument("photos", metavar="PHOTOS", type=FOLDER)
 @click.option(
@@ -47,6 +57,7 @@ _state = click.option(
 )
 @click.option("--no-browser", is_flag=True, help="Say the page's address, and open no browser.")
 @click.option("--watch/--no-watch", default=True, help="Bring in what changes in PHOTOS by itself.")
+@_remotes
 @_port
 @_state
 @model_option
@@ -57,6 +68,7 @@ def open_command(
     beside: bool,
     no_browser: bool,
     watch: bool,
+    remotes: tuple[str, ...],
     port: int,
     state: str | None,
     model: str | None,
@@ -91,6 +103,8 @@ def open_command(
         limits=limits,
         paths=True,
         watch=watch,
+        remotes=remotes,
+        command="camseek open",
     )
     _serve(settings, loaded, browser=not no_browser, as_json=as_json, folder={name: os.fsdecode(place)})
 
@@ -134,14 +148,7 @@ def open_command(
 @click.option(
     "--allow-paths", is_flag=True, help="Whoever may write may name folders of this machine to be indexed."
 )
-@click.option(
-    "--allow-remote",
-    "remotes",
-    metavar="HOST",
-    type=WordType(),
-    multiple=True,
-    help="Fetch pictures and IIIF manifests from this host, for whoever asks (repeatable).",
-)
+@_remotes
 @click.option("--watch", is_flag=True, help="Bring in what changes in indexed folders by itself.")
 @click.option(
     "--max-upload",
@@ -293,6 +300,7 @@ def _serve(
         house.jobs.ask("index", name, {"folder": place})
 
     def ready() -> None:
+        house.state.say(address)
         if as_json:
             emit({"address": address, "collections": dict(settings.collections)})
         else:

@@ -85,7 +85,7 @@ class House:
         """
         self.settings = settings
         self.tokens: Tokens | None = read_tokens(settings.token_file) if settings.token_file else None
-        self.state = State(settings.state)
+        self.state = State(settings.state, settings.command)
         try:
             self._furnish(model)
         except BaseException:

@@ -1,6 +1,7 @@
 """Errors as problem records: the library's one tree, and what HTTP adds to it."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -135,15 +136,44 @@ def handle_problems(app: FastAPI, *, whole: bool) -> None:
             raise error
         first: dict[str, Any] = error.errors()[0]
         place = ".".join(str(part) for part in first.get("loc", ())[1:])[:200]
-        return answer(
-            problem(422, "invalid", f"{place or 'the request'}: {first.get('msg', 'invalid')}"[:500])
-        )
+        return answer(problem(422, "invalid", f"{place or 'the request'} {_in_words(first)}"[:500]))
 
     app.add_exception_handler(ApiError, ours)
     app.add_exception_handler(CamseekError, ours)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, ours)
+
+
+# What is wrong with a value, in words, by pydantic's names for it.
+_WRONG = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "too_long": "has {actual_length} parts, and may have {max_length}",
+    "too_short": "has {actual_length} parts, and needs {min_length}",
+    "string_too_long": "may have {max_length} characters",
+    "string_pattern_mismatch": "does not have the form that is expected",
+    "literal_error": "is one of {expected}",
+    "enum": "is one of {expected}",
+    "int_parsing": "is no whole number",
+    "int_type": "is no whole number",
+    "int_from_float": "is no whole number",
+    "float_parsing": "is no number",
+    "float_type": "is no number",
+    "string_type": "is no text",
+    "list_type": "is no list",
+    "greater_than_equal": "is {ge} at least",
+    "less_than_equal": "is {le} at most",
+    "less_than": "is less than {lt}",
+    "value_error": "cannot be: {error}",
+}
+
+
+def _in_words(fault: Mapping[str, Any]) -> str:
+    form = _WRONG.get(str(fault.get("type")))
+    if form is None:
+        return f"cannot be: {fault.get('msg', 'it is invalid')}"
+    return form.format(**fault.get("ctx", {})).replace("'", "")
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:

@@ -13,7 +13,7 @@ from camseek.version import VERSION
 _SECONDS = 60.0
 _SILENCE = 15.0
 _BLOCK = 1 << 16
-_REMEDY = "name the host with camseek serve --allow-remote HOST"
+_REMEDY = "start camseek with --allow-remote {}"
 
 
 class Remote:
@@ -46,7 +46,8 @@ class Remote:
         if found.scheme not in ("http", "https") or not host or "@" in found.netloc:
             raise ApiError(422, "remote", f"{url!r:.200} is no address of a file on the web")
         if not {host, f"{host}:{port}"} & self._hosts or (port and f"{host}:{port}" not in self._hosts):
-            raise ApiError(403, "remote", f"nothing is fetched from {host}:{port or found.scheme}", _REMEDY)
+            named = f"{host}:{port}" if port else host
+            raise ApiError(403, "remote", f"nothing is fetched from {named}", _REMEDY.format(named))
 
     def fetch(self, url: str) -> bytes:
         """A file's content.

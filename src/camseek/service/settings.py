@@ -49,6 +49,7 @@ class ServiceSettings:
         remotes: Hosts from which pictures and IIIF manifests may be fetched, with a port where it is not the
             scheme's own.
         watch: Indexed folders are watched, and what changes in them is brought in.
+        command: What the user ran, for messages.
 
     Raises:
         SettingsError: A name cannot be, there is no collection, or others than this machine would reach it
@@ -67,6 +68,7 @@ class ServiceSettings:
     upload_bytes: int = 64 * _MB
     remotes: tuple[str, ...] = ()
     watch: bool = False
+    command: str = "camseek serve"
 
     def __post_init__(self) -> None:
         if not self.collections:

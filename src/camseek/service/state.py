@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Generator, Sequence
@@ -10,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from camseek.errors import CamseekError, StorageError
-from camseek.files import reason_of
+from camseek.errors import CamseekError, CollectionBusyError, StorageError
+from camseek.files import read_regular, reason_of
 from camseek.store.lock import WriterLock
+from camseek.writing import write_whole
 
 _VERSION = 1
+_ADDRESS_BYTES = 300
 _SCHEMA = """
 CREATE TABLE marks (
   collection TEXT NOT NULL, query TEXT NOT NULL, picture TEXT NOT NULL, mark TEXT NOT NULL, at TEXT NOT NULL,
@@ -32,6 +35,15 @@ CREATE TABLE rows (
 """
 
 
+def _address_in(place: Path) -> str | None:
+    """An address of this machine that stands in a file, or None."""
+    try:
+        text = read_regular(place, _ADDRESS_BYTES, follow=False).decode("ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if re.fullmatch(r"http://[\w.:\[\]-]+/", text) else None
+
+
 def now() -> str:
     """This moment, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -40,11 +52,16 @@ def now() -> str:
 class State:
     """One small database; threads may share it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: str = "camseek serve") -> None:
         """Opens it, or makes it.
+
+        Args:
+            folder: Where it lies.
+            command: What runs the service, for whoever comes second.
 
         Raises:
             StorageError: It cannot be written, or is another's.
+            CollectionBusyError: A service runs over it; where its page is, is told.
         """
         self._lock = threading.RLock()
         self._place = folder / "service.sqlite"
@@ -53,7 +70,17 @@ class State:
         except OSError as error:
             raise self._failed(reason_of(error)) from error
         # One service: another would take up what this one does.
-        self._held = WriterLock(os.fsencode(folder), "camseek serve")
+        self._address = folder / "address"
+        try:
+            self._held = WriterLock(os.fsencode(folder), command)
+        except CollectionBusyError as error:
+            where = _address_in(self._address)
+            if where is None:
+                raise
+            raise CollectionBusyError(
+                f"the page is there already, at {where}: {error.message}",
+                remedy="open that address, or stop the other one first",
+            ) from error
         try:
             self._database = sqlite3.connect(self._place, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -73,10 +100,15 @@ class State:
             remedy="name another with --state",
         )
 
+    def say(self, address: str) -> None:
+        """Notes where the page is, for whoever opens another over the same."""
+        write_whole(self._address, address.encode(), replace=True)
+
     def close(self) -> None:
         """Closes it."""
         with self._lock:
             self._database.close()
+        self._address.unlink(missing_ok=True)
         self._held.release()
 
     @contextmanager

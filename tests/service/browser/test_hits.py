@@ -259,3 +259,27 @@ def test_a_link_to_a_missing_picture_is_answered_in_words(new_page):
     page = new_page(link({"x": "0" * 64}, "x"))
     expect(page.locator(".found [role=alert]")).to_be_visible()
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_the_order_is_explained_where_the_per_cent_do_not_follow_it(carton):
+    """[16] And hits are put in the order of the per cent where that is wanted."""
+
+    def told():
+        shown = carton.locator(".hit .probability").all_inner_texts()
+        return [int(text.removesuffix("%").strip()) for text in shown]
+
+    hint = carton.get_by_text("The best match comes first")
+    assert hint.count() == (told() != sorted(told(), reverse=True))
+    carton.get_by_label("Order").select_option("sure")
+    assert told() == sorted(told(), reverse=True)
+    expect(hint).to_have_count(0)
+
+
+def test_an_open_hit_fits_at_twice_the_size(opened):
+    """Enlarged by the browser, all of its buttons are there."""
+    opened.set_viewport_size({"width": 640, "height": 425})
+    room = opened.evaluate("document.documentElement.clientWidth")
+    for name in ("The next one", "Search this whole picture"):
+        place = opened.get_by_role("dialog").get_by_role("button", name=name)
+        found = place.bounding_box() if place.count() else None
+        assert found is None or found["x"] + found["width"] <= room

@@ -220,3 +220,70 @@ def test_a_box_by_keyboard_alone(page, queries):
     assert larger[3] > y2
     page.keyboard.press("Delete")
     page.wait_for_function("() => !location.hash.includes(',')")
+
+
+def test_back_goes_through_the_boxes_that_were_searched_for(page, queries):
+    """[23] Each search that was answered is a step of the browser's own Back."""
+    sought(page, queries / "shop.jpg")
+    for box in ((60, 10, 150, 200), (180, 20, 300, 300)):
+        with searched(page):
+            drawn(page, box)
+    for left in (1, 0):
+        page.go_back()
+        expect(page.locator(".query .box-button")).to_have_count(left)
+        done(page)
+    page.go_forward()
+    expect(page.locator(".query .box-button")).to_have_count(1)
+
+
+def test_boxes_and_marks_are_taken_back_in_one_order(new_page, shop):
+    """[19] Ctrl+Z; what came by the link was not done here and stays."""
+    page = new_page(f"#/shop/search?q=upload:{shop},{','.join(map(str, BOX))}")
+    done(page)
+    page.keyboard.press("Control+z")
+    expect(page.locator(".query .box-button")).to_have_count(1)
+    page.locator(".hit-link").first.focus()
+    with page.expect_response("**/marks"):
+        page.keyboard.press("1")
+    with searched(page):
+        drawn(page, (260, 20, 330, 200))
+    assert len(regions(page)) == 2
+    with searched(page):
+        page.keyboard.press("Control+z")
+    assert len(regions(page)) == 1
+    expect(page.locator(".marked-right")).to_have_count(1)
+    with page.expect_response("**/marks"):
+        page.keyboard.press("Control+z")
+    expect(page.locator(".marked-right")).to_have_count(0)
+    with page.expect_response("**/marks"):
+        page.keyboard.press("Control+Shift+z")
+    expect(page.locator(".marked-right")).to_have_count(1)
+    with page.expect_response("**/marks"):
+        page.keyboard.press("Control+z")
+    with searched(page):
+        page.keyboard.press("Control+y")
+        page.keyboard.press("Control+y")
+    assert len(regions(page)) == 2
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("take back what you did last")
+
+
+def test_a_box_that_cannot_be_is_told_in_words(new_page, shop):
+    """A reversed one of a link is put right; one beside the picture leads back to all of it."""
+    page = new_page(f"#/shop/search?q=upload:{shop},250,340,60,0")
+    expect(page.locator(".hit").first).to_be_visible()
+    page.goto(f"#/shop/search?q=upload:{shop},9000,9000,9050,9050")
+    expect(page.get_by_role("alert")).to_contain_text("This box cannot be searched for")
+    with searched(page):
+        page.get_by_role("alert").get_by_role("button", name="Whole picture").click()
+    assert regions(page) == []
+
+
+def test_a_picture_that_would_hold_up_the_browser_is_not_drawn_by_it(page, tmp_path):
+    """A JPEG of hundreds of scans is left to the service, which refuses it."""
+    file = tmp_path / "scans.jpg"
+    file.write_bytes(b"\xff\xd8" + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\x00" * 2000 + b"\xff\xd9")
+    choose(page, file)
+    expect(page.get_by_text("Your browser cannot show this kind of picture.")).to_be_visible()
+    expect(page.locator(".found .fault")).to_be_visible()
+    assert page.locator(".query .picture img").count() == 0

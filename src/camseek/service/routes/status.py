@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from camseek.service.guard import COOKIE
+from camseek.service.guard import COOKIE, WRONG_TOKEN
 from camseek.service.house import House, in_thread
 from camseek.service.problems import ApiError
 from camseek.service.schema import (
@@ -49,7 +49,7 @@ def routes(house: House) -> APIRouter:
             return Session(scopes=list(request.state.scopes), needs_token=False)
         scopes = house.tokens.scopes(token.token)
         if not scopes:
-            raise ApiError(401, "token", "that is no token of this service", "ask whoever runs it for one")
+            raise ApiError(401, "token", WRONG_TOKEN, "ask whoever runs it for one")
         response.set_cookie(
             COOKIE,
             token.token,
