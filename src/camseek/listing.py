@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from camseek.job import Job
+from camseek.names import is_remote
 from camseek.numerics import F32, I64
 from camseek.patterns import Patterns, Selection
 from camseek.results import Skipped
@@ -61,7 +62,7 @@ class Match:
 
     def __call__(self, path: bytes) -> bool:
         """Whether a name is meant."""
-        return self._selection is None or self._selection.takes(os.fsdecode(path).lstrip("/"))
+        return self._selection is None or self._selection.takes(_from_top(path))
 
     def pictures(self, collection: Collection) -> Iterator[StoredPicture]:
         """The pictures of which a name is meant, with those names alone, in the order in which they came."""
@@ -76,9 +77,17 @@ class Match:
         return [item for item in collection.catalogue.info().skipped if self(item.path)]
 
 
+def _from_top(path: bytes) -> str:
+    """A name as patterns see it; of an address the scheme is the first folder."""
+    text = os.fsdecode(path)
+    return text.replace("://", ":/", 1) if is_remote(path) else text.lstrip("/")
+
+
 def _from_root(pattern: str) -> str:
     taken_back, text = pattern.startswith("!"), pattern.removeprefix("!")
-    if "/" in text.rstrip("/") and not text.startswith(("/", "**/")):
+    if is_remote(os.fsencode(text)):
+        text = "/" + text.replace("://", ":/", 1)
+    elif "/" in text.rstrip("/") and not text.startswith(("/", "**/")):
         here = re.sub(r"([\\*?\[\] ])", r"\\\1", os.getcwd())
         text = f"{here}/{text.removeprefix('./')}"
     return "!" * taken_back + text

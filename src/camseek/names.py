@@ -2,25 +2,36 @@
 
 import base64
 import os
+import re
 import reprlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from camseek.errors import SourceError
 
 
 def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
     """The absolute form of a name, by which a collection knows a file; links are not followed.
 
     Where nothing has this name, but something has the same one with its accents composed or decomposed (as
-    macOS spells them), it is that one's.
+    macOS spells them), it is that one's. An address (``s3://bucket/a.jpg``) is one already; that of a file
+    of this machine (``file:///photos``) is its name.
 
     Raises:
         ValueError: It is empty, and would be the working folder.
+        SourceError: It is an address that holds a secret, or names nothing.
     """
-    if not os.fsencode(path):
+    name = os.fsencode(path)
+    if not name:
         raise ValueError("the name is empty")
-    name = os.path.abspath(os.fsencode(path))
+    if is_remote(name):
+        name = _address(name)
+        if is_remote(name):
+            return name
+    name = os.path.abspath(name)
     # Two slashes in front are kept by the system's rules, and mean the same as one.
     return on_disk(b"/" + name.lstrip(b"/") if name.startswith(b"//") else name)
 
@@ -69,6 +80,69 @@ def _spelt_otherwise(folder: bytes, name: bytes) -> bytes | None:
     return None
 
 
+_SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://")
+_SAME = {b"s3a": b"s3", b"gcs": b"gs"}
+# What is behind a question mark of an address that lets in whoever has it.
+_SIGNED = re.compile(
+    rb"[?&](x-amz-|x-goog-|awsaccesskeyid|googleaccessid|signature|sig|se|sv|token|access_token|api_?key|key)"
+    rb"[a-z-]*=",
+    re.IGNORECASE,
+)
+LOGINS = {
+    b"s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    b"gs": "GOOGLE_APPLICATION_CREDENTIALS",
+}
+"""Where the driver of a kind of address finds out who asks, in the environment."""
+_NO_LOGIN = "leave it out: pictures are read over the web where anybody may"
+
+
+def is_remote(name: bytes) -> bool:
+    """Whether a name is an address of another machine's file, or of one that a driver keeps."""
+    return _SCHEME.match(name) is not None
+
+
+def without_secrets(text: str) -> str:
+    """Text in which addresses have no login, and nothing behind a question mark or #: what may be printed."""
+    text = re.sub(r"(?<=://)[^/\s@]*@", "***@", text)
+    return re.sub(r"(://[^\s?#]*[?#])\S+", r"\1***", text)
+
+
+def _address(name: bytes) -> bytes:
+    """An address in the one form in which a collection knows it.
+
+    Of what is behind the server's or bucket's name nothing is rewritten: in object storage ``..`` and ``//``
+    are parts of a name like all others.
+
+    Raises:
+        SourceError: It names no server or bucket, or holds a login or a signature, which would be stored.
+    """
+    scheme, _, rest = name.partition(b"://")
+    scheme = scheme.lower()
+    scheme = _SAME.get(scheme, scheme)
+    told = without_secrets(path_text(name))
+    if scheme == b"file":
+        if not rest.startswith(b"/"):
+            raise SourceError(
+                f"{told} names no file of this machine", remedy="write file:///folder, or /folder"
+            )
+        return unquote_to_bytes(rest)
+    host, slash, way = rest.partition(b"/")
+    login = LOGINS.get(scheme)
+    remedy = _NO_LOGIN if login is None else f"leave it out, and set {login} in the environment"
+    if b"@" in host:
+        raise SourceError(f"{told} holds a login, which would be stored and shown", remedy=remedy)
+    web = scheme in (b"http", b"https")
+    if _SIGNED.search(name) or (web and (b"?" in way or b"#" in way)):
+        raise SourceError(
+            f"{told} has something behind its question mark or #, which may be a secret, and would be stored "
+            "and shown",
+            remedy=remedy,
+        )
+    if not host or b"\0" in name:
+        raise SourceError(f"{told} names no bucket or server", remedy="write s3://bucket/folder, say")
+    return scheme + b"://" + (host.lower() if web else host) + (slash + way).rstrip(b"/")
+
+
 GIVEN = "camseek:"
 """What the name of a picture begins with that came without a file."""
 
@@ -99,7 +173,12 @@ def there_first(paths: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Names of one content, those under which something is there before the others."""
     if len(paths) < 2:
         return paths
-    return tuple(sorted(paths, key=lambda path: (not is_given(path) and not os.path.lexists(path), path)))
+    return tuple(sorted(paths, key=lambda path: (_is_gone(path), path)))
+
+
+def _is_gone(path: bytes) -> bool:
+    """Whether nothing has this name here; what lies elsewhere is not asked for."""
+    return not (is_given(path) or is_remote(path) or os.path.lexists(path))
 
 
 def path_text(path: bytes) -> str:

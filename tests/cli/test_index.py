@@ -14,9 +14,9 @@ def opened(monkeypatch):
     seen = []
     real = runs.open_file
 
-    def open_file(path):
+    def open_file(path, **bounds):
         seen.append(os.path.basename(os.fsdecode(path)))
-        return real(path)
+        return real(path, **bounds)
 
     monkeypatch.setattr(runs, "open_file", open_file)
     return seen
@@ -25,7 +25,7 @@ def opened(monkeypatch):
 @pytest.fixture
 def trusting(monkeypatch):
     """Signatures are trusted at once, as they are some seconds after a file was written."""
-    monkeypatch.setattr("camseek.indexing.runs._TICK_NS", -(10**18))
+    monkeypatch.setattr("camseek.images.files._TICK_NS", -(10**18))
 
 
 @pytest.fixture

@@ -249,7 +249,7 @@ class TestFeatureless:
 
 class TestBoxes:
     def test_without_them_no_file_of_a_hit_is_read(self, indexed, search, monkeypatch):
-        def forbidden(path):
+        def forbidden(path, **bounds):
             raise AssertionError(path)
 
         monkeypatch.setattr("camseek.extraction.extractor.open_file", forbidden)
@@ -521,9 +521,9 @@ class TestReports:
 
         seen, real = [], extractor.open_file
 
-        def open_file(path):
+        def open_file(path, **bounds):
             seen.append(os.path.basename(os.fsdecode(path)))
-            return real(path)
+            return real(path, **bounds)
 
         monkeypatch.setattr(extractor, "open_file", open_file)
         found = search(indexed / "0.jpg", "--boxes", "--report", tmp_path / "found.html")

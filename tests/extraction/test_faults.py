@@ -130,10 +130,10 @@ def test_a_hit_whose_file_cannot_be_decoded_now_keeps_its_place(engine, photos, 
             raise DecoderCrashedError("the decoder crashed on it (signal 11, SIGSEGV)", remedy="leave it out")
         return picture
 
-    def named(path):
+    def named(path, **bounds):
         from camseek.images import open_file
 
-        file = open_file(path)
+        file = open_file(path, **bounds)
         return _Named(file, path)
 
     monkeypatch.setattr(reading, "read_picture", crashing)

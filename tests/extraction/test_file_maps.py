@@ -69,13 +69,13 @@ def test_one_of_another_length_is_not_even_opened(maps, tmp_path, monkeypatch, l
     """Some files do something when they are read: the kernel's log says that it is empty."""
     path = tmp_path / "log"
     path.write_bytes(b"")
-    monkeypatch.setattr(extractor_module, "open_file", lambda path: pytest.fail("it was opened"))
+    monkeypatch.setattr(extractor_module, "open_file", lambda path, **bounds: pytest.fail("it was opened"))
     assert maps.maps(stored(path, length=length)) == "its file has changed since it was indexed"
 
 
 def test_a_file_outside_is_not_opened(maps, photo, monkeypatch):
     picture = StoredPicture(1, bytes(32), (64, 48), (os.fsencode(photo),))
-    monkeypatch.setattr(extractor_module, "open_file", lambda path: pytest.fail("it was opened"))
+    monkeypatch.setattr(extractor_module, "open_file", lambda path, **bounds: pytest.fail("it was opened"))
     assert maps.maps(picture) == "its file lies in none of the collection's folders"
 
 

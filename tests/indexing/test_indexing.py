@@ -17,7 +17,7 @@ import pytest
 from camseek import Engine
 from camseek.errors import CancelledError, SourceError, StorageError, UnreadableFileError
 from camseek.extraction.describer import Describer
-from camseek.images import FoundFile
+from camseek.images import FoundFile, files
 from camseek.indexing import bringing, pace
 from camseek.indexing import runs as indexing
 from camseek.indexing.finding import find_files, find_pictures
@@ -111,7 +111,7 @@ class TestSignatures:
                 {"st_mtime_ns": NOW, "st_ctime_ns": NOW, **_fractions(status)},
             )
 
-        monkeypatch.setattr(indexing.os, "fstat", fstat)
+        monkeypatch.setattr(os, "fstat", fstat)
         monkeypatch.setattr(time, "time_ns", lambda: NOW + 10**9)
         seen = FoundFile(os.fsencode(path), size, NOW, NOW)
         monkeypatch.setattr(bringing, "find_files", lambda paths: ([seen], []))
@@ -322,7 +322,7 @@ def test_whatever_happens_a_run_brings_a_root_in_line(address, model, tmp_path, 
     vector[7] = 1
     monkeypatch.setattr(Describer, "describe", lambda self, seen: vector)
     monkeypatch.setattr(pace, "_PICTURES", 1 + seed)
-    monkeypatch.setattr(indexing, "_TICK_NS", [2 * 10**9, -(10**18)][seed % 2])
+    monkeypatch.setattr(files, "_TICK_NS", [2 * 10**9, -(10**18)][seed % 2])
     root = tmp_path / "photos"
     root.mkdir()
     disk = Disk(root, encoded, seed)
@@ -372,7 +372,7 @@ def stored(address):
 
 class TestReports:
     def test_progress_counts_what_is_read(self, engine, photos, monkeypatch):
-        monkeypatch.setattr(indexing, "_TICK_NS", -(10**18))
+        monkeypatch.setattr(files, "_TICK_NS", -(10**18))
         folder = photos(4)
         steps = Steps()
         engine.index(folder, progress=steps)

@@ -19,7 +19,7 @@ from camseek.cli.options import (
     model_option,
 )
 from camseek.cli.output import emit, note, printable, say
-from camseek.names import absolute, path_text
+from camseek.names import absolute, is_remote, path_text
 
 if TYPE_CHECKING:
     from camseek.config import Limits
@@ -261,6 +261,8 @@ def _require_service() -> None:
 def _collection_of(place: bytes, *, beside: bool) -> str:
     """Where the collection of a folder lies."""
     folder = os.fsdecode(place.rstrip(b"/"))
+    if beside and is_remote(place):
+        raise click.UsageError(f"nothing can be kept beside {folder}: leave out --beside")
     if beside:
         return f"{folder}.camseek"
     from camseek.places import collections_folder

@@ -40,7 +40,7 @@ class Keeping(Opened):
         unless ``allow_removal`` is given: ``IndexReport.held``.
 
         Args:
-            root: The folder.
+            root: The folder, or an address (``s3://bucket/folder``, ``gs://``, ``http://``).
             include: Patterns of the files to take (``camseek.patterns``); all where there are none. Patterns
                 are kept with the folder: None, for both, for those of its last run, ``()`` for none.
             exclude: Patterns of files and folders to leave out.
@@ -52,7 +52,8 @@ class Keeping(Opened):
             cancelled: Whoever sets it ends the run with ``CancelledError``.
 
         Raises:
-            SourceError: The folder is missing, unreadable or empty, and was never indexed.
+            SourceError: The folder is missing, unreadable or empty, and was never indexed; or an address
+                cannot be listed to its end.
             SettingsError: A pattern cannot be read.
             CollectionBusyError: Another process is writing.
             StorageError: The disk is full or read-only.

@@ -83,6 +83,10 @@ class Describer:
         """The descriptor of a whole picture: of unit norm, or zero where it is featureless."""
         return describe_to_store(self.encoder, seen.activations)
 
+    def needs(self, known: Set[bytes]) -> int | None:
+        """How much of a file it reads: None, which is all."""
+        return None
+
     def record(
         self, file: BinaryIO, name: bytes | None = None, *, known: Set[bytes] = ()
     ) -> tuple[bytes, PictureRecord | None, tuple[str, ...]]:

@@ -14,7 +14,7 @@ from camseek.config import Limits, RegionReading, Resize
 from camseek.encoding.activations import Activations
 from camseek.encoding.likeness import QUERY_SIDE, QueryCells
 from camseek.encoding.regions import CellGrid, Cells
-from camseek.errors import PictureError, SettingsError, UnreadableFileError
+from camseek.errors import PictureError, SettingsError, TooLargeError, UnreadableFileError
 from camseek.extraction.faults import one_picture, tried
 from camseek.extraction.fine import FineQuery
 from camseek.extraction.points import QUERY_SIZE, query_features
@@ -23,7 +23,7 @@ from camseek.extraction.sources import Source, opened
 from camseek.images import Picture, check_region, fingerprint, open_file
 from camseek.images.files import MOST_BYTES
 from camseek.matching.features import LocalFeatures
-from camseek.names import is_given
+from camseek.names import is_given, is_remote
 from camseek.results import Box, Skipped
 from camseek.store import FILE_TRACE, StoredPicture, Traces
 
@@ -287,7 +287,8 @@ class FileMaps:
                         return use(file, path)
                     reason, code = _CHANGED, CHANGED
             except PictureError as error:
-                reason, code = error.message, error.code
+                grown = is_remote(path) and isinstance(error, TooLargeError)
+                reason, code = (_CHANGED, CHANGED) if grown else (error.message, error.code)
         return Skipped(picture.paths[0] if picture.paths else b"", reason, code)
 
     def _open(self, picture: StoredPicture, path: bytes) -> BinaryIO:
@@ -299,17 +300,17 @@ class FileMaps:
                 "its file lies in none of the collection's folders",
                 remedy="index the folder, or add the file",
             )
-        return open_file(path)
+        return open_file(path, most=picture.lengths[path])
 
 
 def _may_hold(picture: StoredPicture, path: bytes) -> bool:
     """Whether to open a file, by what the system says of it: one of another length is another.
 
     No picture is empty, as some files are whose reading does something. Of one that is not there, or
-    is no file, opening it tells that.
+    is no file, opening it tells that, and what lies elsewhere is asked when it is fetched.
     """
     said = picture.lengths.get(path)
-    if said is None or is_given(path):
+    if said is None or is_given(path) or is_remote(path):
         return True
     try:
         found = os.stat(path)

@@ -4,10 +4,16 @@ import errno
 import hashlib
 import io
 import os
+import stat
+import time
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from camseek.errors import NotPermittedError, TooLargeError, UnreadableFileError
 from camseek.files import is_collection_file, open_regular, reason_of
+from camseek.images.found import UNMARKED, FoundFile
+from camseek.images.remote import Fetched, fetch, look
+from camseek.names import is_remote
 
 _REMEDIES = {
     errno.ENOENT: "check its name",
@@ -17,6 +23,8 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "move it to a shorter path",
 }
 _BUFFER, _PIECE = 1 << 16, 1 << 20
+# A file written less than this before it was read may be written again within one tick of its clock.
+_TICK_NS = 2_000_000_000
 MOST_BYTES = 1 << 32
 """No larger file is read as a picture: a file that is all hole can have any length, and takes as long."""
 
@@ -28,13 +36,21 @@ def unreadable(error: OSError) -> UnreadableFileError:
     return kind(reason_of(error), remedy=remedy)
 
 
-def open_file(path: bytes) -> BinaryIO:
-    """Opens a picture's file.
+def open_file(path: bytes, *, most: int = MOST_BYTES, only: int | None = None) -> BinaryIO:
+    """Opens a picture's file, wherever it lies.
+
+    Args:
+        path: Its name, or its address: then it is fetched, whole.
+        most: Of more bytes nothing is fetched. What lies here is not looked at for its length.
+        only: So many of its bytes are wanted, and no more are fetched; None for all.
 
     Raises:
         UnreadableFileError: It is missing or not a regular file; the message says which.
         NotPermittedError: Its permissions forbid it.
+        TooLargeError, NotAPictureError: As ``remote.fetch``.
     """
+    if is_remote(path):
+        return fetch(path, most=most, only=only)
     try:
         # Closing one would let go of the locks that this process holds on it.
         if is_collection_file(path):
@@ -44,6 +60,58 @@ def open_file(path: bytes) -> BinaryIO:
         raise unreadable(error) from error
     except ValueError:
         raise UnreadableFileError("its name holds a zero byte", remedy="check its name") from None
+
+
+def look_at(path: bytes) -> FoundFile | None:
+    """What is said of a file without reading it; None of a folder.
+
+    Raises:
+        UnreadableFileError: Nothing is: it is missing, say.
+        NotPermittedError: Permissions forbid to ask.
+    """
+    if is_remote(path):
+        return look(path)
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise unreadable(error) from error
+    except ValueError:
+        raise UnreadableFileError("its name holds a zero byte", remedy="check its name") from None
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    return FoundFile(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What is said of an open file.
+
+    Attributes:
+        size: Bytes.
+        mtime_ns: When its content changed last, nanoseconds.
+        ctime_ns: As ``FoundFile``; -1 where a further change could go unnoticed.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def state_of(file: BinaryIO) -> FileState:
+    """What is said of a file that ``open_file`` gave; of one that was fetched, when it was.
+
+    Raises:
+        OSError: The system does not say.
+    """
+    if isinstance(file, Fetched):
+        found = file.found
+        return FileState(found.size, found.mtime_ns, -1 if found.ctime_ns == UNMARKED else found.ctime_ns)
+    now, status = time.time_ns(), os.fstat(file.fileno())
+    recent = (
+        status.st_ctime_ns > now - _TICK_NS
+        or abs(status.st_mtime_ns - now) < _TICK_NS  # where ctime is the time of creation
+    )
+    return FileState(status.st_size, status.st_mtime_ns, -1 if recent else status.st_ctime_ns)
 
 
 def whole_reads(file: BinaryIO) -> BinaryIO:

@@ -3,58 +3,21 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
 
 from camseek.errors import NotAPictureError, SourceError
 from camseek.files import DATABASE, is_own_name, kind_of_file, open_regular, reason_of
 from camseek.images.files import unreadable
 from camseek.images.formats import HEAD_BYTES, claims_picture, sniff
-from camseek.names import path_text
+from camseek.images.found import FoundFile, Walk
+from camseek.images.remote import walk_remote
+from camseek.names import is_remote, path_text
 from camseek.patterns import Patterns, Selection
 
 _DATABASE = os.fsencode(DATABASE)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """A picture, or a file that claims to be one.
-
-    Attributes:
-        path: Its absolute name; of a symbolic link the link's name, with the target's size and times.
-        size: Bytes.
-        mtime_ns: When its content changed last, nanoseconds.
-        ctime_ns: When its content or its entry changed last, nanoseconds.
-    """
-
-    path: bytes
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-
-@dataclass(slots=True)
-class Walk:
-    """What a folder holds.
-
-    Attributes:
-        files: Pictures by name or by content, sorted by the bytes of their paths.
-        unknown: Path, reason and code (``unreadable``, ``not_permitted``) of each folder that could not be
-            read (nothing beneath it is known), and of each file that could not be looked into.
-        skipped: Path, reason and code of what is no picture for certain: ``not_a_file`` (named pipes,
-            sockets, devices), ``broken_link``, ``not_a_picture`` (empty files with a picture's name).
-        ignored: Number of other files. What is hidden, excluded or not included is not counted.
-        idle: Patterns that nothing matched.
-    """
-
-    files: list[FoundFile] = field(default_factory=list[FoundFile])
-    unknown: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
-    skipped: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
-    ignored: int = 0
-    idle: tuple[str, ...] = ()
-
-
 def walk(root: bytes, patterns: Patterns | None = None) -> Walk:
-    """Finds the pictures in a folder and the folders beneath it.
+    """Finds the pictures in a folder, or beneath an address (``walk_remote``), and the folders beneath it.
 
     A file is a picture by its name's ending, unopened, or else by its first 32 bytes. Symbolic links to
     folders are not followed (the root itself may be one), links to files are. Left out are folders that
@@ -62,12 +25,14 @@ def walk(root: bytes, patterns: Patterns | None = None) -> Walk:
     leaves out.
 
     Args:
-        root: Absolute path of a folder.
+        root: Absolute path of a folder, or an address.
         patterns: Which files and folders count; None for all.
 
     Raises:
         SourceError: The root is missing, no folder, or cannot be read.
     """
+    if is_remote(root):
+        return walk_remote(root, patterns or Patterns())
     if not os.path.isabs(root):
         raise ValueError("root must be absolute")
     return _Walker(root, patterns or Patterns()).run()
@@ -111,9 +76,7 @@ class _Walker:
                 elif self.selection.takes(path):
                     self._file(entry)
         self.found.idle = self.selection.idle
-        self.found.files.sort(key=lambda file: file.path)
-        self.found.unknown.sort()
-        self.found.skipped.sort()
+        self.found.sort()
         return self.found
 
     def _unreadable(self, folder: bytes, error: OSError) -> None:

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, cast
 
 from camseek.arguments import several
-from camseek.errors import PictureError, out_of_memory
+from camseek.errors import PictureError, SourceError, out_of_memory
 from camseek.extraction.describer import Describer
 from camseek.extraction.sources import Source, content_of
 from camseek.images import FoundFile
@@ -20,7 +20,7 @@ from camseek.indexing.leaving import is_missing, moved_here, under_any
 from camseek.indexing.rehearsal import Onlooker, Rehearsal
 from camseek.indexing.runs import Given, IndexRun
 from camseek.job import Job
-from camseek.names import GIVEN, absolute, is_given, known_name, same_text
+from camseek.names import GIVEN, absolute, is_given, is_remote, known_name, path_text, same_text
 from camseek.patterns import Patterns
 from camseek.results import IndexReport, RemoveReport, Skipped
 from camseek.store import ADDED_BY_HAND, FILE_TRACE, Collection, Ledger, Root, Scribe
@@ -91,6 +91,10 @@ def _bring_in_line(
 ) -> None:
     """One run for one root."""
     place, root = _root_of(writer, absolute(asked.root))
+    if asked.relative and is_remote(place):
+        raise SourceError(
+            f"{path_text(place)} has no way from the collection's folder", remedy="leave out --relative"
+        )
     heir = None if root is not None else moved_here(writer, place, writer.files())
     relative = heir.relative if heir is not None and asked.relative is None else asked.relative
     if relative:
@@ -121,7 +125,7 @@ def _root_of(ledger: Ledger, name: bytes) -> tuple[bytes, Root | None]:
     """
     roots = ledger.roots()
     others = [path for path in roots if same_text(path) == same_text(name)] if is_missing(name) else []
-    linked = os.path.realpath(name)
+    linked = name if is_remote(name) else os.path.realpath(name)
     if name not in roots and linked in roots and roots[linked].relative:
         name = linked
     place = name if name in roots or not others else others[0]
@@ -188,7 +192,7 @@ def remove(collection: Collection, paths: Iterable[Path | bytes], *, dry_run: bo
 def _known_files(ledger: Ledger, name: bytes) -> list[bytes]:
     """The known files of a name and beneath it; where there are none, of one that is the same for people."""
     found = ledger.files_under(name)
-    if not found and not is_given(name):
+    if not (found or is_given(name) or is_remote(name)):
         linked = os.path.realpath(name)
         found = ledger.files_under(linked) if linked != name else []
     # One that is there is itself, and not another of its looks.

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterable
 
-from camseek.errors import SourceError, UnreadableFileError
-from camseek.images import FoundFile, Walk, unreadable, walk
-from camseek.names import path_text
+from camseek.errors import PictureError, SourceError
+from camseek.images import FoundFile, Walk, look_at, unreadable, walk
+from camseek.names import is_remote, path_text
 from camseek.patterns import Patterns
 from camseek.results import Skipped
 
@@ -16,7 +16,7 @@ def find_pictures(root: bytes, patterns: Patterns | None = None, *, known: bool 
     """Walks a root and makes sure that there is something to index.
 
     Args:
-        root: The folder.
+        root: The folder, or its address.
         patterns: Which files and folders count; None for all.
         known: The collection holds pictures of this root: an empty or missing one is then a question of
             removal, not of a wrong name.
@@ -24,7 +24,7 @@ def find_pictures(root: bytes, patterns: Patterns | None = None, *, known: bool 
     Raises:
         SourceError: It is missing, no folder, unreadable or empty.
     """
-    if not os.path.isdir(root):
+    if not (is_remote(root) or os.path.isdir(root)):
         fault = _fault(root)
         if known and fault == _MISSING:
             return Walk()
@@ -59,15 +59,11 @@ def find_files(paths: Iterable[bytes]) -> tuple[list[FoundFile], list[Skipped]]:
     skipped: list[Skipped] = []
     for path in paths:
         try:
-            status = os.stat(path)
-        except OSError as error:
-            told = unreadable(error)
-            skipped.append(Skipped(path, told.message, told.code))
+            found = look_at(path)
+        except PictureError as error:
+            skipped.append(Skipped(path, error.message, error.code))
             continue
-        except ValueError:
-            skipped.append(Skipped(path, "its name holds a zero byte", UnreadableFileError.code))
-            continue
-        if os.path.isdir(path):
+        if found is None:
             raise SourceError(f"{path_text(path)} is a folder", remedy="bring in folders with: camseek index")
-        files[path] = FoundFile(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        files[path] = found
     return [files[path] for path in sorted(files)], skipped

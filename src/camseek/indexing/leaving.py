@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from camseek.images import FoundFile, Walk
+from camseek.names import is_remote
 from camseek.patterns import Patterns, Selection
 from camseek.results import Removal
 from camseek.store import ADDED_BY_HAND, FileEntry, Ledger, Root, Signature
@@ -60,8 +61,9 @@ def departures(
     for path in sorted(own.union(ledger.files_under(place)) - seen):
         if under_any(path, unknown):
             continue
-        claimants, missing = ledger.claimants(path), is_missing(path)
-        counts = selection.would_take(path[len(place.rstrip(b"/")) + 1 :])
+        claimants, counts = ledger.claimants(path), selection.would_take(path[len(place.rstrip(b"/")) + 1 :])
+        # A list of what lies elsewhere is whole; of what does not count it says nothing.
+        missing = counts and path not in codes if is_remote(path) else is_missing(path)
         roots = claimants - {ADDED_BY_HAND} if missing else {number}
         if path not in own and not (missing and counts):
             continue
@@ -188,7 +190,9 @@ def _look(path: bytes) -> FoundFile | None:
 
 
 def is_missing(path: bytes) -> bool:
-    """Whether nothing has this name; of what may not be looked at that is not known."""
+    """Whether nothing has this name; of what may not be looked at, or lies elsewhere, that is not known."""
+    if is_remote(path):
+        return False
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

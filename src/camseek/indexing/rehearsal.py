@@ -28,6 +28,10 @@ class Onlooker:
 
     limits: Limits
 
+    def needs(self, known: AbstractSet[bytes]) -> int | None:
+        """How much of a file it looks at; None for all, where its content may be one of ``known``."""
+        return None if known else HEAD_BYTES
+
     def record(
         self, file: BinaryIO, name: bytes | None = None, *, known: AbstractSet[bytes] = frozenset()
     ) -> tuple[bytes, PictureRecord | None, tuple[str, ...]]:

@@ -1,7 +1,5 @@
 """Index runs: what a folder holds and what a collection knows are brought together."""
 
-import os
-import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,7 +11,7 @@ from io import BytesIO
 from camseek.errors import PictureError, UnreadableFileError
 from camseek.extraction.describer import Describer
 from camseek.extraction.faults import one_picture
-from camseek.images import FoundFile, Walk, open_file
+from camseek.images import FoundFile, Walk, open_file, state_of
 from camseek.indexing.leaving import (
     EXCLUDED,
     MISSING,
@@ -42,9 +40,6 @@ from camseek.store import (
     SkippedEntry,
 )
 from camseek.version import VERSION
-
-# A file written less than this before it was read may be written again within one tick of its clock.
-_TICK_NS = 2_000_000_000
 
 # No file has this signature: what is remembered with it is tried again every time.
 _NEVER = Signature(-1, -1, -1)
@@ -413,22 +408,17 @@ def _read(describer: Describer | Onlooker, task: _Task) -> _Read:
     """Reads, recognises and, where it is new, encodes one file; runs in a thread, or elsewhere."""
     found = task.file
     try:
-        with one_picture(), open_file(found.path) as file:
-            started = time.time_ns()
-            before = os.fstat(file.fileno())
+        with one_picture(), open_file(found.path, only=describer.needs(task.known)) as file:
+            before = state_of(file)
             content, picture, warnings = describer.record(file, found.path, known=task.known)
-            after = os.fstat(file.fileno())
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            after = state_of(file)
+        if (before.size, before.mtime_ns) != (after.size, after.mtime_ns):
             raise UnreadableFileError(
                 "it was being written while it was read", remedy="index again when it is complete"
             )
     except PictureError as error:
         return _Read(found, _signature(found.size, found.mtime_ns, found.ctime_ns), error=error)
-    recent = (
-        before.st_ctime_ns > started - _TICK_NS
-        or abs(before.st_mtime_ns - started) < _TICK_NS  # where ctime is the time of creation
-    )
-    signature = _signature(before.st_size, before.st_mtime_ns, -1 if recent else before.st_ctime_ns)
+    signature = _signature(before.size, before.mtime_ns, before.ctime_ns)
     return _Read(found, signature, content, picture, warnings)
 
 

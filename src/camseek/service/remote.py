@@ -1,18 +1,13 @@
 """Pictures from other servers: of hosts that the owner named, of some bytes, in some seconds."""
 
-import time
-import urllib.request
 from collections.abc import Collection
-from http.client import HTTPException, HTTPMessage
-from typing import IO
+from io import BytesIO
 from urllib.parse import urlsplit
 
+from camseek.errors import PictureError, TooLargeError
+from camseek.images.web import Web
 from camseek.service.problems import ApiError
-from camseek.version import VERSION
 
-_SECONDS = 60.0
-_SILENCE = 15.0
-_BLOCK = 1 << 16
 _REMEDY = "start camseek with --allow-remote {}"
 
 
@@ -28,8 +23,7 @@ class Remote:
         """
         self._hosts = frozenset(host.lower() for host in hosts)
         self._most = most
-        self._opener = urllib.request.build_opener(_Redirected(self))
-        self._opener.addheaders = [("User-Agent", f"camseek/{VERSION}")]
+        self._web = Web(self._allow)
 
     def check(self, url: str) -> None:
         """Refuses an address that may not be fetched from here.
@@ -56,38 +50,16 @@ class Remote:
             ApiError: It may not be fetched, is not there, or takes too many bytes or seconds.
         """
         self.check(url)
-        until = time.monotonic() + _SECONDS
+        content = BytesIO()
         try:
-            with self._opener.open(url, timeout=_SILENCE) as answer:
-                parts: list[bytes] = []
-                got = 0
-                while block := answer.read1(_BLOCK):
-                    parts.append(block)
-                    got += len(block)
-                    if got > self._most:
-                        raise ApiError(413, "too_large", f"{url!r:.200} has more than {self._most:,} bytes")
-                    if time.monotonic() > until:
-                        raise ApiError(422, "remote", f"{url!r:.200} comes too slowly", "try it later")
-                return b"".join(parts)
-        except (OSError, HTTPException, ValueError) as error:
-            reason = getattr(error, "reason", None) or type(error).__name__
+            self._web.fetch(url.encode(errors="replace"), content, most=self._most)
+        except TooLargeError as error:
+            raise ApiError(413, error.code, f"{url!r:.200}: {error.message}") from error
+        except PictureError as error:
             raise ApiError(
-                422, "remote", f"{url!r:.200} cannot be fetched: {reason}", "try it later"
+                422, "remote", f"{url!r:.200} cannot be fetched: {error.message}", error.remedy
             ) from error
+        return content.getvalue()
 
-
-class _Redirected(urllib.request.HTTPRedirectHandler):
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        self._remote.check(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def _allow(self, old: str, new: str) -> None:
+        self.check(new)

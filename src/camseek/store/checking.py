@@ -16,7 +16,7 @@ from camseek.files import CODES_INDEX, WORDS_INDEX, reason_of
 from camseek.matching.codebook import embedded_codebook
 from camseek.matching.fine import embedded_axes
 from camseek.matching.words import WordPoints
-from camseek.names import is_given
+from camseek.names import is_given, is_remote
 from camseek.results import Size
 from camseek.store.beside import named
 from camseek.store.database import STORED
@@ -185,7 +185,7 @@ def _of_roots(reader: Reader) -> Iterator[str]:
     if (ADDED_BY_HAND, b"") not in rows:
         yield "the root of what was added by hand is missing"
     for number, path in rows:
-        if number != ADDED_BY_HAND and not (os.path.isabs(path) or is_relative(path)):
+        if number != ADDED_BY_HAND and not _is_place(path):
             yield f"the root {number} is no folder's name: {path!r:.60}"
 
 
@@ -291,4 +291,8 @@ def _all(reader: Reader, sql: str, after: Any, kinds: tuple[type, ...]) -> Itera
 
 def _is_name(path: bytes) -> bool:
     """Whether a collection can know a file by this name."""
-    return b"\0" not in path and (os.path.isabs(path) or is_given(path) or is_relative(path))
+    return b"\0" not in path and (_is_place(path) or is_given(path))
+
+
+def _is_place(path: bytes) -> bool:
+    return os.path.isabs(path) or is_relative(path) or is_remote(path)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from camseek.names import is_given
+from camseek.names import is_given, is_remote
 from camseek.service.house import House, in_thread
 from camseek.service.jobs import INCOMING, Job
 from camseek.service.problems import ApiError
@@ -130,7 +130,7 @@ def routes(house: House) -> APIRouter:
             hosted = house.shelf[name]
             stored = hosted.find(identity)
             there = any(
-                is_given(path) or Path(path.decode(errors="surrogateescape")).is_file()
+                is_given(path) or is_remote(path) or Path(path.decode(errors="surrogateescape")).is_file()
                 for path in stored.paths
             )
             return hosted.picture(stored, present=there)
