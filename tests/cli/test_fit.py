@@ -208,23 +208,17 @@ class TestStopping:
         assert told["resumed"]
         assert told["re_encoded"] <= PICTURES - 8
 
-    def test_a_search_and_a_second_writer_meanwhile(self, large, photos, camseek, starting, failing):
+    def test_a_search_and_a_second_writer_meanwhile(self, large, photos, encoded, camseek, starting):
+        query = photos(1, "query") / "0.jpg"
+        query.write_bytes(encoded(99))
         running = starting("fit", large)
         assert await_rows(large, 1, running)
-        running.send_signal(signal.SIGSTOP)
-        try:
-            query = photos(1, "query") / "0.jpg"
-            found = camseek("search", query, "--collection", large)
-            assert found["hits"][0]["score"] > 0.99
-            for verb in (("fit", large), ("add", query, "--collection", large)):
-                error = failing(*verb)
-                assert error["code"] == "busy"
-                assert f"process {running.pid} " in error["message"]
-                assert "camseek fit" in error["message"]
-        finally:
-            running.send_signal(signal.SIGCONT)
+        assert camseek("search", query, "--collection", large)["hits"][0]["score"] > 0.5
+        assert camseek("add", query, "--collection", large)["added"] == 1
         running.communicate(timeout=60)
         assert running.returncode == 0
+        assert camseek("info", large)["pictures"] == PICTURES + 1
+        assert camseek("check", large)["sound"]
         assert camseek("search", query, "--collection", large)["hits"][0]["score"] > 0.99
 
 

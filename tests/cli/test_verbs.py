@@ -148,7 +148,7 @@ class TestJson:
         told = camseek("info", "--collection", collection)
         assert told["collection"] == str(collection)
         assert (told["pictures"], told["files"], told["featureless"], told["added_by_hand"]) == (3, 3, 0, 0)
-        assert told["format_version"] == 4
+        assert told["format_version"] == 5
         assert told["settings"] == Settings().to_json()
         assert re.fullmatch("[0-9a-f]{64}", told["model_checksum"])
         assert told["roots"] == [
@@ -390,7 +390,7 @@ class TestForPeople:
         assert told["skipped"] == "1 file: --skipped lists it"
         lines = text("info", "--collection", collection, "--skipped").out.splitlines()
         told = dict(line.split(maxsplit=1) for line in lines)
-        assert told["collection"].startswith(f"{collection} (format 4, made ")
+        assert told["collection"].startswith(f"{collection} (format 5, made ")
         assert told["model"].startswith("efficientnet-lite0, checksum ")
         assert told["encoding"] == f"{Settings().encoding}, layer head, size 640"
         assert told["pictures"] == "3 (0 featureless), 3 files"

@@ -332,7 +332,7 @@ class TestDimensions:
 
     def test_more_than_the_channels(self, made, monkeypatch):
         engine = made()
-        monkeypatch.setattr(refitting, "_fitted", None)  # told before any picture is read
+        monkeypatch.setattr(refitting, "fitted", None)  # told before any picture is read
         with pytest.raises(SettingsError, match="at most 1280 dimensions, not 1281"):
             engine.fit(dimensions=1281)
         with pytest.raises(SettingsError, match="at most 9 dimensions, not 10"):
@@ -383,7 +383,7 @@ class TestResuming:
         (folder / "0.jpg").unlink()
         engine.index(folder)
         with monkeypatch.context() as patch:
-            patch.setattr(refitting, "_draw", None)
+            patch.setattr(refitting, "draw", None)
             report = engine.fit(dimensions=5)
         assert report.resumed
         assert report.re_encoded < PICTURES

@@ -11,6 +11,7 @@ from PIL import Image
 from camseek import Engine
 from camseek.service import jobs
 from camseek.service.routes import collections
+from models import other_model
 from served import ended, events, serving
 from textures import png, texture
 
@@ -26,6 +27,44 @@ def own(stocked, tmp_path, model):
         engine.index(photos)
     with serving(address, tmp_path / "state", model, paths=True) as client:
         yield client, photos
+
+
+def test_it_goes_on_while_the_collection_goes_over_to_another_network(own, tmp_path, model, monkeypatch):
+    """The other one has no sketches to compare, and is found among the models that are here."""
+    monkeypatch.setenv("CAMSEEK_MODELS", str(tmp_path / "models"))
+    other = other_model(tmp_path / "models", sketch=False)
+    client, _ = own
+    picture = client.get(f"{MUSEUM}/pictures").json()["pictures"][0]["id"]
+    query = {"query": [{"picture": picture}], "without_self": False, "top": 3}
+
+    def searched():
+        return client.post(f"{MUSEUM}/search", json=query)
+
+    seen = []
+
+    class Asking:
+        def start(self, total):
+            pass
+
+        def step(self):
+            if len(seen) < 2:
+                seen.append(searched())
+
+    before = searched()
+    with Engine.open(tmp_path / "c", model=model, workers=2) as engine:
+        engine.upgrade(other, progress=Asking())
+        after = searched()
+        engine.undo_upgrade()
+        back = searched()
+    answers = [before, *seen, after, back]
+    assert len(answers) == 5
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    first = [answer.json()["hits"][0]["picture"]["id"] for answer in answers]
+    assert first == [picture] * len(answers)
+    stages = [[stage["stage"] for stage in answer.json()["stages"]] for answer in (before, after, back)]
+    assert stages[0] == stages[2]
+    assert "late interaction" in stages[0]
+    assert "late interaction" not in stages[1]
 
 
 class TestPictures:

@@ -5,7 +5,7 @@
 """
 
 from camseek.backbones.card import ModelCard
-from camseek.backbones.library import find_model, imported_models
+from camseek.backbones.library import find_model, find_network, imported_models
 from camseek.backbones.onnx_backbone import Backbone, as_model, load_model
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "ModelCard",
     "as_model",
     "find_model",
+    "find_network",
     "imported_models",
     "load_model",
 ]

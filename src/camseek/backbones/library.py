@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from camseek.arguments import meant
-from camseek.backbones.card import CARD_FILE
+from camseek.backbones.card import CARD_FILE, ModelCard
 from camseek.errors import ModelError
 from camseek.places import models_folder
 
@@ -49,6 +49,23 @@ def imported_models() -> dict[str, Path]:
         for place in places
         if _NAME.fullmatch(place.name) and place.name != EMBEDDED_NAME and (place / CARD_FILE).is_file()
     }
+
+
+def find_network(checksum: str, name: str) -> Path | None:
+    """The folder of a model, among those that are here, or None.
+
+    Args:
+        checksum: SHA-256 of its network's file.
+        name: What its card calls it: of several with that network, the one of the name.
+    """
+    found: list[tuple[bool, Path]] = []
+    for place in (EMBEDDED, *imported_models().values()):
+        # What cannot be read is no reason not to look at the others.
+        with contextlib.suppress(ModelError):
+            card = ModelCard.read(place)
+            if card.model.sha256 == checksum:
+                found.append((card.name != name, place))
+    return min(found)[1] if found else None
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:

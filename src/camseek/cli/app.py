@@ -23,6 +23,7 @@ from camseek.cli.output import ReaderGoneError, emit, hold_standard_files, note,
 from camseek.cli.paper import paper_command
 from camseek.cli.searching import explain, search
 from camseek.cli.serving import open_command, serve, token
+from camseek.cli.upgrade import upgrade
 from camseek.cli.verbs import Resumable, Verbs, give_examples, give_help
 from camseek.errors import CamseekError, OutputError
 from camseek.version import VERSION
@@ -96,6 +97,7 @@ for command in (
     datasets,
     fit,
     enrich,
+    upgrade,
     model,
     info,
     check,

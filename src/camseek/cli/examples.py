@@ -3,7 +3,7 @@
 TASKS = {
     "Find": ("open", "search", "explain"),
     "Keep a collection": ("index", "add", "remove", "info", "list", "duplicates", "export", "check"),
-    "Describe it better": ("classes", "fit", "enrich"),
+    "Describe it better": ("classes", "fit", "enrich", "upgrade"),
     "Measure": ("evaluate", "audit", "paper", "datasets"),
     "Models": ("model",),
     "Serve": ("serve", "token"),
@@ -38,6 +38,7 @@ EXAMPLES = {
     "classes": ("my.camseek --top 5", "my.camseek --like paintings --list theme.txt"),
     "fit": ("my.camseek --on held-out", "my.camseek --remove"),
     "enrich": ("my.camseek", "my.camseek --without points"),
+    "upgrade": ("my.camseek --model mine", "my.camseek --undo"),
     "evaluate": (
         "ground_truth.json --encoding gem --encoding cam",
         "oxford5k=sets/oxford5k --collection my.camseek",

@@ -76,7 +76,7 @@ def fit(
     Searches go on with what is there until all is done. A run that was stopped goes on where it ended when
     the same is asked for again; with other options, or after it has ended, it starts from the pictures.
     """
-    from camseek.indexing.refitting import DEFAULT_MAX_SAMPLES
+    from camseek.indexing.fitting import DEFAULT_MAX_SAMPLES
 
     if remove and (on, dimensions, sample_classes, max_samples) != (None,) * 4:
         raise click.UsageError("--remove fits nothing: leave the options of a fit out")

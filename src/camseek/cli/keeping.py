@@ -8,6 +8,7 @@ import click
 from camseek.cli.changes import parts_text, them
 from camseek.cli.options import collection_option, json_option
 from camseek.cli.output import emit, printable, say, shown
+from camseek.cli.upgrade import beside_text
 from camseek.errors import CorruptCollectionError
 from camseek.words import counted
 
@@ -51,6 +52,8 @@ def info(collection: str, skipped: bool, as_json: bool) -> None:
                 f"{'':12} of each picture's own classes, by an earlier version; camseek fit takes those of "
                 "the class list"
             )
+    if beside := beside_text(told.beside, told.pictures):
+        say(f"beside       {beside}")
     per_picture = f", {told.bytes / told.pictures:,.0f} a picture" if told.pictures else ""
     say(f"bytes        {told.bytes:,}{per_picture}")
     for root in told.roots.values():

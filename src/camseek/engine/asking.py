@@ -1,7 +1,8 @@
 """How the engine searches a collection."""
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from typing import Any
 
 from camseek.arguments import Region, several
 from camseek.config import RegionReading
@@ -11,6 +12,9 @@ from camseek.job import Progress
 from camseek.results import SearchResult, Skipped
 from camseek.searching import Plan, QueryPart, Request, searched, searched_many
 from camseek.searching.query import query_parts, require_reading
+from camseek.store import Profile
+
+Planning = Plan | Callable[[Collection[str]], Plan] | None
 
 
 class Asking(Opened):
@@ -24,7 +28,7 @@ class Asking(Opened):
         together: bool = False,
         reading: RegionReading = "crop",
         top: int = 20,
-        plan: Plan | None = None,
+        plan: Planning = None,
         boxes: bool = False,
         without_self: bool = False,
         views: bool = False,
@@ -44,7 +48,8 @@ class Asking(Opened):
             reading: How a region is read: ``crop`` encodes its pixels alone, ``cells`` crops the maps of the
                 whole picture (the paper's reading).
             top: How many hits at most, 1 or more.
-            plan: The stages; None for the collection's usual one (``Plan.usual``).
+            plan: The stages; or what makes them of what the collection keeps of each picture; None for the
+                collection's usual one (``Plan.usual``).
             boxes: Box where the network looks for the query's classes in each hit: a guide to the eye, no
                 outline. Reads the hits' files.
             without_self: Leave the query's own pictures out, known by their content.
@@ -65,7 +70,7 @@ class Asking(Opened):
         """
         require_reading(reading)
         parts = query_parts(query, region, together=together)
-        wanted = Request(self._planned(plan), reading, top, boxes, without_self, views)
+        wanted = self._wanted(plan, reading, top, boxes, without_self, views)
         job = self._job.told(progress, cancelled)
         return searched(self.collection, self._describers, job, parts, wanted, staged)
 
@@ -75,7 +80,7 @@ class Asking(Opened):
         *,
         reading: RegionReading = "crop",
         top: int = 20,
-        plan: Plan | None = None,
+        plan: Planning = None,
         boxes: bool = False,
         without_self: bool = False,
         views: bool = False,
@@ -94,9 +99,16 @@ class Asking(Opened):
             none: one bad query ends none of the others.
         """
         require_reading(reading)
-        wanted = Request(self._planned(plan), reading, top, boxes, without_self, views)
+        wanted = self._wanted(plan, reading, top, boxes, without_self, views)
         job, waiting = self._job.told(progress, cancelled), iter(several(queries, "queries"))
         return searched_many(self.collection, self._describers, job, waiting, wanted)
 
-    def _planned(self, plan: Plan | None) -> Plan:
-        return Plan.usual(self._describers.profile().keeps) if plan is None else plan
+    def _wanted(self, plan: Planning, *options: Any) -> Callable[[Profile], Request]:
+        """What is asked of a collection of a profile; looked at now: the collection may be another later."""
+
+        def request(profile: Profile) -> Request:
+            chosen = Plan.usual if plan is None else plan
+            return Request(chosen(profile.keeps) if callable(chosen) else chosen, *options)
+
+        request(self._describers.profile())
+        return request

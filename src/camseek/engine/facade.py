@@ -120,8 +120,3 @@ class Engine(Holding, Keeping, Asking):
     def settings(self) -> Settings:
         """The settings of the collection."""
         return self.collection.profile.settings
-
-    @property
-    def model(self) -> Backbone:
-        """The model, loaded now if it was not; raises as ``open``."""
-        return self._describers.model

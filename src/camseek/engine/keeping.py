@@ -4,15 +4,18 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
+from camseek.backbones import Backbone, as_model
 from camseek.config import parts_without
 from camseek.engine.base import Opened
 from camseek.extraction.classes import ClassTally
 from camseek.extraction.sources import Source
 from camseek.extraction.traces import possible
-from camseek.indexing import bringing, enriching, refitting
+from camseek.indexing import bringing, enriching, refitting, upgrading
 from camseek.indexing.counting import count_classes
 from camseek.indexing.enriching import EnrichReport
+from camseek.indexing.fitting import DEFAULT_MAX_SAMPLES
 from camseek.indexing.refitting import FitReport
+from camseek.indexing.upgrading import UpgradeReport
 from camseek.job import Progress
 from camseek.results import IndexReport, RemoveReport
 from camseek.store import SKETCH
@@ -111,7 +114,7 @@ class Keeping(Opened):
         on: str | os.PathLike[str] | None = None,
         dimensions: int | None = None,
         sample_classes: int | None = None,
-        max_samples: int = refitting.DEFAULT_MAX_SAMPLES,
+        max_samples: int = DEFAULT_MAX_SAMPLES,
         allow_removal: bool = False,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
@@ -122,7 +125,7 @@ class Keeping(Opened):
         """
         return refitting.fit(
             self.collection,
-            self._describers.single,
+            self._describers.beside,
             on=on,
             dimensions=dimensions,
             sample_classes=sample_classes,
@@ -155,7 +158,7 @@ class Keeping(Opened):
         """
         job, parts = self._job.told(progress, cancelled), parts_without(without)
         if SKETCH in parts:
-            parts = possible(self._describers.model, parts)
+            parts = possible(self._describers.model_of(self._describers.profile()), parts)
         return enriching.enrich(self.collection, self._describers.single, parts, job=job)
 
     def unfit(
@@ -167,7 +170,76 @@ class Keeping(Opened):
     ) -> FitReport:
         """Takes the whitening out again; ``camseek.indexing.refitting.unfit`` says what is raised."""
         job = self._job.told(progress, cancelled)
-        return refitting.unfit(self.collection, self._describers.single, allow_removal=allow_removal, job=job)
+        return refitting.unfit(self.collection, self._describers.beside, allow_removal=allow_removal, job=job)
+
+    def upgrade(
+        self,
+        model: Backbone | str | os.PathLike[str],
+        *,
+        layer: str | None = None,
+        on: str | os.PathLike[str] | None = None,
+        allow_removal: bool = False,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> UpgradeReport:
+        """Encodes the collection anew with another network, and goes over to it in one step.
+
+        Searches go on with the present one meanwhile, and pictures may come and go. What was in use before
+        is kept: ``undo_upgrade`` goes back to it, and ``forget_upgrade`` lets it go. ``info().beside`` tells
+        what is unfinished or kept.
+
+        Args:
+            model: The network, or its name or folder.
+            layer: The layer that gives the feature maps; None for the model's own choice.
+            on: A folder of held-out pictures to fit a whitened collection's whitening on; None for the one
+                that it was fitted on.
+            allow_removal: Let pictures whose files have gone or changed leave the collection.
+            progress: Told how far the run is.
+            cancelled: Whoever sets it ends the run with ``CancelledError``; what was done is kept.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+            CamseekError: As ``camseek.indexing.upgrading.upgrade`` says.
+        """
+        job = self._job.told(progress, cancelled)
+        loaded = as_model(model, layer)
+        if layer is not None and loaded.layer != layer:
+            raise ValueError(f"the model was loaded with the layer {loaded.layer}, not {layer}")
+        self._describers.know(loaded)
+        return upgrading.upgrade(
+            self.collection,
+            self._describers.beside,
+            loaded,
+            classes=lambda: self.model.class_names,
+            on=on,
+            allow_removal=allow_removal,
+            job=job,
+        )
+
+    def undo_upgrade(
+        self,
+        *,
+        allow_removal: bool = False,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> UpgradeReport:
+        """Goes back to what was in use before the last upgrade; ``camseek.indexing.upgrading.undo``."""
+        job = self._job.told(progress, cancelled)
+        return upgrading.undo(self.collection, self._describers.beside, allow_removal=allow_removal, job=job)
+
+    def forget_upgrade(self) -> None:
+        """Lets go of what was in use before the last upgrade.
+
+        Raises:
+            SettingsError: Nothing is kept.
+            CollectionBusyError: Another process is writing.
+            StorageError: The disk is full or read-only.
+        """
+        upgrading.forget(self.collection)
+
+    def discard_upgrade(self) -> None:
+        """Throws away what an upgrade, or a fit, began and did not finish; raises as ``forget_upgrade``."""
+        upgrading.discard(self.collection)
 
     def classes(
         self,

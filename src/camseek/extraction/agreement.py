@@ -11,25 +11,24 @@ from camseek.extraction.traces import possible
 from camseek.store import Collection, Profile
 
 
-def require_model(model: Backbone, collection: Collection) -> Backbone:
-    """The model, if the collection was made with it.
+def require_model(model: Backbone, address: str, profile: Profile) -> Backbone:
+    """The model, if a collection of this profile was made with it.
 
     Raises:
         SettingsError: It was made with another.
     """
-    profile = collection.profile
     if model.checksum != profile.model_checksum:
         raise SettingsError(
-            f"{collection.address} was made with the model {profile.model} "
+            f"{address} was made with the model {profile.model} "
             f"({profile.model_checksum[:12]}), not {model.card.name} ({model.checksum[:12]})",
             remedy="give that model, or index the pictures into a new collection",
         )
     if model.layer != profile.settings.layer:
         raise SettingsError(
-            f"{collection.address} was made with the layer {profile.settings.layer}, not {model.layer}",
+            f"{address} was made with the layer {profile.settings.layer}, not {model.layer}",
             remedy=f"load the model with layer={profile.settings.layer!r}",
         )
-    _require_profile(model, collection.address, profile)
+    _require_profile(model, address, profile)
     return model
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float32
 
-from camseek.backbones import Backbone, load_model
+from camseek.backbones import Backbone, find_network, load_model
 from camseek.config import Limits, Settings
 from camseek.encoding.activations import Activations
 from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening
+from camseek.errors import SettingsError
 from camseek.extraction.agreement import require_model
 from camseek.extraction.extractor import Extraction, Extractor
 from camseek.extraction.traces import possible, traces_of
@@ -126,7 +127,8 @@ class Describers:
     """The describers of a collection, as its descriptors are at the moment; threads may share it.
 
     The model is loaded when it is first needed, and a second time, with one thread a pass, where pictures are
-    read beside each other.
+    read beside each other. Where the collection has gone over to another one meanwhile, that is looked for
+    among those that are here.
     """
 
     def __init__(self, collection: Collection, model: Backbone | None, limits: Limits) -> None:
@@ -134,7 +136,7 @@ class Describers:
 
         Args:
             collection: The collection.
-            model: The model it was made with; None for the embedded one.
+            model: The model it was made with; None for the one among those that are here.
             limits: What this machine may spend on one picture.
 
         Raises:
@@ -142,29 +144,50 @@ class Describers:
         """
         self._collection = collection
         self._limits = limits
-        self._model = None if model is None else require_model(model, collection)
-        self._single: Backbone | None = None
+        # By a network's checksum and its layer.
+        self._models: dict[tuple[str, str], Backbone] = {}
+        self._singles: dict[tuple[str, str], Backbone] = {}
         self._made: dict[bool, tuple[Profile, Describer]] = {}
         # Threads that work beside each other need the model at the same moment; one of them loads it.
         self._loading = threading.RLock()
+        if model is not None:
+            self.know(require_model(model, collection.address, collection.profile))
+
+    def know(self, model: Backbone) -> None:
+        """Takes a model that the collection is made with, or may be some day."""
+        with self._loading:
+            self._models[model.checksum, model.layer] = model
 
     @property
     def model(self) -> Backbone:
-        """The model.
+        """The model of the descriptors that were last looked at; raises as ``model_of``."""
+        return self.model_of(self._collection.profile)
+
+    def model_of(self, profile: Profile) -> Backbone:
+        """The model that descriptors of a profile are made with.
 
         Raises:
             ModelError: It cannot be loaded.
-            SettingsError: The collection was made with another.
+            SettingsError: It is not here.
         """
         with self._loading:
-            if self._model is None:
-                prepare()  # it starts while the model is loaded
-                loaded = load_model(layer=self._collection.profile.settings.layer)
-                self._model = require_model(loaded, self._collection)
-            return self._model
+            known = self._models.get(_key(profile))
+            if known is not None:
+                return known
+            place = find_network(profile.model_checksum, profile.model)
+            if place is None:
+                raise SettingsError(
+                    f"{self._collection.address} was made with the model {profile.model} "
+                    f"({profile.model_checksum[:12]}), which is not among the models that are here",
+                    remedy="give that model with --model, or import it first: camseek model import",
+                )
+            prepare()  # it starts while the model is loaded
+            loaded = load_model(place, layer=profile.settings.layer)
+            self.know(require_model(loaded, self._collection.address, profile))
+            return loaded
 
     def profile(self) -> Profile:
-        """What the descriptors are made with now: another process may have fitted a whitening meanwhile."""
+        """What the descriptors are made with now: another process may have replaced them meanwhile."""
         with self._collection.snapshot():
             return self._collection.profile
 
@@ -179,13 +202,27 @@ class Describers:
             known = self._made.get(single)
             if known is not None and known[0] is profile:
                 return known[1]
-            model = self.model
-            if single:
-                model = self._single = self._single or model.with_threads(1)
-            made = Describer(model, profile.settings, self._limits, profile.whitening, profile.keeps)
+            made = self._make(profile, single=single)
             self._made[single] = profile, made
             return made
+
+    def _make(self, profile: Profile, *, single: bool) -> Describer:
+        model = self.model_of(profile)
+        if single:
+            if _key(profile) not in self._singles:
+                self._singles[_key(profile)] = model.with_threads(1)
+            model = self._singles[_key(profile)]
+        return Describer(model, profile.settings, self._limits, profile.whitening, profile.keeps)
 
     def single(self) -> Describer:
         """A describer of now, one thread a pass."""
         return self.of(self.profile(), single=True)
+
+    def beside(self, profile: Profile) -> Describer:
+        """A describer for another representation than the one in use, one thread a pass."""
+        with self._loading:
+            return self._make(profile, single=True)
+
+
+def _key(profile: Profile) -> tuple[str, str]:
+    return profile.model_checksum, profile.settings.layer

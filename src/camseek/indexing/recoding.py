@@ -1,96 +1,96 @@
-"""Every picture of a collection encoded anew, for a whitening that takes another's place."""
+"""Every picture of a collection taken through a network again, for a representation beside the one in use."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import numpy as np
+from jaxtyping import Float32
 
+from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening, apply_whitening
 from camseek.errors import is_settled
 from camseek.extraction.describer import Describer, describe_to_store
 from camseek.extraction.extractor import FileMaps
 from camseek.extraction.faults import tried
-from camseek.indexing.pace import Pace
+from camseek.extraction.traces import traces_of
 from camseek.indexing.sampling import Sampler, Samples, gather
 from camseek.job import Job
 from camseek.numerics import F32, is_usable, l2_normalise
 from camseek.results import Skipped
-from camseek.store import Collection, Refit, StoredPicture, Writer, pictures_of
+from camseek.store import NO_TRACES, TRACES, Collection, Profile, Refit, StoredPicture, pictures_of
 
 # Descriptors that are read at a time.
 _CHUNK = 512
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Recoded:
-    """What became of a collection's pictures.
+    """A picture that was encoded anew, or why it was not.
 
     Attributes:
-        encoded: How many were encoded anew.
-        lost: Records whose pictures could not be, and why.
-        waiting: Pictures that could not be now, though their files are there as they were.
-        newly_featureless: Pictures that had a descriptor and have none now.
-        removed: Files of the lost ones that left the collection.
+        record: The picture's.
+        descriptor: The new one; None where the picture is featureless, or was not encoded.
+        traces: What else belongs to the new representation, by kind.
+        fault: Why it could not be encoded, where it had a descriptor; None where all is well.
+        passing: Whether that may pass: its file is there as it was, and says nothing against it.
+        kept: It was not looked at: what it was, it stays.
     """
 
-    encoded: int = 0
-    lost: list[tuple[int, Skipped]] = field(default_factory=list[tuple[int, Skipped]])
-    waiting: list[Skipped] = field(default_factory=list[Skipped])
-    newly_featureless: int = 0
-    removed: list[Skipped] = field(default_factory=list[Skipped])
-
-    def replace_all(self, collection: Collection, writer: Writer) -> None:
-        """Puts the new descriptors in the place of the old ones; what is lost leaves the collection."""
-        before = set(collection.vectors.records().tolist())
-        with writer.unit():
-            for record, item in self.lost:
-                names = writer.names(record)
-                self.removed += [replace(item, path=name) for name in names]
-                writer.release(names, None)
-            writer.refitter.finish()
-        writer.compact()
-        after = set(collection.vectors.records().tolist())
-        self.newly_featureless = len(before - after - {record for record, _ in self.lost})
+    record: int
+    descriptor: Float32[F32, " D"] | None
+    traces: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    fault: Skipped | None = None
+    passing: bool = False
+    kept: bool = False
 
 
 class Recoder:
-    """Takes a collection's pictures through the network again; inside ``write``.
+    """Encodes a collection's pictures for another profile.
 
     Attributes:
         collection: The collection.
-        pictures: How many it holds.
+        before: What its descriptors are made with now.
+        plain: The other profile, without a whitening.
+        pictures: How many the collection holds.
         channels: Length of a vector before it is whitened, K.
         from_stored: Whether the stored descriptors are what a whitening takes: no picture need be read.
+        progress: Told of each picture.
     """
 
     def __init__(
-        self, collection: Collection, describer: Callable[[], Describer], writer: Writer, job: Job
+        self,
+        collection: Collection,
+        describer: Callable[[Profile], Describer],
+        before: Profile,
+        plain: Profile,
+        job: Job,
     ) -> None:
         """Looks at the collection.
 
         Args:
             collection: The collection.
-            describer: Gives what describes its pictures now, one thread a pass; asked when a picture is read.
-            writer: The collection's writer.
+            describer: Gives what describes pictures for a profile; asked when a picture is read.
+            before: What the collection's descriptors are made with now.
+            plain: The other profile, without a whitening: its dimensions are the network's channels.
             job: Threads and progress.
         """
-        self.collection = collection
+        self.collection, self.before, self.plain = collection, before, plain
         self._make_describer = describer
-        self._writer = writer
         self._job = job
-        profile = collection.profile
-        whitening = profile.whitening
-        self.channels = len(Whitening.from_bytes(whitening).mean) if whitening else profile.dimensions
-        self.from_stored = whitening is None and profile.settings.encoding.one_vector
-        self._featureless_stay = whitening is None
+        self.progress = job.progress
+        # Then only the whitening is another.
+        same = (before.model_checksum, before.settings) == (plain.model_checksum, plain.settings)
+        self._featureless_stay = same and before.whitening is None
+        self.channels = plain.dimensions
+        self.from_stored = self._featureless_stay and plain.settings.encoding.one_vector
         self.pictures = collection.catalogue.count()
 
     @cached_property
     def _describer(self) -> Describer:
-        return self._make_describer()
+        return self._make_describer(self.plain)
 
     @cached_property
     def _maps(self) -> FileMaps:
@@ -109,7 +109,7 @@ class Recoder:
         """The records of the collection's own pictures that may give samples, by their contents.
 
         That order is the same however the pictures came, and has nothing to do with what they show. Of those
-        without a descriptor some may have one once the whitening is another.
+        without a descriptor some may have one once network or whitening are others.
         """
         collection = self.collection
         records = collection.vectors.records() if self._featureless_stay else collection.catalogue.records()
@@ -121,8 +121,7 @@ class Recoder:
         records = self.own_records()
         if self.from_stored:
             self.start()
-            some = np.array(records[:most], np.int64)
-            vectors = l2_normalise(self.collection.vectors.of(some))
+            vectors = self._vectors_of(records[:most])
             return Samples(vectors, len(vectors), 0, ())
         self.start(len(records) + self.pictures)
         work = partial(self._sampler(top).of_stored, self._maps)
@@ -141,67 +140,63 @@ class Recoder:
     def _stored(self, records: Sequence[int]) -> Iterator[StoredPicture]:
         return pictures_of(self.collection.catalogue, records)
 
-    def encode_all(self, refit: Refit) -> Recoded:
-        """Gives every picture that has none yet its new descriptor; the work is made permanent often."""
-        done = Recoded()
+    def _vectors_of(self, records: Sequence[int]) -> Float32[F32, "N K"]:
+        """The stored descriptors of those of these records that have one, as a whitening takes them.
+
+        Raises:
+            CollectionChangedError: They were replaced meanwhile.
+        """
+        with self.collection.snapshot():
+            there = np.isin(records, self.collection.vectors.records())
+            some = np.array(records, np.int64)[there]
+            return l2_normalise(self.collection.vectors.of(some, generation=self.before.generation))
+
+    def encoded(self, records: Sequence[int], refit: Refit) -> Generator[Recoded]:
+        """What these pictures are in another representation; one that has gone is left out."""
+        seen = set(self.collection.vectors.records().tolist())
+        if self._featureless_stay:
+            yield from (Recoded(record, None, kept=True) for record in records if record not in seen)
+            records = [record for record in records if record in seen]
+        if self.from_stored and refit.profile.whitening is not None:
+            yield from self._whitened(records, Whitening.from_bytes(refit.profile.whitening))
+            return
         matrix = refit.profile.whitening
         whitening = None if matrix is None else Whitening.from_bytes(matrix)
-        seen = set(self.collection.vectors.records().tolist())
-        pending = self._writer.refitter.pending()
-        for record in pending:
-            if record not in seen and self._featureless_stay:
-                self._writer.refitter.put(record, None)
-                self._job.progress.step()
-        if self._featureless_stay:
-            pending = [record for record in pending if record in seen]
-        if whitening is not None and self.from_stored:
-            self._whiten_stored(pending, whitening, done)
-        else:
-            self._encode_files(pending, whitening, seen, done)
-        self._writer.commit()
-        return done
+        encoder = replace(self._describer.encoder, whitening=whitening)
+        parts = [part for part in refit.profile.keeps if TRACES[part] in refit.kinds]
+        work = partial(self._encode, encoder, parts, seen)
+        with closing(self._job.map(work, self._stored(records))) as found:
+            yield from found
 
-    def _whiten_stored(self, records: Sequence[int], whitening: Whitening, done: Recoded) -> None:
+    def _whitened(self, records: Sequence[int], whitening: Whitening) -> Iterator[Recoded]:
         for start in range(0, len(records), _CHUNK):
             self._job.check()
             some = records[start : start + _CHUNK]
-            vectors = l2_normalise(self.collection.vectors.of(np.array(some, np.int64)))
-            for record, vector in zip(some, vectors, strict=True):
+            with self.collection.snapshot():
+                there = [item.record for item in self._stored(some)]
+                vectors = self._vectors_of(there)
+            for record, vector in zip(there, vectors, strict=True):
                 # One at a time, as pictures that are read: products of many round in another way.
-                self._put(record, apply_whitening(vector[None], whitening)[0], done)
-            self._writer.commit()
+                yield _usable(record, apply_whitening(vector[None], whitening)[0])
 
-    def _encode_files(
-        self, records: Sequence[int], whitening: Whitening | None, seen: set[int], done: Recoded
-    ) -> None:
-        encoder, maps = replace(self._describer.encoder, whitening=whitening), self._maps
+    def _encode(self, encoder: Encoder, parts: Sequence[str], seen: set[int], item: StoredPicture) -> Recoded:
+        def anew() -> Recoded | Skipped:
+            found = self._maps.see(item)
+            if isinstance(found, Skipped):
+                return found
+            traces = traces_of(found, parts, self._describer.model)
+            return _usable(item.record, describe_to_store(encoder, found.activations), traces)
 
-        def encode(item: StoredPicture) -> tuple[StoredPicture, F32 | Skipped]:
-            return item, tried(b"".join(item.paths[:1]), partial(anew, item))
+        found = tried(b"".join(item.paths[:1]), anew)
+        if not isinstance(found, Skipped):
+            return found
+        if item.record not in seen:
+            # No search found it before, and none will: no reason to stop.
+            return Recoded(item.record, None, kept=True)
+        # What says nothing of a file that is there: it may be read tomorrow.
+        passing = not is_settled(found.code) and any(map(os.path.lexists, item.paths))
+        return Recoded(item.record, None, fault=found, passing=passing)
 
-        def anew(item: StoredPicture) -> F32 | Skipped:
-            seen = maps.see(item)
-            return seen if isinstance(seen, Skipped) else describe_to_store(encoder, seen.activations)
 
-        pace = Pace(self._writer)
-        with closing(self._job.map(encode, self._stored(records))) as encoded:
-            for item, vector in encoded:
-                if not isinstance(vector, Skipped):
-                    self._put(item.record, vector, done)
-                elif item.record not in seen:
-                    # No search found it before, and none will: no reason to stop.
-                    self._writer.refitter.put(item.record, None)
-                    self._job.progress.step()
-                else:
-                    # What says nothing of a file that is there: it may be read tomorrow.
-                    if not is_settled(vector.code) and any(map(os.path.lexists, item.paths)):
-                        done.waiting.append(vector)
-                    else:
-                        done.lost.append((item.record, vector))
-                    self._job.progress.step()
-                pace.step()
-
-    def _put(self, record: int, vector: F32, done: Recoded) -> None:
-        self._writer.refitter.put(record, vector if is_usable(vector) else None)
-        self._job.progress.step()
-        done.encoded += 1
+def _usable(record: int, vector: F32, traces: Mapping[str, bytes] = NO_TRACES) -> Recoded:
+    return Recoded(record, vector if is_usable(vector) else None, traces)

@@ -1,36 +1,29 @@
 """Fits a whitening for a collection, or takes it out, and encodes every picture anew."""
 
-import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from camseek.encoding.whitening import fit_whitening
-from camseek.errors import SettingsError, SourceError
+from camseek.encoding.whitening import Whitening
+from camseek.errors import SettingsError
 from camseek.extraction.describer import Describer
-from camseek.indexing.finding import find_pictures
-from camseek.indexing.recoding import Recoded, Recoder
+from camseek.indexing.fitting import (
+    DEFAULT_DIMENSIONS,
+    DEFAULT_MAX_SAMPLES,
+    SamplePlan,
+    draw,
+    fitted,
+    limited,
+)
+from camseek.indexing.recoding import Recoder
+from camseek.indexing.renewing import Renewal, Renewed, Turns, unwhitened
 from camseek.indexing.sampling import DEFAULT_SAMPLE_CLASSES, Samples, require_sample_classes
 from camseek.job import Job
-from camseek.names import absolute, path_json, path_text
+from camseek.names import absolute
 from camseek.results import Skipped
-from camseek.store import Collection, Refit, Refitter, WhiteningNote
-from camseek.words import counted
-
-Item = TypeVar("Item")
-
-DEFAULT_DIMENSIONS = 512
-"""D of the paper (section 4.1)."""
-DEFAULT_MAX_SAMPLES = 20_000
-"""100 MB of 1,280 channels, and twice as much for a moment."""
-
-# So many names are told in an error.
-_TOLD_NAMES = 10
+from camseek.store import Collection, Profile, Refit, WhiteningNote, Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +81,7 @@ class FitReport:
 
 def fit(
     collection: Collection,
-    describer: Callable[[], Describer],
+    describer: Callable[[Profile], Describer],
     *,
     on: str | os.PathLike[str] | None = None,
     dimensions: int | None = None,
@@ -105,7 +98,7 @@ def fit(
 
     Args:
         collection: The collection.
-        describer: Gives what describes its pictures now, one thread a pass; asked when a picture is read.
+        describer: Gives what describes pictures for a profile, one thread a pass; asked when one is read.
         on: A folder of held-out pictures to fit on, as the paper does; None for the collection's own.
         dimensions: D, length of the new descriptors; None for 512, or as many as the samples give.
         sample_classes: N_pca, for ``cam`` alone: the first classes of each picture whose class vectors are
@@ -115,7 +108,8 @@ def fit(
         job: Threads, and who is told how far the run is.
 
     Raises:
-        SettingsError: There are too few samples for the dimensions, or the encoding has no classes.
+        SettingsError: There are too few samples for the dimensions, or the encoding has no classes; or there
+            is no room: an upgrade is unfinished, or what was in use before one is kept.
         SourceError: ``on`` holds no pictures, or pictures cannot be encoded anew and ``allow_removal`` is
             not given; what was done is kept.
         CollectionBusyError: Another process is writing.
@@ -126,19 +120,20 @@ def fit(
     settings = collection.profile.settings
     require_sample_classes(settings, sample_classes)
     has_classes = settings.encoding.name == "cam"
-    plan = _SamplePlan(
+    plan = SamplePlan(
         folder=None if on is None else absolute(on),
         dimensions=dimensions,
         sample_classes=(sample_classes or DEFAULT_SAMPLE_CLASSES) if has_classes else None,
         predefined=bool(settings.predefined),
         max_samples=max_samples,
+        usual=DEFAULT_DIMENSIONS,
     )
     return _run(collection, describer, plan, allow_removal=allow_removal, job=job)
 
 
 def unfit(
     collection: Collection,
-    describer: Callable[[], Describer],
+    describer: Callable[[Profile], Describer],
     *,
     allow_removal: bool = False,
     job: Job,
@@ -153,191 +148,92 @@ def unfit(
     return _run(collection, describer, None, allow_removal=allow_removal, job=job)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _SamplePlan:
-    """What to fit on, and how far down."""
-
-    folder: bytes | None
-    dimensions: int | None
-    sample_classes: int | None
-    predefined: bool
-    max_samples: int
-
-    def text(self) -> str:
-        """The same for the same plan, in this process and in others."""
-        told: dict[str, Any] = {
-            "folder": None if self.folder is None else path_json(self.folder),
-            "dimensions": self.dimensions,
-            "sample_classes": self.sample_classes,
-            "max_samples": self.max_samples,
-        }
-        if self.predefined:
-            # Left out otherwise: earlier versions did not say it, and took each picture's own classes.
-            told["predefined"] = True
-        return json.dumps(told)
-
-
 def _run(
     collection: Collection,
-    describer: Callable[[], Describer],
-    plan: _SamplePlan | None,
+    describer: Callable[[Profile], Describer],
+    plan: SamplePlan | None,
     *,
     allow_removal: bool,
     job: Job,
 ) -> FitReport:
     started = time.perf_counter()
     asked = "remove" if plan is None else plan.text()
-    with collection.write("camseek fit") as writer:
-        refitter = writer.refitter
-        refit = refitter.unfinished()
-        if plan is None and collection.profile.whitening is None:
-            _forget(collection, refitter, refit)
-            return _report(collection, Recoded(), seconds=time.perf_counter() - started)
-        recoder = Recoder(collection, describer, writer, job)
+    turns = Turns(collection, "camseek fit", job)
+    with turns.take(wait=False) as writer:
+        _require_room(collection, writer)
+        before, refit = collection.profile, writer.refitter.unfinished()
+        if plan is None and before.whitening is None:
+            _forget(collection, writer, refit)
+            return _report(collection, Renewed(), seconds=time.perf_counter() - started)
         resumed = refit is not None and refit.asked == asked
-        drawn: Samples | None = None
-        if refit is None or not resumed:
-            if plan is None:
-                recoder.start()
-                refit = _whitened(collection, asked, None, recoder.channels, None)
-            else:
-                drawn = _draw(recoder, plan)
-                refit = _fitted(collection, plan, drawn, recoder.channels)
-            refitter.begin(refit)
-            writer.commit()
+        left = len(writer.refitter.pending()) if resumed else None
+    whitening = None if before.whitening is None else Whitening.from_bytes(before.whitening)
+    plain = unwhitened(before, before.dimensions if whitening is None else len(whitening.mean))
+    recoder = Recoder(collection, describer, before, plain, job)
+    drawn: Samples | None = None
+    if refit is None or left is None:
+        if plan is None:
+            recoder.start()
+            refit = Refit(asked=asked, profile=plain)
         else:
-            recoder.start(len(refitter.pending()))
-        done = recoder.encode_all(refit)
-        if done.lost and not allow_removal:
-            raise _cannot_encode([item for _, item in done.lost] + done.waiting)
-        if done.waiting:
-            raise _cannot_encode(done.waiting, passing=True)
-        done.replace_all(collection, writer)
+            drawn = draw(recoder, plan)
+            refit = Refit(asked=asked, profile=fitted(plain, plan, drawn))
+        refit = turns.begin(refit, before)
+    else:
+        recoder.start(left)
+    done = Renewal(turns, recoder, refit, keep=False).run(allow_removal=allow_removal)
     return _report(
         collection, done, plan=plan, drawn=drawn, resumed=resumed, seconds=time.perf_counter() - started
     )
 
 
-def _forget(collection: Collection, refitter: Refitter, refit: Refit | None) -> None:
+def _require_room(collection: Collection, writer: Writer) -> None:
+    """Makes sure that nothing but an unfinished fit has to go for this one.
+
+    Raises:
+        SettingsError: An upgrade is unfinished, or what was in use before one is kept.
+    """
+    unfinished = writer.refitter.unfinished()
+    if unfinished is not None and not _is_fit(unfinished, collection.profile):
+        raise SettingsError(
+            f"an upgrade of {collection.address} to {unfinished.profile.model} is unfinished",
+            remedy="go on with it (camseek upgrade), or throw it away: camseek upgrade --discard",
+        )
+    if writer.refitter.kept() is not None:
+        raise SettingsError(
+            f"{collection.address} keeps what was in use before its last upgrade: there is no room for more",
+            remedy="let it go first (camseek upgrade --forget), or go back to it (--undo)",
+        )
+
+
+def _is_fit(refit: Refit, now: Profile) -> bool:
+    return (refit.profile.model_checksum, refit.profile.settings) == (now.model_checksum, now.settings)
+
+
+def _forget(collection: Collection, writer: Writer, refit: Refit | None) -> None:
     """Forgets the unfinished fit of a collection that has no whitening to take out."""
     if refit is None:
         raise SettingsError(
             f"{collection.address} has no whitening", remedy="fit one with: camseek fit COLLECTION"
         )
-    refitter.discard()
-
-
-def _draw(recoder: Recoder, plan: _SamplePlan) -> Samples:
-    """The samples of a plan.
-
-    Raises:
-        SettingsError: The plan wants more dimensions than there can be.
-        SourceError: Its folder holds no pictures.
-    """
-    most = min(recoder.channels, plan.max_samples - 1)
-    if plan.dimensions is not None and plan.dimensions > most:
-        raise SettingsError(
-            f"{plan.max_samples} samples of {recoder.channels} channels give at most {most} dimensions, "
-            f"not {plan.dimensions}",
-            remedy="ask for fewer dimensions",
-        )
-    top = plan.sample_classes or DEFAULT_SAMPLE_CLASSES
-    if plan.folder is not None:
-        walk = find_pictures(plan.folder)
-        files = _some([file.path for file in walk.files], plan.max_samples)
-        recoder.start(len(files) + recoder.pictures)
-        drawn = recoder.samples_of_files(files, top, plan.max_samples)
-        unread = [Skipped(*item) for item in (*walk.unknown, *walk.skipped)]
-        return replace(drawn, skipped=(*unread, *drawn.skipped))
-    return recoder.own_samples(top, plan.max_samples)
-
-
-def _some(items: list[Item], most: int) -> list[Item]:
-    """Some of the items in an order that has nothing to do with theirs, the same every time."""
-    order: list[int] = np.random.default_rng(0).permutation(len(items))[:most].tolist()
-    return [items[place] for place in order]
-
-
-def _whitened(
-    collection: Collection, asked: str, whitening: bytes | None, dimensions: int, note: WhiteningNote | None
-) -> Refit:
-    """A collection's representation with another whitening."""
-    profile = replace(collection.profile, whitening=whitening, dimensions=dimensions, whitening_note=note)
-    return Refit(asked=asked, profile=profile)
-
-
-def _fitted(collection: Collection, plan: _SamplePlan, drawn: Samples, channels: int) -> Refit:
-    """The whitening of a plan's samples.
-
-    Raises:
-        SettingsError: There are too few for the dimensions.
-    """
-    count = len(drawn.vectors)
-    most = min(channels, count - 1)
-    if most < 1:
-        raise SettingsError(
-            f"{count} samples are too few to fit a whitening on{_unread(drawn)}",
-            remedy="fit on a folder of more pictures, with --on",
-        )
-    dimensions = min(DEFAULT_DIMENSIONS, most) if plan.dimensions is None else plan.dimensions
-    if dimensions > most:
-        raise SettingsError(
-            f"{count} samples of {channels} channels give at most {most} dimensions, not {dimensions}",
-            remedy=f"ask for at most {most}, or fit on more pictures",
-        )
-    whitening = fit_whitening(drawn.vectors, dimensions=dimensions)
-    note = WhiteningNote(
-        folder=plan.folder,
-        pictures=drawn.pictures,
-        samples=count,
-        sample_classes=plan.sample_classes,
-        predefined=plan.predefined,
-        channels=channels,
-        dimensions=dimensions,
-        fitted=datetime.now(UTC).isoformat(timespec="seconds"),
-        checksum=whitening.checksum,
-    )
-    return _whitened(collection, plan.text(), whitening.to_bytes(), dimensions, note)
-
-
-def _unread(drawn: Samples) -> str:
-    """How many pictures gave no sample, and why the first did not."""
-    if not drawn.skipped:
-        return ""
-    first = drawn.skipped[0]
-    return f"; {counted(len(drawn.skipped), 'picture')} gave none: {path_text(first.path)}: {first.reason}"
-
-
-def _cannot_encode(lost: Sequence[Skipped], *, passing: bool = False) -> SourceError:
-    named = "; ".join(f"{path_text(item.path)}: {item.reason}" for item in lost[:_TOLD_NAMES])
-    return SourceError(
-        f"{counted(len(lost), 'picture')} cannot be encoded anew, and the collection is as it was: {named}"
-        + ("; ..." if len(lost) > _TOLD_NAMES else ""),
-        remedy="this may pass: fit again; what was encoded is kept for the next run"
-        if passing
-        else "bring it in line with its folders first (camseek index), or let these pictures go with "
-        "--allow-removal; what was encoded is kept for the next run",
-    )
+    writer.refitter.discard()
 
 
 def _report(
     collection: Collection,
-    done: Recoded,
+    done: Renewed,
     *,
-    plan: _SamplePlan | None = None,
+    plan: SamplePlan | None = None,
     drawn: Samples | None = None,
     resumed: bool = False,
     seconds: float,
 ) -> FitReport:
     info = collection.catalogue.info()
-    note, limited = info.profile.whitening_note, None
-    by_default = plan is not None and plan.dimensions is None
-    if by_default and note is not None and note.dimensions < DEFAULT_DIMENSIONS:
-        limited = "channels" if note.dimensions == note.channels else "samples"
+    note = info.profile.whitening_note
     return FitReport(
         collection=collection.address,
         note=note,
-        limited=limited,
+        limited=limited(plan, note),
         resumed=resumed,
         dimensions=info.profile.dimensions,
         pictures=info.pictures,

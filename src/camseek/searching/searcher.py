@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -209,7 +209,7 @@ class Searcher:
         """Reads a query and binds the plan to it."""
         started = time.perf_counter()
         request.plan.require(describer.model)
-        require_parts(request.plan, self.collection.address, self.profile)
+        require_parts(request.plan, self.collection.address, self.profile.keeps)
         rules = RegionRules(reading=request.reading)
         plan = request.plan
         sought = read_query(
@@ -327,7 +327,7 @@ def searched(
     describers: Describers,
     job: Job,
     parts: Sequence[QueryPart],
-    request: Request,
+    request: Callable[[Profile], Request],
     staged: Callable[[SearchResult], None] | None = None,
 ) -> SearchResult:
     """One search of a collection as it is now; done again where that changes under it.
@@ -337,7 +337,7 @@ def searched(
         describers: What describes the query for it.
         job: Threads and progress.
         parts: The query.
-        request: How to search.
+        request: How to search a collection of a profile.
         staged: Told what was found so far, before each stage but the first; from the first one on again where
             the search is done again.
 
@@ -345,17 +345,26 @@ def searched(
         CollectionChangedError: It changes all the time.
         CamseekError: As ``Engine.search``.
     """
-    return _tried(lambda last: _searcher(collection, describers, job, last).search(parts, request, staged))
+
+    def search(last: bool) -> SearchResult:
+        searcher = _searcher(collection, describers, job, last)
+        return searcher.search(parts, request(searcher.profile), staged)
+
+    return _tried(search)
 
 
 def searched_many(
-    collection: Collection, describers: Describers, job: Job, queries: Iterator[Any], request: Request
+    collection: Collection,
+    describers: Describers,
+    job: Job,
+    queries: Iterator[Any],
+    request: Callable[[Profile], Request],
 ) -> Generator[SearchResult | Skipped]:
     """Searches of a collection, some queries at a time; they are as people give them."""
     # Images, arrays and open files are read as they come: the next one may be the same object with other
     # pixels, and threads would read one that stands in several queries at once.
     # The pixels of every hit of a result would fill the memory where many are made together.
-    most = 1 if request.views else _TOGETHER
+    most = 1 if request(describers.profile()).views else _TOGETHER
     while some := [_content_of(query) for query in islice(queries, most)]:
         yield from _tried(partial(_search_some, collection, describers, job, some, request))
 
@@ -365,10 +374,11 @@ def _search_some(
     describers: Describers,
     job: Job,
     queries: "Sequence[Sequence[QueryPart] | Skipped]",
-    request: Request,
+    request: Callable[[Profile], Request],
     last: bool,
 ) -> list[SearchResult | Skipped]:
-    return _searcher(collection, describers, job, last).search_many(queries, request)
+    searcher = _searcher(collection, describers, job, last)
+    return searcher.search_many(queries, request(searcher.profile))
 
 
 def _searcher(collection: Collection, describers: Describers, job: Job, last: bool) -> Searcher:
@@ -409,7 +419,7 @@ def _to_read(picture: Source) -> Source:
     return picture if isinstance(picture, bytes) else content_of(picture)
 
 
-def require_parts(plan: Plan, address: str, profile: Profile) -> None:
+def require_parts(plan: Plan, address: str, keeps: Container[str]) -> None:
     """Makes sure that a collection keeps points, and sketches, if a plan compares them.
 
     Raises:
@@ -419,7 +429,7 @@ def require_parts(plan: Plan, address: str, profile: Profile) -> None:
         (POINTS, "points", plan.needs_features),
         (SKETCH, "sketches", plan.needs_sketches),
     ):
-        if needed and part not in profile.keeps:
+        if needed and part not in keeps:
             raise SettingsError(
                 f"{address} keeps no {what} of its pictures to compare",
                 remedy="have it keep them with: camseek enrich COLLECTION",

@@ -142,8 +142,18 @@ class StoredDatabase:
         return self._read(FINE_TRACE, records, fine_of, NO_FINE)
 
     def sketches(self, records: Sequence[int]) -> list[Sketch | Unreadable]:
-        """The sketches of records; ``Unreadable`` for one that has none, or a damaged one."""
-        traces = self._traces(SKETCH_TRACE, records, NO_SKETCH)
+        """The sketches of records; ``Unreadable`` for one that has none, or a damaged one.
+
+        Raises:
+            CollectionChangedError: The collection has gone over to another network meanwhile.
+        """
+        with self.collection.snapshot():
+            if self.collection.vectors.generation != self.generation:
+                raise CollectionChangedError(
+                    f"{self.collection.address} was fitted or upgraded during the search",
+                    remedy="search again",
+                )
+            traces = self._traces(SKETCH_TRACE, records, NO_SKETCH)
         return [data if isinstance(data, Unreadable) else sketch_of(data) for data in traces]
 
     def _read(

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from camseek.config import NEAR_COPY
 from camseek.results import Hit, SearchResult, Skipped, last_shown
-from camseek.searching import QueryPart
+from camseek.searching import Plan, QueryPart
 from camseek.searching.searcher import require_parts
 from camseek.searching.wishes import Wishes
 from camseek.service.problems import ApiError
@@ -107,9 +107,13 @@ class Searches:
             ApiError, CamseekError: As ``search``.
         """
         engine = hosted.engine
-        profile = engine.collection.profile
-        plan = wishes_of(request.options).plan(profile.keeps, request.top)
-        require_parts(plan, f"the collection {hosted.name}", profile)  # by its name, not its folder
+        wishes = wishes_of(request.options)
+
+        def plan(keeps: Collection[str]) -> Plan:
+            planned = wishes.plan(keeps, request.top)
+            require_parts(planned, f"the collection {hosted.name}", keeps)  # by its name, not its folder
+            return planned
+
         parts = list(given) if given is not None else self._parts(hosted, request.query)
         return engine.search(
             parts,

@@ -13,7 +13,7 @@ from camseek.encoding.whitening import Whitening, fit_whitening
 from camseek.errors import SettingsError
 from camseek.extraction.extractor import Extractor
 from camseek.indexing.finding import find_pictures
-from camseek.indexing.refitting import DEFAULT_DIMENSIONS
+from camseek.indexing.fitting import DEFAULT_DIMENSIONS
 from camseek.indexing.sampling import (
     DEFAULT_SAMPLE_CLASSES,
     collect_samples,

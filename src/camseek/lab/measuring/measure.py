@@ -200,7 +200,7 @@ def _of_engine(engine: Engine, protocols: Mapping[str, Protocol]) -> dict[str, P
     """The protocols with the collection's whitening."""
     has, stored = engine.settings, engine.collection.profile.whitening
     for item in protocols.values():
-        require_parts(item.plan, engine.collection.address, engine.collection.profile)
+        require_parts(item.plan, engine.collection.address, engine.collection.profile.keeps)
     if any(item.settings != has for item in protocols.values()):
         raise SettingsError(
             f"{engine.collection.address} was made with the encoding {has.encoding}, layer {has.layer} "
