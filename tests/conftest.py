@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import io
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -164,6 +165,34 @@ def engine(address, model):
 
     with Engine.open(address, model=model, create=True, workers=2, without=("points",)) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def milvus_port(tmp_path_factory):
+    """The port of a Milvus server on this machine, which all processes of this test run share.
+
+    One that runs already is named by CAMSEEK_TEST_MILVUS: starting one takes half a minute.
+    """
+    from milvus_server import shared_port
+
+    if os.environ.get("CAMSEEK_TEST_MILVUS"):
+        yield int(os.environ["CAMSEEK_TEST_MILVUS"])
+        return
+    own = tmp_path_factory.getbasetemp()
+    # Beside those of the other processes, where there are several.
+    folder = own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+    with shared_port(folder) as port:
+        yield port
+
+
+@pytest.fixture
+def milvus(milvus_port, monkeypatch):
+    """An address of a collection on a Milvus server, of which whatever was written is seen at once."""
+    from camseek.store.milvus import collection, pulling
+
+    monkeypatch.setattr(collection, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(collection, "state_of", lambda server, strong: pulling.state_of(server, strong=True))
+    return f"milvus://127.0.0.1:{milvus_port}/test-{secrets.token_hex(8)}"
 
 
 @pytest.fixture(scope="session")

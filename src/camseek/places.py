@@ -36,6 +36,11 @@ def tried_folder() -> Path:
     return platformdirs.user_cache_path("camseek", appauthor=False) / "tried"
 
 
+def mirrors_folder() -> Path:
+    """Where mirrors of collections on servers lie: ``camseek/mirrors`` in the user's cache."""
+    return platformdirs.user_cache_path("camseek", appauthor=False) / "mirrors"
+
+
 def config_file() -> Path:
     """The user's defaults: ``CAMSEEK_CONFIG``, or ``camseek/config.toml`` in the user's folder of settings.
 

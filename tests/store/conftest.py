@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from camseek.config import Settings
-from camseek.store import FolderCollection, PictureRecord, Profile, Signature
+from camseek.store import PictureRecord, Profile, Signature, create_collection
 
 DIMENSIONS = 16
 
@@ -13,8 +13,11 @@ def profile():
 
 
 @pytest.fixture
-def collection(tmp_path, profile):
-    with FolderCollection.create(tmp_path / "made.camseek", profile) as made:
+def collection(request, tmp_path, profile):
+    """An empty collection in a folder; of each kind where a module says so, with ``EITHER``."""
+    kind = getattr(request, "param", "folder")
+    address = request.getfixturevalue("milvus") if kind == "milvus" else str(tmp_path / "made.camseek")
+    with create_collection(address, profile) as made:
         yield made
 
 

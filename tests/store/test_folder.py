@@ -21,11 +21,8 @@ from camseek.errors import (
     SettingsError,
     StorageError,
 )
-from camseek.results import Skipped
 from camseek.store import (
-    ADDED_BY_HAND,
     Signature,
-    SkippedEntry,
     create_collection,
     open_collection,
 )
@@ -44,172 +41,6 @@ def alter(collection, sql, values=()):
     connection.close()
 
 
-def test_what_was_written_is_read_again(collection, fill, unit):
-    fill(collection, range(5))
-    with open_collection(collection.address) as again:
-        assert again.profile == collection.profile
-        assert again.vectors.records().tolist() == [1, 2, 3, 4, 5]
-        assert again.catalogue.records().tolist() == [1, 2, 3, 4, 5]
-        assert again.catalogue.count() == 5
-        vectors = again.vectors.of(np.arange(1, 6))
-        # float16 holds 11 bits.
-        np.testing.assert_allclose(vectors, [unit(i) for i in range(5)], atol=2**-11)
-        exact = np.array([unit(i) for i in range(5)], np.float64)
-        assert abs(vectors @ exact.T - exact @ exact.T).max() <= 2**-11
-        np.testing.assert_array_equal(again.vectors.of(np.array([4, 2])), vectors[[3, 1]])
-        assert again.catalogue.pictures([3, 99]).keys() == {3}
-        assert again.catalogue.pictures([3])[3].paths == (b"/photos/2.jpg",)
-        assert again.catalogue.find((2).to_bytes(32, "big")) == 3
-        assert again.catalogue.find(bytes(32 * [7])) is None
-
-
-def test_a_missing_descriptor_is_a_key_error(collection, fill):
-    fill(collection, range(2))
-    with pytest.raises(KeyError):
-        collection.vectors.of(np.array([1, 7]))
-
-
-def test_copies_are_one_picture_with_several_names(collection, picture):
-    with collection.write("test") as writer:
-        root = writer.root(b"/r")
-        first, second = writer.insert(picture(1)), writer.insert(picture(1))
-        assert first == second
-        writer.point(b"/r/b", first, SIGNATURE, root)
-        writer.point(b"/r/a", first, SIGNATURE, root)
-    assert collection.catalogue.pictures([first])[first].paths == (b"/r/a", b"/r/b")
-    assert (collection.catalogue.info().pictures, collection.catalogue.info().files) == (1, 2)
-
-
-def test_a_picture_leaves_with_its_last_file(collection, picture):
-    with collection.write("test") as writer:
-        root = writer.root(b"/r")
-        record = writer.insert(picture(1))
-        writer.point(b"/r/a", record, SIGNATURE, root)
-        writer.point(b"/r/b", record, SIGNATURE, root)
-    with collection.write("test") as writer:
-        assert writer.release([b"/r/a"], root) == [b"/r/a"]
-    assert collection.catalogue.find((1).to_bytes(32, "big")) == record
-    with collection.write("test") as writer:
-        writer.release([b"/r/b"], root)
-    assert collection.catalogue.find((1).to_bytes(32, "big")) is None
-    assert collection.vectors.records().tolist() == []
-    assert collection.catalogue.check() == []
-
-
-def test_record_numbers_are_never_used_twice(collection, fill):
-    fill(collection, [1])
-    with collection.write("test") as writer:
-        writer.release([b"/photos/1.jpg"], None)
-    fill(collection, [2])
-    assert collection.vectors.records().tolist() == [2]
-
-
-def test_a_file_stays_while_any_root_claims_it(collection, picture):
-    with collection.write("test") as writer:
-        outer, inner = writer.root(b"/r"), writer.root(b"/r/s")
-        writer.point(b"/r/s/a", writer.insert(picture(1)), SIGNATURE, outer)
-        writer.claim(b"/r/s/a", inner)
-        writer.claim(b"/r/s/a", ADDED_BY_HAND)
-        assert writer.release([b"/r/s/a"], outer) == []
-        assert writer.release([b"/r/s/a"], inner) == []
-        assert writer.release([b"/r/s/a"], ADDED_BY_HAND) == [b"/r/s/a"]
-
-
-def test_a_file_that_changes_keeps_the_claims_of_other_roots(collection, picture):
-    with collection.write("test") as writer:
-        one, two = writer.root(b"/1"), writer.root(b"/2")
-        writer.point(b"/x", writer.insert(picture(1)), SIGNATURE, one)
-        writer.claim(b"/x", two)
-        writer.point(b"/x", writer.insert(picture(2)), SIGNATURE, one)
-        assert writer.claimed(two) == {b"/x"}
-    assert collection.catalogue.info().pictures == 1
-
-
-def test_skipped_files_are_remembered_and_forgotten(collection, picture):
-    entry = SkippedEntry(Signature(5, -6, 2**60), Skipped(b"/r/\xff\n", "broken", "damaged"), "0/1")
-    with collection.write("test") as writer:
-        root = writer.root(b"/r")
-        writer.point(b"/r/\xff\n", writer.insert(picture(1)), SIGNATURE, root)
-        writer.skip(entry, root)
-        assert writer.skipped(root) == {b"/r/\xff\n": entry}
-    assert collection.catalogue.info().pictures == 0
-    assert list(collection.catalogue.info().skipped) == [entry.skipped]
-    with collection.write("test") as writer:
-        writer.forget_skipped([b"/r/\xff\n"], root)
-        assert writer.skipped(root) == {}
-
-
-@pytest.mark.parametrize("bad", [np.zeros(16, np.float32), np.full(16, np.nan, np.float32)])
-def test_a_zero_or_nan_descriptor_never_enters(collection, picture, bad):
-    with collection.write("test") as writer, pytest.raises(ValueError, match="norm"), writer.unit():
-        writer.insert(picture(1, bad))
-    assert collection.catalogue.info().pictures == 0
-
-
-def test_a_descriptor_of_another_length_never_enters(collection, picture):
-    with collection.write("test") as writer, pytest.raises(ValueError, match="15 numbers"), writer.unit():
-        writer.insert(picture(1, np.full(15, 15**-0.5, np.float32)))
-
-
-def test_skipped_files_and_idle_roots_are_forgotten_by_name(collection, picture):
-    entry = SkippedEntry(Signature(1, 1, 1), Skipped(b"/r/s/x", "broken", "damaged"), "0")
-    with collection.write("test") as writer:
-        root, other = writer.root(b"/r"), writer.root(b"/rs")
-        writer.remember(entry, root)
-        writer.point(b"/rs/a", writer.insert(picture(1)), SIGNATURE, other)
-        assert not writer.forget(b"/r/s/other")
-        assert writer.forget(b"/r")
-        assert not writer.forget(b"/r")
-    assert {path: root.files for path, root in collection.catalogue.info().roots.items()} == {b"/rs": 1}
-    assert collection.catalogue.info().skipped == []
-
-
-def test_a_featureless_picture_is_counted_and_has_no_descriptor(collection, picture):
-    with collection.write("test") as writer:
-        writer.point(b"/a", writer.insert(picture(1, None)), SIGNATURE, writer.root(b"/"))
-    info = collection.catalogue.info()
-    assert (info.pictures, info.featureless) == (1, 1)
-    assert collection.vectors.records().tolist() == []
-    assert collection.catalogue.records().tolist() == [1]
-    assert collection.catalogue.count() == 1
-    assert collection.catalogue.check() == []
-
-
-def test_a_unit_that_is_interrupted_leaves_nothing(collection, picture):
-    with pytest.raises(KeyboardInterrupt), collection.write("test") as writer:
-        root = writer.root(b"/r")
-        with writer.unit():
-            writer.point(b"/r/a", writer.insert(picture(1)), SIGNATURE, root)
-        with writer.unit():
-            writer.insert(picture(2))
-            raise KeyboardInterrupt
-    # The first one is kept, the second has left no trace.
-    assert collection.catalogue.info().pictures == 1
-    assert collection.catalogue.check() == []
-
-
-def test_readers_see_one_moment_and_never_wait(collection, fill, picture):
-    fill(collection, range(3))
-    with open_collection(collection.address) as reader, reader.snapshot():
-        assert len(reader.vectors.records()) == 3
-        with collection.write("test") as writer:
-            writer.point(b"/n", writer.insert(picture(9)), SIGNATURE, writer.root(b"/"))
-            writer.commit()
-            assert len(reader.vectors.records()) == 3
-    assert len(collection.vectors.records()) == 4
-
-
-def test_info_counts_bytes_and_roots(collection, fill):
-    fill(collection, range(3), b"/one")
-    fill(collection, range(4, 6), b"/two")
-    info = collection.catalogue.info()
-    assert {path: root.files for path, root in info.roots.items()} == {b"/one": 3, b"/two": 2}
-    assert info.bytes >= os.path.getsize(database(collection))
-    data = info.to_json()
-    assert data["bytes_per_picture"] == round(info.bytes / 5)
-    assert data["settings"]["encoding"] == str(Settings().encoding)
-
-
 class TestOpening:
     def test_no_folder(self, tmp_path):
         with pytest.raises(NoCollectionError, match="does not exist"):
@@ -220,8 +51,8 @@ class TestOpening:
             open_collection(str(tmp_path))
 
     def test_an_address_of_a_server(self):
-        with pytest.raises(NoCollectionError, match="folders only"):
-            open_collection("milvus://host/name")
+        with pytest.raises(NoCollectionError, match="in folders and on Milvus servers"):
+            open_collection("postgres://host/name")
 
     def test_creating_over_files_is_refused(self, tmp_path, profile):
         (tmp_path / "photo.jpg").write_bytes(b"x")

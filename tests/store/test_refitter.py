@@ -20,6 +20,9 @@ from camseek.store import SKETCH_TRACE, Profile, Refit, Signature, WhiteningNote
 from camseek.store import vectors as vectors_module
 from camseek.store import writer as writer_module
 
+# In a folder, and on a Milvus server.
+EITHER = pytest.mark.parametrize("collection", ["folder", "milvus"], indirect=True)
+
 NEW = 4
 MATRIX = Whitening(np.zeros(16, np.float32), np.eye(16, NEW, dtype=np.float32))
 NOTE = WhiteningNote(
@@ -65,6 +68,7 @@ def vectors_of(collection):
         return dict(zip(records.tolist(), collection.vectors.of(records), strict=True))
 
 
+@EITHER
 def test_everything_is_replaced_at_once(collection, fill, profile):
     fill(collection, range(5))
     old = vectors_of(collection)
@@ -96,6 +100,7 @@ def test_everything_is_replaced_at_once(collection, fill, profile):
         assert writer.refitter.unfinished() is None
 
 
+@EITHER
 def test_it_can_be_taken_back(collection, fill, profile):
     fill(collection, range(3))
     refit_all(collection)
@@ -195,6 +200,7 @@ class TestWhoeverHasItOpen:
         with open_collection(collection.address) as opened:
             yield opened
 
+    @EITHER
     def test_a_snapshot_keeps_its_moment(self, collection, other):
         with other.snapshot():
             before = vectors_of(other)
@@ -279,6 +285,7 @@ class TestWhoeverHasItOpen:
             writer.point(b"/r/n", writer.insert(picture(51, new(51))), Signature(1, 1, 1), root)
         assert other.catalogue.check() == []
 
+    @EITHER
     def test_it_cannot_write_out_of_an_older_snapshot(self, collection, other):
         with other.snapshot():
             other.vectors.records()
@@ -377,6 +384,7 @@ class TestAnotherNetwork:
         if beside:
             assert (beside.kept, beside.done, beside.refit.profile.model) == (True, 5, "toy")
 
+    @EITHER
     def test_there_and_back_and_there_again(self, filled, profile):
         before = vectors_of(filled)
         self.switch(filled)
@@ -397,6 +405,7 @@ class TestAnotherNetwork:
                 assert self.sketches(filled)[4] == "old 4"
         assert self.sketches(filled)[4] == "new 4"
 
+    @EITHER
     def test_pictures_that_come_and_go_meanwhile(self, filled, picture):
         self.switch(filled)
         with filled.write("test") as writer:

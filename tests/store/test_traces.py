@@ -7,6 +7,9 @@ import pytest
 from camseek.errors import CorruptCollectionError
 from camseek.store import Signature, open_collection
 
+# In a folder, and on a Milvus server.
+EITHER = pytest.mark.parametrize("collection", ["folder", "milvus"], indirect=True)
+
 SIGNATURE = Signature(1, 2, 3)
 
 
@@ -27,6 +30,7 @@ def alter(collection, sql):
     connection.close()
 
 
+@EITHER
 def test_they_come_and_go_with_their_picture(collection, add):
     one = add(collection, 1, {"features": b"\x00one", "sketch-2_x": b""})
     two = add(collection, 2, {"features": b"two"})
@@ -47,6 +51,7 @@ def test_they_come_and_go_with_their_picture(collection, add):
         assert reader.catalogue.check() == []
 
 
+@EITHER
 def test_one_takes_the_place_of_another(collection, add):
     record = add(collection, 1, {"a": b"first", "b": b"kept"})
     with collection.write("test") as writer:
@@ -117,6 +122,7 @@ def test_damage_is_told(collection, add):
         collection.traces.get("a", [one])
 
 
+@EITHER
 def test_a_kind_that_cannot_be_drops_nothing(collection, picture):
     """The mark of a picture without a descriptor has a name that no trace can have."""
     with collection.write("test") as writer:

@@ -1,9 +1,17 @@
 """The collection: pictures, their names, descriptors and traces, and the search in them."""
 
-import re
+import importlib
 from pathlib import Path
+from typing import Any
 
-from camseek.errors import NoCollectionError
+from camseek.store.address import (
+    MilvusAddress,
+    is_server,
+    milvus_address,
+    opening_address,
+    whole_address,
+    without_credentials,
+)
 from camseek.store.database import as_stored, require_free
 from camseek.store.folder import FolderCollection
 from camseek.store.interface import (
@@ -64,6 +72,7 @@ __all__ = [
     "FolderCollection",
     "Ledger",
     "MemoryVectors",
+    "MilvusAddress",
     "PictureRecord",
     "Profile",
     "Ranking",
@@ -81,27 +90,35 @@ __all__ = [
     "as_stored",
     "collection_files",
     "create_collection",
+    "is_server",
+    "milvus_address",
     "open_collection",
+    "opening_address",
     "pictures_of",
     "require_free",
     "step_of",
+    "whole_address",
+    "without_credentials",
 ]
 
 
 def open_collection(address: str, *, keep_vectors: bool = True) -> Collection:
-    """Opens the collection at an address: a folder.
+    """Opens the collection at an address: a folder, or ``milvus://HOST:PORT/NAME``.
 
     Args:
-        address: The folder.
+        address: Where it is; ``camseek.store.address`` says what can be written.
         keep_vectors: Whether ``vectors.nearest`` keeps the descriptors in memory between calls: up to half a
             gigabyte as they are, beyond that codes of them. Without, it reads the file each time, which is
             quicker for a single call.
 
     Raises:
         CollectionError: There is none, or it cannot be used.
+        SettingsError: The address is none.
     """
-    _refuse_servers(address)
-    return FolderCollection(Path(address), keep_vectors=keep_vectors)
+    server = milvus_address(address)
+    if server is None:
+        return FolderCollection(Path(address), keep_vectors=keep_vectors)
+    return _on_milvus()(server, keep_vectors=keep_vectors)
 
 
 def create_collection(address: str, profile: Profile, *, keep_vectors: bool = True) -> Collection:
@@ -109,14 +126,14 @@ def create_collection(address: str, profile: Profile, *, keep_vectors: bool = Tr
 
     Raises:
         CollectionError: It cannot be made there.
+        SettingsError: The address is none.
     """
-    _refuse_servers(address)
-    return FolderCollection.create(Path(address), profile, keep_vectors=keep_vectors)
+    server = milvus_address(address)
+    if server is None:
+        return FolderCollection.create(Path(address), profile, keep_vectors=keep_vectors)
+    return _on_milvus().make(server, profile, keep_vectors=keep_vectors)
 
 
-def _refuse_servers(address: str) -> None:
-    # pathlib makes one slash of two.
-    if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", address):
-        raise NoCollectionError(
-            f"{address}: this camseek keeps collections in folders only", remedy="name a folder"
-        )
+def _on_milvus() -> Any:
+    """The class of collections on Milvus servers, loaded when it is needed: hardly anybody needs it."""
+    return importlib.import_module("camseek.store.milvus").MilvusCollection

@@ -113,7 +113,7 @@ class FolderCatalogue:
                 skipped=skipped,
                 roots=self.ledger().roots(),
                 added_by_hand=reader.query(by_hand, (ADDED_BY_HAND,))[0][0],
-                bytes=sum(map(_bytes_of, _files_in(reader.folder))),
+                bytes=self._bytes(),
                 traces=self._traces.kinds(),
                 beside=self._beside(),
             )
@@ -122,6 +122,10 @@ class FolderCatalogue:
         """The representation beside the one in use."""
         slot = slot_of(self._reader.address, self._reader.meta())
         return None if slot is None else Beside(refit=slot.refit, kept=slot.kept, done=self._count("refit"))
+
+    def _bytes(self) -> int:
+        """What it takes where it lies; inside a snapshot."""
+        return sum(map(_bytes_of, _files_in(self._reader.folder)))
 
     def _count(self, table: str) -> int:
         return self._reader.query(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608  # names from above

@@ -68,15 +68,15 @@ def faults(reader: Reader, traces: FolderTraces) -> list[str]:
     parts: list[Callable[[Reader], Iterator[str]]] = [
         _of_itself,
         _of_pictures,
-        _of_descriptors,
+        lambda reader: _of_descriptors(reader, traces),
         _of_files,
         _of_roots,
         _of_patterns,
         _of_skipped,
         lambda _: traces.faults(),
-        _of_points,
+        lambda reader: _of_points(reader, traces),
         _of_beside,
-        _of_given,
+        lambda reader: _of_given(reader, traces),
     ]
     for part in parts:
         try:
@@ -123,7 +123,7 @@ def _of_pictures(reader: Reader) -> Iterator[str]:
             yield f"the picture of record {record} is of the impossible format {kind!r:.60}"
 
 
-def _of_descriptors(reader: Reader) -> Iterator[str]:
+def _of_descriptors(reader: Reader, traces: FolderTraces) -> Iterator[str]:
     yield from _faulty(reader, "descriptors", "descriptor", reader.profile.dimensions)
     if reader.format_version == 1:
         return  # it had no refits
@@ -134,10 +134,10 @@ def _of_descriptors(reader: Reader) -> Iterator[str]:
     elif number := reader.query("SELECT count(1) FROM refit")[0][0]:
         yield f"{counted(number, 'unfinished descriptor')} of no run that is known"
     if reader.format_version >= _BESIDE_SINCE:
-        yield from _of_traces_beside(reader, slot)
+        yield from _of_traces_beside(reader, traces, slot)
 
 
-def _of_traces_beside(reader: Reader, slot: Slot | None) -> Iterator[str]:
+def _of_traces_beside(reader: Reader, traces: FolderTraces, slot: Slot | None) -> Iterator[str]:
     """The traces of the representation that is not in use."""
     kinds, side = ((), -1) if slot is None else (slot.refit.kinds, slot.side)
     sql = (
@@ -150,7 +150,7 @@ def _of_traces_beside(reader: Reader, slot: Slot | None) -> Iterator[str]:
         for _, record, kind, found, data, crc in rows:
             if kind not in kinds or found != side:
                 yield f"record {record} has a trace {kind!r:.60} of a representation that is not there"
-            elif zlib.crc32(data) != crc:
+            elif not traces.is_whole(data, crc):
                 yield f"the {kind} beside of record {record} has another checksum than when it was written"
 
 
@@ -207,31 +207,37 @@ def _of_skipped(reader: Reader) -> Iterator[str]:
             yield f"the file {path!r:.60} was skipped for no reason that camseek has: {code!r:.40}"
 
 
-def _of_points(reader: Reader) -> Iterator[str]:
+def _of_points(reader: Reader, traces: FolderTraces) -> Iterator[str]:
     """Stored points, fine ones and sketches, as a search would read them."""
     book, axes = embedded_codebook(), embedded_axes()
-    yield from _of_kind(
-        reader, POINTS_TRACE, "points", lambda data, size: book.require(WordPoints.unpack(data, size))
-    )
-    yield from _of_kind(reader, FINE_TRACE, "fine points", axes.unpack)
-    yield from _of_kind(reader, SKETCH_TRACE, "cells", lambda data, size: Sketch.unpack(data))
+    kinds: dict[str, tuple[str, Callable[[bytes, Size], object]]] = {
+        POINTS_TRACE: ("points", lambda data, size: book.require(WordPoints.unpack(data, size))),
+        FINE_TRACE: ("fine points", axes.unpack),
+        SKETCH_TRACE: ("cells", lambda data, size: Sketch.unpack(data)),
+    }
+    for kind, (what, read) in kinds.items():
+        for record, size, data in _whole(reader, traces, kind, 64):
+            try:
+                read(data, size)
+            except ValueError as error:
+                yield f"the {what} of record {record} are damaged: {error}"
 
 
-def _of_kind(reader: Reader, kind: str, what: str, read: Callable[[bytes, Size], object]) -> Iterator[str]:
-    """The traces of a kind that cannot be read."""
+def _whole(reader: Reader, traces: FolderTraces, kind: str, some: int) -> Iterator[tuple[int, Size, bytes]]:
+    """Record, size and data of the traces of a kind that have their checksum, so many read at a time."""
     if reader.format_version < TRACES_SINCE:
         return
     sql = (
-        "SELECT t.picture, p.width, p.height, t.data FROM traces t JOIN pictures p ON p.id = t.picture "
-        "WHERE t.picture > ? AND t.kind = ? ORDER BY t.picture LIMIT 64"
+        "SELECT t.picture, p.width, p.height FROM traces t JOIN pictures p ON p.id = t.picture "
+        "WHERE t.picture > ? AND t.kind = ? ORDER BY t.picture LIMIT ?"
     )
     after = -(1 << 63)
-    while rows := reader.query(sql, (after, kind), (int, int, int, bytes)):
-        for after, width, height, data in rows:
-            try:
-                read(data, (width, height))
-            except ValueError as error:
-                yield f"the {what} of record {after} are damaged: {error}"
+    while rows := reader.query(sql, (after, kind, some), (int, int, int)):
+        after = rows[-1][0]
+        found = traces.get(kind, [row[0] for row in rows], damaged=set())
+        for record, width, height in rows:
+            if record in found:
+                yield record, (width, height), found[record]
 
 
 def _of_beside(reader: Reader) -> Iterator[str]:
@@ -257,7 +263,7 @@ def _look_at_codes(reader: Reader) -> None:
     saved_codes(reader, named(reader, CODES_KEY))
 
 
-def _of_given(reader: Reader) -> Iterator[str]:
+def _of_given(reader: Reader, traces: FolderTraces) -> Iterator[str]:
     """Pictures without a file hold what their file would."""
     if reader.format_version < TRACES_SINCE:
         return
@@ -267,14 +273,10 @@ def _of_given(reader: Reader) -> Iterator[str]:
     )
     for (record,) in reader.query(sql, (b"camseek:", b"camseek;", FILE_TRACE), (int,)):
         yield f"record {record} came without a file, and what it would hold is not there"
-    sql = (
-        "SELECT t.number, t.picture, p.content, t.data FROM traces t JOIN pictures p ON p.id = t.picture "
-        "WHERE t.number > ? AND t.kind = ? ORDER BY t.number LIMIT 1"
-    )
-    after = -(1 << 63)
-    while rows := reader.query(sql, (after, FILE_TRACE), (int, int, bytes, bytes)):
-        [(after, record, content, data)] = rows
-        if hashlib.sha256(data).digest() != content:
+    # One at a time: one may be a whole file.
+    for record, _, data in _whole(reader, traces, FILE_TRACE, 1):
+        content = reader.query("SELECT content FROM pictures WHERE id = ?", (record,), (bytes,))
+        if content != [(hashlib.sha256(data).digest(),)]:
             yield f"what the file of record {record} would hold is not its content"
 
 

@@ -42,12 +42,18 @@ class FolderCollection:
             CorruptCollectionError: Its file is damaged.
             StorageError: It cannot be read.
         """
-        self._folder = Path(os.fsdecode(absolute(path)))
-        self._reader = Reader(self._folder)
-        self._traces = FolderTraces(self._reader)
-        self._catalogue = FolderCatalogue(self._reader, self._traces)
-        self._vectors = FolderVectors(self._reader, keep=keep_vectors)
-        self._words = FolderWords(self._reader, self._traces)
+        reader = Reader(Path(os.fsdecode(absolute(path))))
+        traces = FolderTraces(reader)
+        self._hold(reader, traces, FolderCatalogue(reader, traces), keep_vectors=keep_vectors)
+
+    def _hold(
+        self, reader: Reader, traces: FolderTraces, catalogue: FolderCatalogue, *, keep_vectors: bool
+    ) -> None:
+        """Puts the parts together."""
+        self._folder = reader.folder
+        self._reader, self._traces, self._catalogue = reader, traces, catalogue
+        self._vectors = FolderVectors(reader, keep=keep_vectors)
+        self._words = FolderWords(reader, traces)
 
     @classmethod
     def create(
@@ -79,7 +85,7 @@ class FolderCollection:
 
     @property
     def address(self) -> str:
-        """The folder."""
+        """What it is called: its folder."""
         return self._reader.address
 
     @property
@@ -136,13 +142,14 @@ class FolderCollection:
         """
         lock = WriterLock(os.fsencode(self._folder), command)
         try:
+            self._catch_up()
             with translated(self.address):
                 database = open_database(self._folder / DATABASE, "mode=rw")
             try:
                 with translated(self.address):
                     migrate(database)
                 self._require_current(database)
-                writer = FolderWriter(database, self.address, os.fsencode(self._folder))
+                writer = self._writer(database)
                 try:
                     yield writer
                 except StorageError:
@@ -160,6 +167,13 @@ class FolderCollection:
                 database.close()
         finally:
             lock.release()
+
+    def _catch_up(self) -> None:
+        """What this process alone writes to from now on is as it is; a mirror is brought in step first."""
+
+    def _writer(self, database: sqlite3.Connection) -> FolderWriter:
+        """What writes to a database that is open and of this format."""
+        return FolderWriter(database, self.address, os.fsencode(self._folder))
 
     def _save_beside(self, writer: FolderWriter) -> None:
         """Saves what is made of the database, where that is worth it."""

@@ -82,9 +82,10 @@ class Vectors(Protocol):
 
     The order of what is found is that of the stored numbers, which are of half precision. An approximate
     index may propose what is compared; of a small collection everything is. Record numbers begin above 0,
-    only grow and are never used twice, and what one has never changes within a generation. Where the parts of
-    a collection lie in different systems, a reader inside ``snapshot`` must see all of what a ``commit``
-    changed, or nothing.
+    only grow and are never used twice, and what one has never changes within a generation. They are those of
+    an open collection: of one on a server another machine may number the pictures otherwise, and what is to
+    hold beyond a process names a picture by its content. Where the parts of a collection lie in different
+    systems, a reader inside ``snapshot`` must see all of what a ``commit`` changed, or nothing.
     """
 
     @property
@@ -145,7 +146,11 @@ class Vectors(Protocol):
 
 @runtime_checkable
 class Traces(Protocol):
-    """Named binary parts of pictures, such as local features: they come and go with their pictures."""
+    """Named binary parts of pictures, such as local features: they come and go with their pictures.
+
+    Those on a server may be asked for when they are wanted: one that another writer has replaced since the
+    moment of a ``snapshot`` counts as damaged.
+    """
 
     def get(self, kind: str, records: Sequence[int], *, damaged: set[int] | None = None) -> dict[int, bytes]:
         """The traces of this kind of these records; a record that has none is left out.
@@ -418,7 +423,7 @@ class Scribe(Ledger, Protocol):
 
 @runtime_checkable
 class Writer(Scribe, Protocol):
-    """The one writer of a collection. What it does is kept from ``commit`` on, and on leaving."""
+    """A writer of a collection. What it does is kept from ``commit`` on, and on leaving."""
 
     @property
     def refitter(self) -> Refitter:
@@ -498,9 +503,12 @@ class Collection(Protocol):
     def write(self, command: str) -> AbstractContextManager[Writer]:
         """Becomes the one writer; a collection of an older format is moved to this one first.
 
+        On a server there may be several at once, each of another open collection.
+
         Raises:
             CollectionBusyError: Another process is; the message names it.
-            StorageError: The disk is full or read-only.
+            CollectionChangedError: On leaving: another writer has made some of this one's work void.
+            StorageError: The disk is full or read-only, or the server does not answer.
         """
         ...
 

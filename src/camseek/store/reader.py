@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import tempfile
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ from camseek.store.own import require_plain
 from camseek.store.records import Profile
 
 
+def _as_it_is() -> None:
+    """A folder's database is the truth: nothing has to be looked at before it."""
+
+
 class Reader:
     """A connection for reading.
 
@@ -34,8 +38,15 @@ class Reader:
     with the connection, statement by statement, or for the length of a ``snapshot``.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, address: str | None = None, refresh: Callable[[], None] = _as_it_is
+    ) -> None:
         """Opens an existing collection.
+
+        Args:
+            folder: Where the database lies.
+            address: What the collection is called, where that is not its folder.
+            refresh: Called before a moment is looked at, in no transaction of this connection's.
 
         Raises:
             NoCollectionError: There is none.
@@ -44,6 +55,8 @@ class Reader:
             StorageError: It cannot be read.
         """
         self._folder = folder
+        self._address = str(folder) if address is None else address
+        self._refresh_from = refresh
         self._lock = threading.RLock()
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._closed = False
@@ -70,8 +83,8 @@ class Reader:
 
     @property
     def address(self) -> str:
-        """The folder."""
-        return str(self._folder)
+        """What the collection is called: the folder, but where it is another's mirror."""
+        return self._address
 
     @property
     def profile(self) -> Profile:
@@ -164,6 +177,7 @@ class Reader:
             CorruptCollectionError: The file is damaged, or a value has another type.
             StorageError: It cannot be read.
         """
+        self._refresh_from()
         with self._lock, translated(self.address):
             self._require_open()
             rows = self._database.execute(sql, values).fetchall()
@@ -187,6 +201,7 @@ class Reader:
     @contextmanager
     def snapshot(self) -> Generator[None]:
         """What is read inside belongs to one moment, and ``profile``, too. Other threads wait meanwhile."""
+        self._refresh_from()
         with self._lock:
             self._require_open()
             if self._database.in_transaction:

@@ -56,6 +56,10 @@ class FolderTraces:
                     raise corrupt(self._reader.address, ValueError(fault))
         return found
 
+    def is_whole(self, data: bytes, crc: int) -> bool:
+        """Whether what lies in the database of a trace is what was written there."""
+        return zlib.crc32(data) == crc
+
     def missing(self, kind: str) -> list[int]:
         """The records that have no trace of this kind, ascending.
 

@@ -82,10 +82,14 @@ class FolderWriter(FolderLedger):
                 "DELETE FROM pictures WHERE id = ? AND NOT EXISTS (SELECT 1 FROM files WHERE picture = ?)",
                 (record, record),
             )
+        self._publish()
         with self._lock, translated(self._address):
             if self._database.in_transaction:
                 self._database.execute("COMMIT")
         self._bereft.clear()
+
+    def _publish(self) -> None:
+        """What is about to become permanent here is the truth; of a mirror it is told elsewhere first."""
 
     def name_beside(self, key: str, token: str) -> None:
         """Names the file that was made of what is there now (``camseek.store.beside``).

@@ -1,0 +1,252 @@
+"""A collection on a Milvus server: the truth lies there, and what searches read is a mirror of it here."""
+
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+
+from camseek.errors import CamseekError, CollectionError, NoCollectionError
+from camseek.files import DATABASE
+from camseek.store.address import MilvusAddress
+from camseek.store.catalogue import FolderCatalogue
+from camseek.store.checking import faults
+from camseek.store.database import FORMAT_VERSION, open_database, translated
+from camseek.store.folder import FolderCollection
+from camseek.store.meta import profile_of, profile_rows
+from camseek.store.milvus.mirrors import Mirror
+from camseek.store.milvus.pulling import (
+    Pull,
+    State,
+    length_of,
+    no_collection,
+    state_of,
+    whitening_of,
+)
+from camseek.store.milvus.rows import HEAD_KEYS, Head, Names, head_text, parts_of, pieces, row
+from camseek.store.milvus.server import ROWS, TRACES, Server
+from camseek.store.milvus.traces import MilvusTraces
+from camseek.store.milvus.writer import MilvusWriter
+from camseek.store.reader import Reader
+from camseek.store.records import POINTS_TRACE, Profile
+from camseek.store.traces import FEATURELESS
+from camseek.store.writer import FolderWriter
+from camseek.words import counted
+
+# Seconds for which it is not looked again whether others have written something.
+_LOOK_EVERY = 1.0
+
+
+class MilvusCollection(FolderCollection):
+    """A collection on a Milvus server (the ``Collection`` interface).
+
+    The server is the truth. A mirror of it lies in the user's cache on this machine: names, descriptors and
+    points, in a folder's format, so that what searches it is what searches a folder; other traces are asked
+    for when they are wanted. It can be taken away at any time. Before something is read it is looked, once a
+    second at most, whether others have written; only what changed since is read then.
+
+    Several processes may write at once. Record numbers are those of the mirror: another machine may number
+    the same pictures in another way.
+    """
+
+    def __init__(self, address: MilvusAddress, *, keep_vectors: bool = True) -> None:
+        """Opens an existing collection.
+
+        Args:
+            address: Where it is.
+            keep_vectors: Keep the descriptors in memory between searches.
+
+        Raises:
+            NoCollectionError: There is none.
+            CollectionVersionError: A later camseek made it, or the server is too old.
+            CorruptCollectionError: It is damaged, or the server's collections of these names are another's.
+            StorageError: The server does not answer, or the mirror cannot be written.
+        """
+        self._server = Server(address)
+        # Held while the mirror is changed: by one look at the server, or as long as somebody writes.
+        self._changing = threading.Lock()
+        self._writing = False
+        self._looked = 0.0
+        self._session = _new_session()
+        self._mirror: Mirror | None = None
+        try:
+            if not self._server.is_prepared():
+                raise no_collection(str(address))
+            head, now = state_of(self._server, strong=True)
+            self._mirror = Mirror(address)
+            self._make_mirror(self._mirror, head, now)
+            self._pull((head, now))
+            reader = Reader(self._mirror.folder, address=str(address), refresh=self._refresh)
+            traces = MilvusTraces(reader, self._server)
+            catalogue = _Catalogue(reader, traces, self)
+            self._hold(reader, traces, catalogue, keep_vectors=keep_vectors)
+        except BaseException:
+            self._let_go()
+            raise
+
+    @classmethod
+    def make(
+        cls, address: MilvusAddress, profile: Profile, *, keep_vectors: bool = True
+    ) -> "MilvusCollection":
+        """Makes an empty collection and opens it; one that is there already is opened.
+
+        Raises: As ``MilvusCollection``.
+        """
+        with closing(Server(address)) as server:
+            server.prepare(profile.dimensions)
+            try:
+                state_of(server, strong=True)
+            except NoCollectionError:
+                _write_head(server, profile)
+        return cls(address, keep_vectors=keep_vectors)
+
+    def close(self) -> None:
+        """Lets go of the collection."""
+        super().close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._mirror is not None:
+            self._mirror.release()
+            self._mirror = None
+        self._server.close()
+
+    # -- the mirror --------------------------------------------------------------------------------------
+
+    def _make_mirror(self, mirror: Mirror, head: Head, now: State) -> None:
+        """Uses the mirror that is there, where it is one of this collection, or makes it anew."""
+        place = mirror.folder / DATABASE
+        with suppress(CamseekError, sqlite3.Error, OSError):
+            with closing(open_database(place, "mode=rw")) as database:
+                known = State.of(database)
+                made = database.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchall()
+            if known is not None and known.identity == now.identity and made == [(FORMAT_VERSION,)]:
+                return
+        mirror.clear()
+        rows = dict(head.meta)
+        if head.parts:
+            rows["whitening"] = whitening_of(self._server, head)
+        made = FolderCollection.create(mirror.folder, profile_of(str(self._server.address), rows))
+        made.close()
+        with translated(str(self._server.address)), closing(open_database(place, "mode=rw")) as database:
+            # Nothing of it is there yet.
+            empty = State(now.identity).row(), ("created", rows["created"])
+            database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", empty)
+
+    def _pull(self, seen: tuple[Head, State], *, whole: bool = False) -> Pull:
+        """Brings the mirror in step with what was seen of the server. Nobody else changes it meanwhile."""
+        if self._mirror is None:
+            raise CollectionError(f"{self._server.address} was closed", remedy="open it again")
+        place = self._mirror.folder / DATABASE
+        with translated(str(self._server.address)), closing(open_database(place, "mode=rw")) as database:
+            pull = Pull(self._server, database)
+            pull.run(*seen, whole=whole)
+        self._looked = time.monotonic()
+        return pull
+
+    def _refresh(self) -> None:
+        """Looks whether others have written, where nobody else does so and it is time."""
+        if time.monotonic() - self._looked < _LOOK_EVERY or not self._changing.acquire(blocking=False):
+            return
+        try:
+            self._pull(state_of(self._server, strong=False))
+        finally:
+            self._changing.release()
+
+    def look(self) -> Pull:
+        """Brings the mirror in step with everything that is on the server now, whatever the mirror has."""
+        with self._changing:
+            return self._pull(state_of(self._server, strong=True), whole=True)
+
+    # -- writing -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def write(self, command: str) -> Generator[FolderWriter]:
+        """Becomes a writer, of which there may be several; what was done is kept on leaving, as in a folder.
+
+        Raises:
+            CollectionBusyError: This process is writing already, through the same open collection.
+            CollectionChangedError: Another writer fitted a whitening meanwhile, or took pictures away to
+                which this one gave files.
+            StorageError: The server does not answer, or the mirror cannot be written.
+        """
+        try:
+            with super().write(command) as writer:
+                yield writer
+                if isinstance(writer, MilvusWriter):
+                    writer.settle()
+        except BaseException:
+            # Rows of a commit that did not become whole may be there: no later one may make them so.
+            self._session = _new_session()
+            raise
+        finally:
+            if self._writing:
+                self._writing = False
+                self._changing.release()
+
+    def _catch_up(self) -> None:
+        self._changing.acquire()
+        self._writing = True
+        self._pull(state_of(self._server, strong=True))
+
+    def _writer(self, database: sqlite3.Connection) -> FolderWriter:
+        state = State.of(database) or State("")
+        return MilvusWriter(database, os.fsencode(self._folder), self._server, state, self._session)
+
+
+class _Catalogue(FolderCatalogue):
+    """The pictures of a collection on a server, as its mirror knows them (the ``Catalogue`` interface)."""
+
+    def __init__(self, reader: Reader, traces: MilvusTraces, collection: MilvusCollection) -> None:
+        super().__init__(reader, traces)
+        self._collection = collection
+
+    def check(self) -> list[str]:
+        """Reads everything; each fault in a sentence, none when the collection is sound.
+
+        What the server has and no file holds, and the other way about, is told, too: writers that were killed
+        leave it behind, and the next index run makes it good.
+        """
+        pull = self._collection.look()
+        found: list[str] = []
+        if pull.dangling:
+            found.append(
+                f"{counted(pull.dangling, 'file')} without a picture on the server: index the folder again"
+            )
+        with self._reader.snapshot():
+            return found + faults(self._reader, self._traces)
+
+    def _bytes(self) -> int:
+        """What the descriptors and traces take on the server, without its own overhead."""
+        [(vectors,)] = self._reader.query("SELECT count(*) FROM descriptors")
+        rows = self._reader.query(
+            "SELECT kind, CASE kind WHEN ? THEN length(data) ELSE data END FROM traces WHERE kind <> ?",
+            (POINTS_TRACE, FEATURELESS),
+        )
+        traces = sum(held if kind == POINTS_TRACE else length_of(held) for kind, held in rows)
+        return 4 * vectors * self._reader.profile.dimensions + 4 * traces // 3
+
+
+def _write_head(server: Server, profile: Profile) -> None:
+    """Makes an empty collection."""
+    session, names = _new_session(), Names(server.address.name)
+    meta = profile_rows(profile) | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
+    epoch, whitening = secrets.token_hex(8), profile.whitening
+    parts = 0 if whitening is None else parts_of(len(whitening))
+    if whitening is not None:
+        server.upsert(TRACES, pieces(names.whitening(epoch, parts), whitening, session, 1))
+    head = Head(
+        identity=secrets.token_hex(8),
+        epoch=epoch,
+        before=(),
+        parts=parts,
+        meta={key: meta[key] for key in HEAD_KEYS if key in meta},
+    )
+    server.upsert(ROWS, [row(names.head, head_text(head), session, 1)])
+
+
+def _new_session() -> int:
+    return 1 + secrets.randbelow((1 << 62) - 1)

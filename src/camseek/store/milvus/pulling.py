@@ -1,0 +1,423 @@
+"""A mirror is brought in step with its server: what others wrote since is read, nothing else."""
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from camseek.errors import CollectionChangedError, NoCollectionError
+from camseek.patterns import Patterns
+from camseek.store.database import corrupt
+from camseek.store.milvus.rows import (
+    FileRow,
+    Head,
+    Names,
+    PictureRow,
+    as_stored,
+    damaged,
+    file_of,
+    head_of,
+    joined,
+    picture_of,
+    root_of,
+    session_of,
+    skipped_of,
+)
+from camseek.store.milvus.server import ROWS, TRACES, Server, pictures_of_length
+from camseek.store.records import ADDED_BY_HAND, POINTS_TRACE, SkippedEntry
+from camseek.store.traces import FEATURELESS, MARK
+
+MIRRORED = frozenset({POINTS_TRACE})
+"""The kinds of traces whose data a mirror has: the index of words is made of them. Of others it has lengths
+alone."""
+
+_STATE = "mirror"
+# Pictures whose descriptors and traces are held at a time.
+_SOME = 256
+# Sessions that are asked for at a time.
+_SESSIONS = 50
+_INSERT_PICTURE = "INSERT INTO pictures (content, width, height, format, frames) VALUES (?, ?, ?, ?, ?)"
+_PUT_FILE = (
+    "INSERT INTO files (path, picture, size, mtime_ns, ctime_ns) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (path) DO UPDATE SET picture = excluded.picture, size = excluded.size, "
+    "mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns"
+)
+_PUT_TRACE = "INSERT OR REPLACE INTO traces (picture, kind, data, crc) VALUES (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a mirror is in step.
+
+    Attributes:
+        identity: Of the collection.
+        epoch: Of the descriptors in the mirror.
+        head: Session and commit in which the head was written that the mirror knows.
+        known: The last commit of each session that the mirror has, and the last with which something went.
+    """
+
+    identity: str
+    epoch: str = ""
+    head: tuple[int, int] = (0, 0)
+    known: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+
+    @classmethod
+    def of(cls, database: sqlite3.Connection) -> "State | None":
+        """That of a mirror; None of one that is not whole."""
+        rows = database.execute("SELECT value FROM meta WHERE key = ?", (_STATE,)).fetchall()
+        with suppress(ValueError, TypeError, KeyError, IndexError):
+            data = json.loads(rows[0][0])
+            known = {int(session): (int(seq), int(gone)) for session, (seq, gone) in data["known"].items()}
+            head = int(data["head"][0]), int(data["head"][1])
+            return cls(str(data["identity"]), str(data["epoch"]), head, known)
+        return None
+
+    def row(self) -> tuple[str, str]:
+        """The row of ``meta`` for it."""
+        data = {"identity": self.identity, "epoch": self.epoch, "head": self.head, "known": self.known}
+        return _STATE, json.dumps(data)
+
+
+def state_of(server: Server, *, strong: bool) -> tuple[Head, State]:
+    """What a collection says of itself now, and the state of a mirror that has all of it.
+
+    Raises:
+        NoCollectionError: There is none of this name.
+        CollectionVersionError: A later camseek made it.
+        CorruptCollectionError: It is damaged.
+    """
+    address, names = str(server.address), Names(server.address.name)
+    fields = ("key", "session", "seq", "text")
+    head, at, known = None, (0, 0), dict[int, tuple[int, int]]()
+    for row in server.walk(ROWS, names.state, fields, strong=strong):
+        if row["key"] == names.head:
+            head, at = head_of(address, row["text"]), (int(row["session"]), int(row["seq"]))
+        else:
+            session, gone = session_of(address, row["key"], row["text"])
+            known[session] = int(row["seq"]), gone
+    if head is None:
+        raise no_collection(address)
+    return head, State(head.identity, head.epoch, at, known)
+
+
+def no_collection(address: str) -> NoCollectionError:
+    """The error for a name that no collection of a server has."""
+    return NoCollectionError(
+        f"{address} does not exist", remedy="make one with: camseek index PHOTOS --collection COLLECTION"
+    )
+
+
+class Pull:
+    """One look at a server, and what follows from it.
+
+    The server is the truth: what a mirror has more than it leaves the mirror, too. A file whose picture is
+    not there is not known, and its next index run brings it again; a picture that no file holds is not known
+    either. Both are what writers leave behind that were killed between two writes.
+
+    Attributes:
+        dangling: Files whose pictures are not there.
+        bereft: Pictures that no file holds.
+    """
+
+    def __init__(self, server: Server, database: sqlite3.Connection) -> None:
+        self._server = server
+        self._database = database
+        self._address, self._names = str(server.address), Names(server.address.name)
+        self.dangling = 0
+        self.bereft = 0
+
+    def run(self, head: Head, now: State, *, whole: bool = False) -> None:
+        """Brings the mirror in step with a state of the server (``state_of``).
+
+        Args:
+            head: What the collection says of itself.
+            now: How far its writers have come.
+            whole: Look at everything, whatever the mirror has.
+
+        Raises:
+            CollectionChangedError: Another collection has the name now.
+            CorruptCollectionError: Something that camseek has not written is there.
+            StorageError: The server cannot be asked.
+        """
+        known = State.of(self._database)
+        if known is None or known.identity != now.identity:
+            raise CollectionChangedError(
+                f"{self._address} was made anew while it was open", remedy="open it again"
+            )
+        if known == now and not whole:
+            return
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.execute("PRAGMA defer_foreign_keys = 1")
+            if known.head != now.head:
+                self._take_head(head, fitted=known.epoch != now.epoch, anew=not known.epoch)
+            changed = [session for session in now.known if known.known.get(session) != now.known[session]]
+            # Something went, of which there is no row any more that could say so.
+            whole = whole or known.epoch != now.epoch or not set(known.known) <= set(now.known)
+            whole = whole or any(_gone(known, session) != _gone(now, session) for session in changed)
+            since = {session: known.known.get(session, (0, 0))[0] for session in changed}
+            self._take_in(head, now, since, whole=whole, fitted=known.epoch != now.epoch)
+            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", now.row())
+            self._database.execute("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise
+
+    # -- what the collection says of itself --------------------------------------------------------------
+
+    def _take_head(self, head: Head, *, fitted: bool, anew: bool) -> None:
+        rows = dict(head.meta)
+        if fitted:
+            [(generation,)] = self._database.execute("SELECT value FROM meta WHERE key = 'generation'")
+            # Readers know by it that descriptors were replaced: two that fitted at once gave the same number.
+            if not anew:
+                rows["generation"] = max(rows["generation"], generation + 1)
+            self._database.execute("DELETE FROM meta WHERE key = 'whitening'")
+            if head.parts:
+                rows["whitening"] = whitening_of(self._server, head)
+            self._database.execute("DELETE FROM refit")
+            self._database.execute("DELETE FROM refit_traces")
+            self._database.execute("DELETE FROM meta WHERE key IN ('refit', 'refit_whitening')")
+        self._database.execute("DELETE FROM meta WHERE key IN ('keeps', 'whitening_note')")
+        self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows.items())
+
+    # -- pictures and files ------------------------------------------------------------------------------
+
+    def _take_in(self, head: Head, now: State, since: dict[int, int], *, whole: bool, fitted: bool) -> None:
+        self._epoch, self._dimensions = head.epoch, head.dimensions
+        self._pictures = pictures_of_length(head.dimensions)
+        self._server.require_pictures(head.dimensions)
+        prefix, fields = self._names.epoch(head.epoch), ("key", "content", "text")
+        found = [
+            picture_of(self._address, row["content"], row["text"])
+            for row in self._changed(self._pictures, prefix, fields, now, since, whole=whole)
+        ]
+        if whole:
+            listed = {picture.content for picture in found}
+            gone = [(content,) for content in self._records() if content not in listed]
+            self._database.executemany("DELETE FROM pictures WHERE content = ?", gone)
+        self._put_pictures(found, fitted=fitted)
+        told: dict[str, list[dict[str, Any]]] = {}
+        for row in self._changed(ROWS, self._names.rows, fields, now, since, whole=whole):
+            told.setdefault(self._names.kind_of(row["key"]), []).append(row)
+        texts = {kind: [row["text"] for row in rows] for kind, rows in told.items()}
+        self._put_roots([root_of(self._address, text) for text in texts.get("root", [])], whole=whole)
+        files = [file_of(self._address, row["content"], row["text"]) for row in told.get("file", [])]
+        self._put_files(files, whole=whole)
+        self._put_skipped([skipped_of(self._address, text) for text in texts.get("skip", [])], whole=whole)
+        if whole:
+            self._drop_roots()
+        self.bereft = self._database.execute(
+            "DELETE FROM pictures WHERE id NOT IN (SELECT picture FROM files)"
+        ).rowcount
+
+    def _changed(
+        self,
+        collection: str,
+        prefix: str,
+        fields: Sequence[str],
+        now: State,
+        since: dict[int, int],
+        *,
+        whole: bool,
+    ) -> Iterator[dict[str, Any]]:
+        """All rows of a prefix, or those that sessions wrote since then."""
+        parts = [
+            f"(session == {session} and seq > {seq} and seq <= {now.known[session][0]})"
+            for session, seq in since.items()
+        ]
+        if whole:
+            yield from self._server.walk(collection, prefix, fields)
+        for start in range(0, 0 if whole else len(parts), _SESSIONS):
+            also = f" and ({' or '.join(parts[start : start + _SESSIONS])})"
+            yield from self._server.walk(collection, prefix, fields, also=also)
+
+    def _records(self) -> dict[bytes, int]:
+        return dict(self._database.execute("SELECT content, id FROM pictures"))
+
+    def _put_pictures(self, pictures: Iterable[PictureRow], *, fitted: bool = False) -> None:
+        """Puts pictures in, in the order in which they came; ``fitted``: all have another descriptor."""
+        known = self._records()
+        ordered = sorted(pictures, key=lambda picture: (picture.came, picture.content))
+        for start in range(0, len(ordered), _SOME):
+            some = ordered[start : start + _SOME]
+            for picture in some:
+                if picture.content not in known:
+                    values = picture.content, *picture.size, picture.format, picture.frames
+                    known[picture.content] = self._database.execute(_INSERT_PICTURE, values).lastrowid or 0
+            self._put_descriptors(some, known, fitted=fitted)
+            self._put_traces(some, known)
+
+    def _put_descriptors(
+        self, pictures: Iterable[PictureRow], known: dict[bytes, int], *, fitted: bool
+    ) -> None:
+        """Reads the descriptors that are missing; all where they were made anew."""
+        wanted: dict[str, PictureRow] = {}
+        for picture in pictures:
+            record = known[picture.content]
+            if fitted:
+                self._database.execute("DELETE FROM descriptors WHERE picture = ?", (record,))
+                mark = "DELETE FROM traces WHERE picture = ? AND kind = ?"
+                self._database.execute(mark, (record, FEATURELESS))
+            if picture.featureless:
+                self._database.execute(MARK, (record, FEATURELESS))
+            elif not self._database.execute(
+                "SELECT 1 FROM descriptors WHERE picture = ?", (record,)
+            ).fetchall():
+                wanted[self._names.picture(self._epoch, picture.content)] = picture
+        for row in self._server.rows_of(self._pictures, wanted, ("key", "vector")):
+            picture = wanted[row["key"]]
+            try:
+                stored = as_stored(row["vector"], self._dimensions)
+            except ValueError as error:
+                raise damaged(self._address, f"the picture {picture.content.hex()}", error) from error
+            self._database.execute(
+                "INSERT INTO descriptors VALUES (?, ?, ?)",
+                (known[picture.content], stored, zlib.crc32(stored)),
+            )
+
+    def _put_traces(self, pictures: Iterable[PictureRow], known: dict[bytes, int]) -> None:
+        """Notes the traces of pictures; the data of some kinds is read."""
+        wanted: dict[tuple[bytes, str], tuple[int, int]] = {}
+        for picture in pictures:
+            record = known[picture.content]
+            sql = "SELECT kind, length(data), crc FROM traces WHERE picture = ? AND kind <> ?"
+            rows = self._database.execute(sql, (record, FEATURELESS))
+            there = {kind: (length, crc) for kind, length, crc in rows}
+            for kind in set(there) - set(picture.traces):
+                self._database.execute("DELETE FROM traces WHERE picture = ? AND kind = ?", (record, kind))
+            for kind, (length, crc) in picture.traces.items():
+                if kind not in MIRRORED:
+                    self._database.execute(_PUT_TRACE, (record, kind, placeholder(length), crc))
+                elif there.get(kind) != (length, crc):
+                    wanted[picture.content, kind] = length, crc
+        for (content, kind), data in read_traces(self._server, wanted):
+            self._database.execute(_PUT_TRACE, (known[content], kind, data, wanted[content, kind][1]))
+
+    def _put_roots(self, roots: Sequence[tuple[bytes, Patterns]], *, whole: bool) -> None:
+        self._listed_roots = {path for path, _ in roots}
+        if whole:
+            self._database.execute("DELETE FROM patterns")
+        for path, patterns in roots:
+            number = self._root(path)
+            self._database.execute("DELETE FROM patterns WHERE root = ?", (number,))
+            for kind, items in (("include", patterns.include), ("exclude", patterns.exclude)):
+                values = [(number, kind, place, os.fsencode(item)) for place, item in enumerate(items)]
+                self._database.executemany("INSERT INTO patterns VALUES (?, ?, ?, ?)", values)
+
+    def _root(self, path: bytes) -> int:
+        """The number of a root in this mirror, made if it is new."""
+        if not path:
+            return ADDED_BY_HAND
+        rows = self._database.execute("SELECT id FROM roots WHERE path = ?", (path,)).fetchall()
+        if rows:
+            return rows[0][0]
+        return self._database.execute("INSERT INTO roots (path) VALUES (?)", (path,)).lastrowid or 0
+
+    def _put_files(self, files: Sequence[FileRow], *, whole: bool) -> None:
+        known = self._records()
+        unknown = {file.content for file in files} - set(known)
+        if unknown:
+            # They left this mirror with their last file, and came back with another.
+            keys = [self._names.picture(self._epoch, content) for content in sorted(unknown)]
+            rows = self._server.rows_of(self._pictures, keys, ("key", "content", "text"))
+            self._put_pictures(picture_of(self._address, row["content"], row["text"]) for row in rows)
+            known = self._records()
+        there = [file for file in files if file.content in known]
+        self.dangling = len(files) - len(there)
+        if whole:
+            self._database.execute("DELETE FROM claims")
+        for file in there:
+            signature = file.signature
+            values = signature.size, signature.mtime_ns, signature.ctime_ns
+            self._database.execute(_PUT_FILE, (file.path, known[file.content], *values))
+            root = self._root(file.root)
+            self._database.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (file.path, root))
+        if whole:
+            self._database.execute("DELETE FROM files WHERE path NOT IN (SELECT path FROM claims)")
+
+    def _put_skipped(self, entries: Sequence[tuple[bytes, SkippedEntry]], *, whole: bool) -> None:
+        if whole:
+            self._database.execute("DELETE FROM skipped")
+        for root, entry in entries:
+            signature, skipped = entry.signature, entry.skipped
+            times = signature.size, signature.mtime_ns, signature.ctime_ns
+            told = skipped.code, skipped.reason, entry.tried_with
+            values = skipped.path, self._root(root), *times, *told
+            self._database.execute("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _drop_roots(self) -> None:
+        """Forgets the roots that are not there any more; one that files name stays."""
+        for number, path in self._database.execute("SELECT id, path FROM roots").fetchall():
+            if number != ADDED_BY_HAND and path not in self._listed_roots:
+                self._database.execute(
+                    "DELETE FROM roots WHERE id = ? AND id NOT IN (SELECT root FROM claims) "
+                    "AND id NOT IN (SELECT root FROM skipped)",
+                    (number,),
+                )
+
+
+def _gone(state: State, session: int) -> int:
+    return state.known.get(session, (0, 0))[1]
+
+
+def placeholder(length: int) -> bytes:
+    """What a mirror has in the place of a trace's data that it has not: how long it is."""
+    return b"%d" % length
+
+
+def is_placeholder(held: bytes, crc: int) -> bool:
+    """Whether what a mirror has of a trace is a ``placeholder``.
+
+    Args:
+        held: That.
+        crc: The checksum of the trace's data.
+    """
+    return held.isdigit() and zlib.crc32(held) != crc
+
+
+def length_of(held: bytes) -> int:
+    """The length that a ``placeholder`` tells.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return int(held)
+
+
+def read_traces(
+    server: Server, wanted: dict[tuple[bytes, str], tuple[int, int]]
+) -> Iterator[tuple[tuple[bytes, str], bytes]]:
+    """Traces by content and kind; one that is not there, or not whole, is left out.
+
+    Args:
+        server: The server.
+        wanted: Length and checksum of each. What is given may have another: whoever asked compares.
+    """
+    names = Names(server.address.name)
+    keys = {pair: names.trace(*pair, *told) for pair, told in wanted.items()}
+    every = [key for some in keys.values() for key in some]
+    parts = {row["key"]: row["text"] for row in server.rows_of(TRACES, every, ("key", "text"))}
+    for pair, own in keys.items():
+        with suppress(ValueError, TypeError):
+            if all(key in parts for key in own):
+                yield pair, joined(parts[key] for key in own)
+
+
+def whitening_of(server: Server, head: Head) -> bytes:
+    """The whitening of a collection.
+
+    Raises:
+        CorruptCollectionError: It is not there, or not whole.
+    """
+    keys = Names(server.address.name).whitening(head.epoch, head.parts)
+    parts = {row["key"]: row["text"] for row in server.rows_of(TRACES, keys, ("key", "text"))}
+    try:
+        return joined(parts[key] for key in keys)
+    except (KeyError, ValueError, TypeError) as error:
+        raise corrupt(str(server.address), ValueError("its whitening is not whole")) from error

@@ -1,0 +1,495 @@
+"""A writer of a collection on a server: what it does to the mirror is told the server with each commit.
+
+It is a writer of the mirror, which notes what has changed; a commit compares the notes with what is there now
+and writes that down: rows that are there are put in the place of those of their keys, others are taken away.
+So each commit may be done twice, and several writers need no lock.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from camseek.errors import CollectionChangedError, SettingsError
+from camseek.patterns import Patterns
+from camseek.results import Skipped
+from camseek.store.milvus.pulling import MIRRORED, State, is_placeholder, length_of, placeholder, state_of
+from camseek.store.milvus.rows import (
+    HEAD_KEYS,
+    FileRow,
+    Head,
+    Names,
+    PictureRow,
+    as_vector,
+    file_text,
+    head_text,
+    parts_of,
+    picture_text,
+    pieces,
+    root_text,
+    row,
+    session_text,
+    skipped_text,
+)
+from camseek.store.milvus.server import ROWS, TRACES, Server, contents_in, pictures_of_length, within
+from camseek.store.records import Signature, SkippedEntry
+from camseek.store.traces import FEATURELESS
+from camseek.store.writer import FolderWriter
+
+# Pictures, or contents, that are looked at together.
+_SOME = 100
+_MOST_BEFORE = 20
+_OF_HEAD = (*HEAD_KEYS, "whitening")
+# What is noted: of which table and when, under which kind, and by which names. What has left already by the
+# time that what hangs on it goes is not asked for by name: it was noted itself.
+_NOTES = (
+    ("pictures", ("INSERT", "DELETE"), "'picture', {row}.content, x''"),
+    (
+        "descriptors",
+        ("INSERT", "UPDATE", "DELETE"),
+        "'picture', content, x'' FROM main.pictures WHERE id = {row}.picture",
+    ),
+    (
+        "traces",
+        ("INSERT", "UPDATE", "DELETE"),
+        "'picture', content, x'' FROM main.pictures WHERE id = {row}.picture",
+    ),
+    (
+        "traces",
+        ("INSERT", "UPDATE"),
+        "'trace', content, CAST({row}.kind AS BLOB) FROM main.pictures WHERE id = {row}.picture",
+    ),
+    (
+        "traces",
+        ("DELETE",),
+        "'dropped', content, CAST({row}.kind AS BLOB) FROM main.pictures WHERE id = {row}.picture",
+    ),
+    ("files", ("INSERT", "UPDATE", "DELETE"), "'path', {row}.path, x''"),
+    (
+        "claims",
+        ("INSERT", "UPDATE", "DELETE"),
+        "'file', {row}.path, path FROM main.roots WHERE id = {row}.root",
+    ),
+    (
+        "skipped",
+        ("INSERT", "UPDATE", "DELETE"),
+        "'skip', {row}.path, path FROM main.roots WHERE id = {row}.root",
+    ),
+    ("roots", ("INSERT", "UPDATE", "DELETE"), "'root', {row}.path, x''"),
+    (
+        "patterns",
+        ("INSERT", "UPDATE", "DELETE"),
+        "'root', path, x'' FROM main.roots WHERE id = {row}.root",
+    ),
+    (
+        "meta",
+        ("INSERT", "UPDATE", "DELETE"),
+        f"'head', CAST({{row}}.key AS BLOB), x'' WHERE {{row}}.key IN {_OF_HEAD}",
+    ),
+)
+
+
+def take_notes(database: sqlite3.Connection) -> None:
+    """Has a connection note what changes, in a table of its own that nobody else sees."""
+    # Without a rule that a note stands there once: what a statement says of conflicts is said of these, too.
+    database.execute("CREATE TEMP TABLE noted (kind, one, two)")
+    for place, (table, events, what) in enumerate(_NOTES):
+        for event in events:
+            for which in {"INSERT": ("NEW",), "DELETE": ("OLD",), "UPDATE": ("OLD", "NEW")}[event]:
+                database.execute(
+                    f"CREATE TEMP TRIGGER note_{place}_{event}_{which} AFTER {event} ON main.{table} "
+                    f"BEGIN INSERT INTO noted SELECT {what.format(row=which)}; END"
+                )
+
+
+class MilvusWriter(FolderWriter):
+    """A writer of a collection on a server (the ``Writer`` interface)."""
+
+    def __init__(
+        self, database: sqlite3.Connection, folder: bytes, server: Server, state: State, session: int
+    ) -> None:
+        """Begins to write to a mirror that is in step.
+
+        Args:
+            database: The mirror's.
+            folder: Where it lies.
+            server: The server.
+            state: That of the mirror.
+            session: A number that no other writer has, and none had whose last commit was not whole.
+        """
+        self._server = server
+        self._names = Names(server.address.name)
+        self._state, self._session = state, session
+        self._began = state.known.get(session)
+        self._seq, self._gone_at = self._began or (0, 0)
+        # Contents that this writer did not bring, and gave another file.
+        self._leant_on: set[bytes] = set()
+        # Content and kind of traces that are not there any more, or replaced.
+        self._dropped_traces: set[tuple[bytes, bytes]] = set()
+        take_notes(database)
+        super().__init__(database, str(server.address), folder)
+
+    # -- what a folder can, and a server cannot ----------------------------------------------------------
+
+    def root(self, path: bytes, *, relative: bool = False) -> int:
+        """The number of a root in this mirror, made if it is new.
+
+        Raises:
+            SettingsError: It is to be found from the collection's folder on: there is none.
+        """
+        _require_whole(relative)
+        return super().root(path)
+
+    def anchor(self, number: int, *, relative: bool) -> None:
+        """Nothing is to be done: every name is whole.
+
+        Raises:
+            SettingsError: As ``root``.
+        """
+        _require_whole(relative)
+
+    def set_patterns(self, root: int, patterns: Patterns) -> None:
+        """What a root's index runs take and leave out from now on.
+
+        Raises:
+            SettingsError: They are longer than a server's row takes.
+        """
+        try:
+            root_text(b"", patterns)
+        except ValueError as error:
+            raise SettingsError(
+                f"the patterns are too many for {self._address}: {error}", remedy="give fewer or shorter ones"
+            ) from error
+        super().set_patterns(root, patterns)
+
+    def point(self, path: bytes, record: int, signature: Signature, root: int) -> None:
+        """A file holds this picture, for this root."""
+        [(content, noted)] = self._do(
+            "SELECT content, content IN (SELECT one FROM temp.noted WHERE kind = 'picture') "
+            "FROM pictures WHERE id = ?",
+            (record,),
+            (bytes, int),
+        )
+        if not noted:
+            self._leant_on.add(content)
+        super().point(path, record, signature, root)
+
+    def compact(self) -> None:
+        """Commits, gives freed space of the mirror back, and takes away what was replaced on the server."""
+        super().compact()
+        head, _ = state_of(self._server, strong=True)
+        if not head.before:
+            return
+        found = self._server.picture_collections()
+        for epoch in head.before:
+            for name in found:
+                keys = [row["key"] for row in self._server.walk(name, self._names.epoch(epoch), ("key",))]
+                self._server.delete(name, keys)
+            old = self._server.walk(TRACES, f"{self._names.all}!w/{epoch}/", ("key",))
+            self._server.delete(TRACES, [row["key"] for row in old])
+
+    def settle(self) -> None:
+        """Takes dropped traces away, and makes sure that what this writer leant on is still there.
+
+        Not before everything is written: until then others read what they know.
+
+        Raises:
+            CollectionChangedError: Another writer fitted a whitening, or took away pictures that this one
+                gave further files in the same moment. Those files are not known now.
+        """
+        self.commit()
+        if self._state.known.get(self._session) == self._began:
+            return
+        self._require_same_epoch(strong=True)
+        self._sweep_traces()
+        if not self._leant_on:
+            return
+        pictures = pictures_of_length(self._dimensions())
+        keys = {self._names.picture(self._state.epoch, content): content for content in self._leant_on}
+        there = {row["key"] for row in self._server.rows_of(pictures, keys, ("key",), strong=True)}
+        lost = [content for key, content in keys.items() if key not in there]
+        self._leant_on.clear()
+        for content in lost:
+            sql = "SELECT f.path FROM files f JOIN pictures p ON p.id = f.picture WHERE p.content = ?"
+            self.release([path for (path,) in self._do(sql, (content,), (bytes,))], None)
+        if lost:
+            self.commit()
+            raise CollectionChangedError(
+                f"another writer took pictures out of {self._address} to which files were added here",
+                remedy="do it again",
+            )
+
+    def _sweep_traces(self) -> None:
+        dropped = sorted(self._dropped_traces)
+        for start in range(0, len(dropped), _SOME):
+            some = dropped[start : start + _SOME]
+            kept: set[str] = set()
+            for content in {content for content, _ in some}:
+                found = self._picture(content)
+                for kind, told in found[0].traces.items() if found else ():
+                    kept.update(self._names.trace(content, kind, *told))
+                for kind, held, crc in self._do(_BESIDE, (content,), (str, bytes, int)):
+                    if is_placeholder(held, crc):
+                        kept.update(self._names.trace(content, kind, length_of(held), crc))
+            stems = tuple(f"{self._names.all}{content.hex()}/{kind.decode()}/" for content, kind in some)
+            contents = contents_in(sorted({content.hex() for content, _ in some}))
+            rows = self._server.walk(TRACES, self._names.all, ("key",), also=f" and {contents}", strong=False)
+            keys = [row["key"] for row in rows]
+            self._server.delete(TRACES, [key for key in keys if key.startswith(stems) and key not in kept])
+        self._dropped_traces.clear()
+
+    # -- what a commit tells the server ------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        sql = "SELECT DISTINCT kind, one, two FROM temp.noted ORDER BY kind, one, two"
+        noted = self._do(sql, (), (str, bytes, bytes))
+        if not noted:
+            return
+        kinds: dict[str, list[tuple[bytes, bytes]]] = {}
+        for kind, one, two in noted:
+            kinds.setdefault(kind, []).append((one, two))
+        self._seq += 1
+        # What is not seen yet is seen by ``settle``.
+        self._require_same_epoch(strong=False)
+        fitted = (b"generation", b"") in kinds.get("head", [])
+        epoch = secrets.token_hex(8) if fitted else self._state.epoch
+        contents = [content for content, _ in kinds.get("picture", [])]
+        if fitted:
+            every = self._do("SELECT content FROM pictures", (), (bytes,))
+            contents = [*dict.fromkeys([*contents, *(content for (content,) in every)])]
+            self._server.prepare(self._dimensions())
+        self._dropped_traces.update(kinds.get("dropped", []))
+        # In this order: whoever sees a row finds what it names.
+        self._put_traces(kinds.get("trace", []))
+        gone = self._put_pictures(epoch, contents)
+        lost = self._put_rows(kinds)
+        if gone:
+            self._take_out(gone)
+        if "head" in kinds:
+            self._put_head(epoch, fitted=fitted)
+        if gone or lost:
+            self._gone_at = self._seq
+        said = row(self._names.session(self._session), session_text(self._gone_at), self._session, self._seq)
+        self._server.upsert(ROWS, [said])
+        known = self._state.known | {self._session: (self._seq, self._gone_at)}
+        self._state = replace(self._state, epoch=epoch, known=known)
+        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", self._state.row())
+        self._do("DELETE FROM temp.noted")
+
+    def _require_same_epoch(self, *, strong: bool) -> None:
+        """Makes sure that descriptors are still made as this writer makes them.
+
+        Raises:
+            CollectionChangedError: Another writer has fitted a whitening.
+        """
+        own = self._state.identity, self._state.epoch
+        _, now = state_of(self._server, strong=strong)
+        if (now.identity, now.epoch) != own and not strong:
+            # This writer's own switch may not be seen yet.
+            _, now = state_of(self._server, strong=True)
+        if (now.identity, now.epoch) != own:
+            raise _fitted_meanwhile(self._address)
+
+    def _dimensions(self) -> int:
+        return self._do("SELECT value FROM meta WHERE key = 'dimensions'", (), (int,))[0][0]
+
+    def _put_traces(self, traces: Sequence[tuple[bytes, bytes]]) -> None:
+        """Writes the data of traces; of those that a mirror does not have, lengths take its place."""
+        sql = (
+            "SELECT t.number, t.data, t.crc FROM traces t JOIN pictures p ON p.id = t.picture "
+            "WHERE p.content = ? AND t.kind = ?"
+        )
+        sent: list[tuple[int, int]] = []
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for content, coded in traces:
+                kind = coded.decode()
+                if kind == FEATURELESS:
+                    continue
+                for number, data, crc in self._do(sql, (content, kind), (int, bytes, int)):
+                    if is_placeholder(data, crc):
+                        continue  # of a representation that was in use before: it is on the server still
+                    keys = self._names.trace(content, kind, len(data), crc)
+                    yield from pieces(keys, data, self._session, self._seq, content.hex())
+                    if kind not in MIRRORED:
+                        sent.append((number, len(data)))
+
+        self._server.upsert(TRACES, rows())
+        for number, length in sent:
+            self._do("UPDATE traces SET data = ? WHERE number = ?", (placeholder(length), number))
+
+    def _put_pictures(self, epoch: str, contents: Sequence[bytes]) -> list[bytes]:
+        """Writes pictures that are there; returns the contents of those that are not any more."""
+        gone: list[bytes] = []
+        dimensions = self._dimensions()
+        pictures = pictures_of_length(dimensions)
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for content in contents:
+                found = self._picture(content)
+                if found is None:
+                    gone.append(content)
+                    continue
+                picture, stored = found
+                key, text = self._names.picture(epoch, content), picture_text(picture)
+                vector = as_vector(stored, dimensions)
+                yield row(key, text, self._session, self._seq, content=content.hex(), vector=vector)
+
+        self._server.upsert(pictures, rows())
+        return gone
+
+    def _picture(self, content: bytes) -> tuple[PictureRow, bytes | None] | None:
+        """A picture as the mirror has it, and its descriptor."""
+        rows = self._do(
+            "SELECT p.id, p.width, p.height, p.format, p.frames, d.vector FROM pictures p "
+            "LEFT JOIN descriptors d ON d.picture = p.id WHERE p.content = ?",
+            (content,),
+        )
+        if not rows:
+            return None
+        [(record, width, height, form, frames, stored)] = rows
+        sql = "SELECT kind, data, length(data), crc FROM traces WHERE picture = ? AND kind <> ?"
+        traces = {
+            kind: (length if kind in MIRRORED else int(data), crc)
+            for kind, data, length, crc in self._do(sql, (record, FEATURELESS))
+        }
+        picture = PictureRow(
+            content=content,
+            size=(width, height),
+            format=form,
+            frames=frames,
+            featureless=stored is None,
+            came=record,
+            traces=traces,
+        )
+        return picture, stored
+
+    def _put_rows(self, kinds: dict[str, list[tuple[bytes, bytes]]]) -> bool:
+        """Writes folders, files and what was skipped; returns whether something went."""
+        put: list[dict[str, Any]] = []
+        gone: list[str] = []
+
+        def note(kind: str, parts: Sequence[bytes], text: str | None, content: str = "") -> None:
+            key = self._names.row(kind, *parts)
+            if text is None:
+                gone.append(key)
+            else:
+                put.append(row(key, text, self._session, self._seq, content=content))
+
+        for path, _ in kinds.get("root", []):
+            found = self.roots().get(path) if path else None
+            if path:
+                note("root", [path], root_text(path, found.patterns) if found else None)
+        files = dict.fromkeys(kinds.get("file", []))
+        sql = "SELECT r.path FROM claims c JOIN roots r ON r.id = c.root WHERE c.path = ?"
+        for path, _ in kinds.get("path", []):
+            files |= dict.fromkeys((path, root) for (root,) in self._do(sql, (path,), (bytes,)))
+        for path, root in files:
+            file = self._file(path, root)
+            content = file.content.hex() if file else ""
+            note("file", [path, root], file_text(file) if file else None, content)
+        for path, root in kinds.get("skip", []):
+            entry = self._skipped(path, root)
+            note("skip", [path, root], skipped_text(entry, root) if entry else None)
+        self._server.upsert(ROWS, put)
+        self._server.delete(ROWS, gone)
+        return bool(gone)
+
+    def _file(self, path: bytes, root: bytes) -> FileRow | None:
+        rows = self._do(
+            "SELECT p.content, f.size, f.mtime_ns, f.ctime_ns FROM claims c JOIN roots r ON r.id = c.root "
+            "JOIN files f ON f.path = c.path JOIN pictures p ON p.id = f.picture "
+            "WHERE c.path = ? AND r.path = ?",
+            (path, root),
+            (bytes, int, int, int),
+        )
+        return FileRow(path, root, rows[0][0], Signature(*rows[0][1:])) if rows else None
+
+    def _skipped(self, path: bytes, root: bytes) -> SkippedEntry | None:
+        rows = self._do(
+            "SELECT s.size, s.mtime_ns, s.ctime_ns, s.reason, s.code, s.tried_with FROM skipped s "
+            "JOIN roots r ON r.id = s.root WHERE s.path = ? AND r.path = ?",
+            (path, root),
+            (int, int, int, str, str, str),
+        )
+        if not rows:
+            return None
+        size, mtime, ctime, reason, code, tried = rows[0]
+        return SkippedEntry(Signature(size, mtime, ctime), Skipped(path, reason[:10_000], code), tried[:1000])
+
+    def _take_out(self, contents: Sequence[bytes]) -> None:
+        """Takes pictures away that no file holds any more, on the whole server.
+
+        Another writer may give one a file in the same moment. Either this one sees that file after the
+        picture has gone, and puts it back, or that one sees that it has gone, when it looks (``settle``).
+        """
+        pictures = pictures_of_length(self._dimensions())
+        for start in range(0, len(contents), _SOME):
+            free = self._unheld(contents[start : start + _SOME])
+            keys = {content: self._names.picture(self._state.epoch, content) for content in free}
+            kept = list(self._server.rows_of(pictures, keys.values(), _WHOLE, strong=True))
+            self._server.delete(pictures, [*keys.values()])
+            left = set(self._unheld(free))
+            back = [found for found in kept if bytes.fromhex(found["content"]) not in left]
+            # As this one's: others come across what they have known as it was.
+            own = {"session": self._session, "seq": self._seq}
+            self._server.upsert(pictures, [found | own for found in back])
+            for content in sorted(left):
+                found = self._server.walk(
+                    TRACES, f"{self._names.all}{content.hex()}/", ("key",), strong=False
+                )
+                self._server.delete(TRACES, [trace["key"] for trace in found])
+
+    def _unheld(self, contents: Sequence[bytes]) -> list[bytes]:
+        """Those of contents that no file holds."""
+        if not contents:
+            return []
+        some = contents_in([content.hex() for content in contents])
+        condition = f"{within(self._names.of_kind('file'))} and {some}"
+        rows = self._server.query(ROWS, condition, ("content",), strong=True)
+        held = {bytes.fromhex(found["content"]) for found in rows}
+        return [content for content in contents if content not in held]
+
+    def _put_head(self, epoch: str, *, fitted: bool) -> None:
+        """Writes what the collection says of itself: whoever reads it from now on reads these descriptors."""
+        before, now = state_of(self._server, strong=True)
+        if now.epoch != self._state.epoch:
+            raise _fitted_meanwhile(self._address)
+        rows = dict(self._do("SELECT key, value FROM meta"))
+        parts = before.parts
+        if fitted:
+            whitening = rows.get("whitening")
+            parts = 0 if whitening is None else parts_of(len(whitening))
+            if whitening is not None:
+                keys = self._names.whitening(epoch, parts)
+                self._server.upsert(TRACES, pieces(keys, whitening, self._session, self._seq))
+        head = Head(
+            identity=before.identity,
+            epoch=epoch,
+            before=(*before.before, before.epoch)[-_MOST_BEFORE:] if fitted else before.before,
+            parts=parts,
+            meta={key: rows[key] for key in HEAD_KEYS if key in rows},
+        )
+        self._server.upsert(ROWS, [row(self._names.head, head_text(head), self._session, self._seq)])
+        self._state = replace(self._state, head=(self._session, self._seq))
+
+
+_BESIDE = (
+    "SELECT r.kind, r.data, r.crc FROM refit_traces r JOIN pictures p ON p.id = r.picture WHERE p.content = ?"
+)
+_WHOLE = ("key", "session", "seq", "content", "text", "vector")
+
+
+def _fitted_meanwhile(address: str) -> CollectionChangedError:
+    return CollectionChangedError(
+        f"{address} was fitted with another whitening while it was being written to", remedy="do it again"
+    )
+
+
+def _require_whole(relative: bool) -> None:
+    if relative:
+        raise SettingsError(
+            "a collection on a server has no folder from which pictures could be found",
+            remedy="index without --relative",
+        )
