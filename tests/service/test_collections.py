@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import shutil
+import threading
 
 import pytest
 from PIL import Image
 
 from camseek import Engine
-from camseek.service import jobs
+from camseek.service import jobs, shelf
 from camseek.service.routes import collections
 from models import other_model
 from served import ended, events, serving
@@ -70,11 +71,25 @@ def test_it_goes_on_while_the_collection_goes_over_to_another_network(own, tmp_p
 class TestPictures:
     def test_a_list_in_pages(self, client):
         page = client.get(f"{MUSEUM}/pictures?limit=3").json()
-        assert (page["total"], page["offset"], page["next"]) == (7, 0, "3")
+        assert (page["total"], page["offset"]) == (7, 0)
         last = client.get(f"{MUSEUM}/pictures?limit=5&after={page['next']}").json()
-        assert (len(last["pictures"]), last["next"]) == (4, None)
+        assert (len(last["pictures"]), last["next"], last["offset"]) == (4, None, 3)
         assert client.get(f"{MUSEUM}/pictures?offset=6").json()["pictures"] == last["pictures"][3:]
-        assert client.get(f"{MUSEUM}/pictures?after=x").status_code == 422
+        for wrong in ("x", "W10", "bnVsbA", "a/b"):
+            assert client.get(f"{MUSEUM}/pictures?after={wrong}").status_code == 422
+
+    @pytest.mark.parametrize("order", ["added", "newest", "name"])
+    def test_what_leaves_meanwhile_moves_no_page(self, own, order):
+        client, _ = own
+        listed = client.get(f"{MUSEUM}/pictures?order={order}").json()["pictures"]
+        first = client.get(f"{MUSEUM}/pictures?order={order}&limit=3").json()
+        assert first["pictures"] == listed[:3]
+        # One before the end of the page, and the very one that it ends with.
+        for item in (listed[0], listed[2]):
+            client.delete(f"{MUSEUM}/pictures/{item['id']}")
+        rest = client.get(f"{MUSEUM}/pictures?order={order}&after={first['next']}").json()
+        assert rest["pictures"] == listed[3:]
+        assert rest["next"] is None
 
     def test_by_name_folder_and_text(self, client):
         def names(query):
@@ -305,6 +320,26 @@ class TestHealth:
             assert client.get("/api/v1/health").json()["status"] == "ok"
             assert client.get(MUSEUM).json()["pictures"] == 0
 
+    def test_one_that_takes_long_to_open_holds_nobody(self, stocked, tmp_path, model, monkeypatch):
+        let, real = threading.Event(), Engine.open
+
+        def hangs(*given, **more):
+            assert let.wait(60)
+            return real(*given, **more)
+
+        monkeypatch.setattr(shelf, "_OPENING", 0.1)
+        monkeypatch.setattr(Engine, "open", hangs)
+        monkeypatch.setattr(jobs, "_BUSY", 0.02)
+        with serving(stocked[0], tmp_path, model) as client:
+            asked = client.get(MUSEUM)
+            assert (asked.status_code, asked.json()["code"]) == (503, "opening")
+            assert asked.headers["retry-after"] == "5"
+            assert client.get("/api/v1/health").json()["collections"][0]["reason"].endswith("opening")
+            job = client.post("/api/v1/jobs", json={"kind": "index", "collection": "museum"}).json()
+            let.set()
+            assert ended(client, job)["state"] == "done"
+            assert client.get("/api/v1/health").json()["status"] == "ok"
+
     def test_numbers(self, client):
         client.get(MUSEUM)
         text = client.get("/metrics").text
@@ -385,6 +420,7 @@ class TestTables:
             "columns": ["title", "licence"],
             "rows": 3,
             "matched": 2,
+            "ambiguous": [],
         }
         [item] = client.get(f"{MUSEUM}/pictures?text=the SCENE").json()["pictures"]
         assert (item["name"], item["columns"]) == (
@@ -394,8 +430,19 @@ class TestTables:
         [item] = client.get(f"{MUSEUM}/pictures?text=zero").json()["pictures"]
         assert item["columns"] == {"title": "<b>Zero</b>"}
         assert client.delete(place).status_code == 204
-        assert client.get(place).json() == {"columns": [], "rows": 0, "matched": 0}
+        assert client.get(place).json() == {"columns": [], "rows": 0, "matched": 0, "ambiguous": []}
         assert client.get(f"{MUSEUM}/pictures?text=zero").json()["total"] == 0
+
+    def test_a_name_that_is_in_two_folders_says_nothing_of_either(self, own):
+        client, photos = own
+        (photos / "hall" / "0.png").write_bytes(png(texture(90)))
+        ended(client, client.post("/api/v1/jobs", json={"kind": "index", "collection": "museum"}).json())
+        told = client.put(f"{MUSEUM}/table", content=b"file,artist\n0.png,Anna\n1.png,Ben\n").json()
+        assert (told["matched"], told["ambiguous"]) == (1, ["0.png"])
+        assert client.get(f"{MUSEUM}/pictures?text=anna").json()["total"] == 0
+        client.put(f"{MUSEUM}/table", content=b"file,artist\n0.png,Anna\nhall/0.png,Ben\n")
+        [item] = client.get(f"{MUSEUM}/pictures?text=anna").json()["pictures"]
+        assert item["name"] == "museum/0.png"
 
     def test_it_is_there_after_a_restart(self, stocked, tmp_path, model):
         with serving(stocked[0], tmp_path, model) as client:

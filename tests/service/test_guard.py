@@ -8,6 +8,7 @@ import time
 import pytest
 
 from camseek.errors import SettingsError
+from camseek.service import guard, tokens
 from camseek.service.settings import ServiceSettings, collection_name
 from camseek.service.tokens import add_token, read_tokens
 from served import FORM, serving
@@ -63,8 +64,8 @@ class TestMethods:
         assert answer.headers["content-type"] == "application/problem+json"
         answer = client.get("/api/v1/collections/museum/search")
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-        # Taken for an upload of that name, which is no id.
-        assert client.get("/api/v1/uploads/remote").status_code == 422
+        answer = client.get("/api/v1/uploads/remote")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
         assert client.get("/api/v1/nothing").status_code == 404
 
     def test_a_body_where_none_is_read(self, client):
@@ -93,6 +94,26 @@ class TestTokens:
         assert (
             client.get("/api/v1/collections", headers={"Authorization": f"Bearer {read}"}).status_code == 200
         )
+
+    def test_health_tells_strangers_no_name(self, held):
+        client, read, _ = held
+        assert client.get(HEALTH).json()["collections"] == []
+        [told] = client.get(HEALTH, headers={"Authorization": f"Bearer {read}"}).json()["collections"]
+        assert told["name"] == "museum"
+
+    def test_who_is_taken_out_of_the_file_is_let_in_no_more(self, held, tmp_path, monkeypatch):
+        monkeypatch.setattr(tokens, "_LOOK", 0.0)
+        client, read, write = held
+        reader, writer = ({"Authorization": f"Bearer {item}"} for item in (read, write))
+        assert client.get("/api/v1/collections", headers=reader).status_code == 200
+        fresh = add_token(tmp_path / "tokens", "anna", write=False)
+        newer = {"Authorization": f"Bearer {fresh}"}
+        given = [
+            client.get("/api/v1/collections", headers=item).status_code for item in (reader, writer, newer)
+        ]
+        assert given == [401, 200, 200]
+        (tmp_path / "tokens").unlink()
+        assert client.get("/api/v1/collections", headers=writer).status_code == 401
 
     def test_a_readers_token_searches_and_changes_nothing(self, held):
         client, read, write = held
@@ -130,9 +151,9 @@ class TestTokens:
         assert first not in kept
         assert second not in kept
         assert place.stat().st_mode & 0o777 == 0o600
-        tokens = read_tokens(place)
-        assert tokens.scopes(first) == ()
-        assert tokens.scopes(second) == ("read",)
+        found = read_tokens(place)
+        assert found.scopes(first) == ()
+        assert found.scopes(second) == ("read",)
 
     def test_a_file_that_is_none_is_refused(self, tmp_path):
         place = tmp_path / "tokens"
@@ -206,6 +227,26 @@ class TestBodies:
                 headers={"Content-Type": "application/json"},
             )
             assert answer.status_code == 413
+
+    def test_what_all_send_together_is_bounded(self, stocked, tmp_path, model, monkeypatch):
+        monkeypatch.setattr(guard, "_TOGETHER", 300_000)
+        monkeypatch.setattr(guard, "_PATIENCE", 0.2)
+        with serving(stocked[0], tmp_path, model, upload_bytes=200_000) as client:
+            head = (
+                f"POST /api/v1/uploads HTTP/1.1\r\nHost: 127.0.0.1:{client.base_url.port}\r\n"
+                "X-Camseek: 1\r\nContent-Length: 190000\r\n\r\n"
+            )
+            with socket.create_connection(("127.0.0.1", client.base_url.port), timeout=10) as wire:
+                wire.sendall(head.encode() + bytes(180_000))
+                until = time.monotonic() + 10
+                while (answer := client.post("/api/v1/uploads", content=bytes(190_000))).status_code != 503:
+                    assert time.monotonic() < until
+                assert answer.headers["retry-after"] == "10"
+                # What is small finds room.
+                assert client.post("/api/v1/uploads", content=png(texture(3))).status_code == 201
+            until = time.monotonic() + 10
+            while client.post("/api/v1/uploads", content=bytes(190_000)).status_code == 503:
+                assert time.monotonic() < until
 
     def test_json_of_another_name_is_as_small(self, client):
         long = json.dumps({"query": [], "x": "y" * 2_000_000}).encode()

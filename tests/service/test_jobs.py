@@ -264,7 +264,7 @@ class TestTables:
         table = read_table(
             b"file,title,licence\na.jpg,plain,x\n" * 900 + b'b.jpg,"the ""Sun"", a print",CC-BY\n'
         )
-        assert table.of("hall/b.jpg") == {"title": 'the "Sun", a print', "licence": "CC-BY"}
+        assert table.row(table.key("hall/b.jpg")) == {"title": 'the "Sun", a print', "licence": "CC-BY"}
 
     @pytest.mark.parametrize("text", [b"'\n\"" * 9000, b"\"'a\n" * 6000, b"' ,\"'" * 6000])
     def test_texts_that_took_minutes(self, text):

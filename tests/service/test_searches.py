@@ -12,6 +12,7 @@ from PIL import Image
 
 from camseek.config import PARTS
 from camseek.results import Outline, Verdict
+from camseek.service.renders import Renders
 from camseek.service.schema import SearchRecord
 from served import events, scene, serving
 from textures import png, texture
@@ -198,12 +199,14 @@ class TestUploads:
         Image.new("RGB", (8, 8)).save(small, "PNG")
         assert uploaded(client, small.getvalue()).json()["code"] == "too_small"
 
-    def test_it_is_seen_again_upright_and_small(self, client):
+    def test_it_is_seen_again_upright_and_small(self, client, monkeypatch):
         wide = np.zeros((100, 3000, 3), np.uint8)
         told = uploaded(client, png(wide)).json()
         answer = client.get(f"/api/v1/uploads/{told['id']}/view?side=640")
         assert Image.open(io.BytesIO(answer.content)).size == (640, 21)
-        assert client.get(f"/api/v1/uploads/{told['id']}").json() == told
+        with monkeypatch.context() as patched:  # it is not decoded again
+            patched.setattr(Renders, "read", None)
+            assert client.get(f"/api/v1/uploads/{told['id']}").json() == told
         assert client.get(f"/api/v1/uploads/{told['id']}/view?side=641").status_code == 422
         assert client.get(f"/api/v1/uploads/{'1' * 64}").status_code == 404
 

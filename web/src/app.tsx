@@ -188,8 +188,12 @@ export function App() {
   };
   const table = (file: File) => {
     if (!collection) return;
-    api.putTable(collection.name, file).then(({ matched, columns }) => {
-      say(`${counted(matched, "picture")} in it: ${columns.join(", ")} are shown beside them.`);
+    api.putTable(collection.name, file).then(({ matched, columns, ambiguous }) => {
+      const first = ambiguous.slice(0, 3).join(", ");
+      const left = ambiguous.length
+        ? ` ${counted(ambiguous.length, "name is", "names are")} in several folders, and left out (${first}): write the folder before it, too.`
+        : "";
+      say(`${counted(matched, "picture")} in it: ${columns.join(", ")} are shown beside them.${left}`);
       changed();
     }, complain);
   };

@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * Health
-         * @description Whether every collection can be used; 503 where one cannot.
+         * @description Whether every collection can be used; 503 where one cannot. Whoever may read is told which.
          */
         get: operations["health_api_v1_health_get"];
         put?: never;
@@ -1390,6 +1390,11 @@ export interface components {
              * @description Pictures of the collection of which it says something.
              */
             matched: number;
+            /**
+             * Ambiguous
+             * @description Names in it that several pictures have, in several folders: of none of them it is told.
+             */
+            ambiguous: string[];
         };
         /**
          * Token
@@ -1674,7 +1679,7 @@ export interface operations {
     pictures_api_v1_collections__name__pictures_get: {
         parameters: {
             query?: {
-                /** @description `next` of a page. */
+                /** @description `next` of a page, of the same list. */
                 after?: string | null;
                 offset?: number;
                 limit?: number;

@@ -13,9 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Scoped
 
 from camseek.service.problems import TYPE, ApiError
-from camseek.service.schema import Problem
 from camseek.service.settings import ServiceSettings
-from camseek.service.tokens import SCOPES, Scope, Tokens
+from camseek.service.tokens import SCOPES, Scope, TokenFile
 
 COOKIE = "camseek"
 WRONG_TOKEN = "that is no token of this service"  # noqa: S105  # what is said, and no token
@@ -33,6 +32,11 @@ _SILENCE = 30.0
 _DRAINED = 1 << 24
 _DRAINED_SECONDS = 5.0
 _SLOWEST = 20_000.0  # bytes a second, after the first minute
+# Bodies that are under way hold so many bytes together; whoever finds no room for so many seconds is asked to
+# come again.
+_TOGETHER = 1 << 29
+_PATIENCE = 10.0
+_LOOK = 0.05
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -58,7 +62,7 @@ class Guard:
     comes with a token, with JSON, or with a header that no form can send.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings, tokens: Tokens | None) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, tokens: TokenFile | None) -> None:
         """Puts an application behind it.
 
         Args:
@@ -69,6 +73,7 @@ class Guard:
         self._app = app
         self._settings = settings
         self._tokens = tokens
+        self._budget = _Budget(max(_TOGETHER, settings.upload_bytes + _ENVELOPE))
 
     async def __call__(self, scope: Scoped, receive: Receive, send: Send) -> None:
         """Answers a request, or has it answered."""
@@ -77,7 +82,7 @@ class Guard:
             return
         if scope["type"] != "http":
             return  # nothing here speaks over web sockets
-        answered = False
+        answered, body = False, None
 
         async def sends(message: Message) -> None:
             nonlocal answered
@@ -89,12 +94,15 @@ class Guard:
         try:
             headers = _headers_of(scope)
             scope.setdefault("state", {})["scopes"] = self._allowed(scope, headers)
-            body = _Body(receive, self._most(scope, headers))
+            body = _Body(receive, self._most(scope, headers), self._budget)
             await body.expect(_length(headers))
             await self._app(scope, body, sends)
         except ApiError as error:
             if not answered:
-                await _answer(error.problem, sends)
+                await _answer(error, sends)
+        finally:
+            if body is not None:
+                body.let_go()
 
     def _allowed(self, scope: Scoped, headers: Mapping[str, str]) -> tuple[Scope, ...]:
         method, path = scope["method"], scope["path"]
@@ -147,12 +155,40 @@ class Guard:
         return self._settings.upload_bytes + _ENVELOPE if file and not json else _JSON_BYTES
 
 
+class _Budget:
+    """What the bodies of all requests hold together: as much as has come, so that slow ones take little."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    async def take(self, count: int) -> None:
+        """Takes room for some bytes, once there is.
+
+        Raises:
+            ApiError: There is none for a while.
+        """
+        until = time.monotonic() + _PATIENCE
+        while count > self._left:
+            if time.monotonic() > until:
+                raise ApiError(
+                    503, "busy", "so much is being sent just now", "send it again", **{"retry-after": "10"}
+                )
+            await asyncio.sleep(_LOOK)
+        self._left -= count
+
+    def give(self, count: int) -> None:
+        """Gives it back."""
+        self._left += count
+
+
 class _Body:
     """A request's body, of so many bytes at most, at some speed at least."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
+    def __init__(self, receive: Receive, most: int, budget: _Budget) -> None:
         self._receive = receive
         self._most = most
+        self._budget = budget
+        self._held = 0
         self._got = 0
         self._began = time.monotonic()
         self._done = False
@@ -165,6 +201,11 @@ class _Body:
         """
         if length is not None and length > self._most:
             raise await self._too_much(length)
+
+    def let_go(self) -> None:
+        """Its bytes are not held any more."""
+        self._budget.give(self._held)
+        self._held = 0
 
     async def _too_much(self, length: int) -> ApiError:
         """The answer; some of what still comes is read first, or its sender would never see it."""
@@ -188,10 +229,13 @@ class _Body:
             raise ApiError(408, "slow", "nothing came for a while", "send it again") from None
         if message["type"] != "http.request":
             return message
-        self._got += len(message.get("body", b""))
+        came = len(message.get("body", b""))
+        self._got += came
         self._done = not message.get("more_body", False)
         if self._got > self._most:
             raise await self._too_much(0)
+        await self._budget.take(came)
+        self._held += came
         passed = time.monotonic() - self._began
         if passed > 60 and self._got < (passed - 60) * _SLOWEST:
             raise ApiError(408, "slow", "it comes too slowly", "send it again")
@@ -240,9 +284,11 @@ def _with_headers(headers: Any) -> list[tuple[bytes, bytes]]:
     return [*headers, *more, *kept]
 
 
-async def _answer(found: Problem, send: Send) -> None:
+async def _answer(error: ApiError, send: Send) -> None:
+    found = error.problem
     content = json.dumps(found.model_dump(exclude_none=True)).encode()
     headers = [(b"content-type", TYPE.encode()), (b"content-length", str(len(content)).encode())]
+    headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
     if found.status in (408, 413):
         headers.append((b"connection", b"close"))  # the rest of what was sent is not read
     await send({"type": "http.response.start", "status": found.status, "headers": headers})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
-from anyio import CapacityLimiter, Semaphore, to_thread
+from anyio import CapacityLimiter, to_thread
 
 from camseek.backbones import Backbone
 from camseek.job import processors
@@ -23,7 +23,7 @@ from camseek.service.shelf import Shelf
 from camseek.service.state import State
 from camseek.service.surveys import Surveys
 from camseek.service.tables import Tables
-from camseek.service.tokens import Tokens, read_tokens
+from camseek.service.tokens import TokenFile
 from camseek.service.uploads import Uploads
 from camseek.service.watching import Watcher
 from camseek.service.work import Works
@@ -34,8 +34,6 @@ Result = TypeVar("Result")
 _DRAWING = 4
 _FETCHING = 4
 _OTHERS = 16
-# Files that come whole into memory, at once.
-_BODIES = 8
 # So many searches may wait; whoever comes then is asked to come again.
 _PATIENCE = 64
 # A search may take so many seconds.
@@ -50,7 +48,6 @@ class Rooms:
     drawing: CapacityLimiter
     fetching: CapacityLimiter
     others: CapacityLimiter
-    bodies: Semaphore
 
 
 class House:
@@ -84,7 +81,7 @@ class House:
             StorageError: The service's own folder cannot.
         """
         self.settings = settings
-        self.tokens: Tokens | None = read_tokens(settings.token_file) if settings.token_file else None
+        self.tokens = TokenFile(settings.token_file) if settings.token_file else None
         self.state = State(settings.state, settings.command)
         try:
             self._furnish(model)
@@ -121,7 +118,6 @@ class House:
                 CapacityLimiter(_DRAWING),
                 CapacityLimiter(_FETCHING),
                 CapacityLimiter(_OTHERS),
-                Semaphore(_BODIES),
             )
         return self._rooms
 

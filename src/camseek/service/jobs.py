@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from camseek.errors import CancelledError, CollectionBusyError, CollectionChangedError
-from camseek.service.problems import ApiError, told
+from camseek.service.problems import OPENING, ApiError, told
 from camseek.service.schema import JobRecord, Problem
 from camseek.service.state import State, now
 
@@ -339,7 +339,9 @@ class Jobs:
                 return self._works[job.kind](job)
             except CollectionChangedError:
                 raise
-            except CollectionBusyError:
+            except (CollectionBusyError, ApiError) as error:
+                if isinstance(error, ApiError) and error.problem.code != OPENING:
+                    raise
                 job.cancelled.wait(_BUSY)
             job.check()
 

@@ -46,6 +46,8 @@ _STATUS: tuple[tuple[type[CamseekError], int], ...] = (
 # What these say names no place of the server: queries have none, plans are refused by a collection's name.
 _PLACELESS = (PictureError, RegionError, FeaturelessError, SettingsError, CancelledError)
 TYPE = "application/problem+json"
+OPENING = "opening"
+"""The code of a collection's that is not open yet."""
 _LOG = logging.getLogger("camseek.service")
 
 

@@ -1,6 +1,7 @@
 """A service that runs until it is stopped."""
 
 import asyncio
+import ctypes
 import errno
 import socket
 from collections.abc import Callable, Sequence
@@ -114,6 +115,23 @@ def address_of(found: socket.socket, host: str) -> str:
     return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"
 
 
+# glibc's names for them (malloc.h).
+_TRIM, _MMAP, _ARENAS = -1, -3, -8
+_KEPT = 1 << 28
+_LARGE = 1 << 26
+
+
+def _keep_memory() -> None:
+    """Has what a search lets go kept for the next one, where the system's C library knows how (glibc).
+
+    Otherwise it gives some 60 MB a search back and asks for them again, page by page: 50 ms of the processor.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None)
+        for name, value in ((_ARENAS, 1), (_TRIM, _KEPT), (_MMAP, _LARGE)):
+            library.mallopt(name, value)
+
+
 def run(house: House, found: socket.socket, ready: Callable[[], None], trusted: Sequence[str] = ()) -> None:
     """Serves until the process is told to end (an interrupt, or a polite signal).
 
@@ -123,6 +141,7 @@ def run(house: House, found: socket.socket, ready: Callable[[], None], trusted: 
         ready: Called once it does.
         trusted: Addresses of proxies whose word is taken for who asks, and how.
     """
+    _keep_memory()
     config = uvicorn.Config(
         application(house),
         lifespan="on",

@@ -403,6 +403,9 @@ class TableRecord(Strict):
     columns: list[str] = Field(description="Beside that of the files' names.")
     rows: int
     matched: int = Field(description="Pictures of the collection of which it says something.")
+    ambiguous: list[str] = Field(
+        description="Names in it that several pictures have, in several folders: of none of them it is told."
+    )
 
 
 class RemotePicture(Strict):

@@ -4,8 +4,9 @@ import hashlib
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from camseek.backbones import Backbone
@@ -15,17 +16,22 @@ from camseek.errors import CamseekError
 from camseek.extraction.extractor import Extractor, FileMaps
 from camseek.extraction.reading import PictureReader
 from camseek.service.naming import Naming
-from camseek.service.problems import ApiError, problem_of
-from camseek.service.schema import Picture
+from camseek.service.problems import OPENING, ApiError, problem_of
+from camseek.service.schema import Picture, TableRecord
 from camseek.service.settings import ServiceSettings
-from camseek.service.tables import Tables
+from camseek.service.tables import Table, Tables
 from camseek.store import CollectionInfo, StoredPicture
 
 # A collection that cannot be used is tried again so often.
 _AGAIN = 5.0
+# Whoever asks waits so long, seconds, for one that is being opened.
+_OPENING = 5.0
 # Counts and folders are as old as this, seconds; a list's names too, where no picture came or went.
 _COUNTED = 1.0
 _LISTED = 60.0
+# Lists that are kept of one moment, and names of a table that are told.
+_LISTS = 16
+_TOLD_NAMES = 100
 THUMBNAIL = 360
 """The longer side of a thumbnail, pixels."""
 
@@ -36,6 +42,40 @@ class Listed:
 
     record: int
     name: str
+
+    def key(self, order: str) -> "tuple[str, int]":
+        """What pictures of an order are sorted by."""
+        if order == "name":
+            return self.name.casefold(), self.record
+        return "", -self.record if order == "newest" else self.record
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Listing:
+    """All pictures at one moment, and lists of them that were asked for.
+
+    Attributes:
+        made: When.
+        mark: What changes with the collection's pictures.
+        all: They, as they came.
+        table: The user's table that lists were made with.
+        ambiguous: Names in it that several pictures have.
+        lists: Those that were asked for, by order, folder and text.
+    """
+
+    made: float
+    mark: tuple[int, ...]
+    all: list[Listed]
+    table: Table
+    ambiguous: frozenset[str]
+    lists: dict[tuple[str, str, str], list[Listed]] = field(
+        default_factory=dict[tuple[str, str, str], list[Listed]]
+    )
+
+    def columns(self, names: Sequence[str]) -> dict[str, str] | None:
+        """What the table says of a picture of these names."""
+        keys = (key for name in names if (key := self.table.key(name)) is not None)
+        return next((self.table.row(key) for key in keys if key not in self.ambiguous), None)
 
 
 class Hosted:
@@ -53,38 +93,69 @@ class Hosted:
         self._settings = settings
         self._model = model
         self._lock = threading.Lock()
+        self._opener: threading.Thread | None = None
+        self._since = 0.0
+        self._closed = False
         self._engine: Engine | None = None
         self._failed: tuple[float, CamseekError] | None = None
         self._info: tuple[float, CollectionInfo] | None = None
-        self._listed: tuple[float, tuple[int, ...], list[Listed]] | None = None
+        self._listing: _Listing | None = None
+        self._looked = 0.0
 
     @property
     def engine(self) -> Engine:
         """The engine.
 
+        It is opened in a thread of its own: where a disk does not answer, requests go away again.
+
         Raises:
             CamseekError: The collection or its model cannot be used.
+            ApiError: It takes long to open.
         """
         if (opened := self._engine) is not None:
             return opened
         with self._lock:
-            if self._engine is None:
+            if self._opener is None:
                 if self._failed and time.monotonic() - self._failed[0] < _AGAIN:
                     raise self._failed[1]
-                try:
-                    engine = Engine.open(self.address, model=self._model, limits=self._settings.limits)
-                    _ = engine.model  # loaded now: the first search need not wait, and health knows
-                except CamseekError as error:
-                    self._failed = time.monotonic(), error
-                    raise
-                self._engine, self._failed = engine, None
-            return self._engine
+                self._since = time.monotonic()
+                self._opener = threading.Thread(target=self._open, name=f"opening {self.name}", daemon=True)
+                self._opener.start()
+            opener = self._opener
+        opener.join(max(self._since + _OPENING - time.monotonic(), 0.0))
+        if (opened := self._engine) is not None:
+            return opened
+        failed = self._failed
+        if failed and not opener.is_alive():
+            raise failed[1]
+        later = {"retry-after": "5"}
+        raise ApiError(503, OPENING, "the collection is being opened", "ask again in some seconds", **later)
+
+    def _open(self) -> None:
+        engine = failed = None
+        try:
+            engine = Engine.open(self.address, model=self._model, limits=self._settings.limits)
+            _ = engine.model  # loaded now: the first search need not wait, and health knows
+        except CamseekError as error:
+            if engine is not None:
+                engine.close()
+            engine, failed = None, error
+        with self._lock:
+            self._opener = None
+            self._failed = None if failed is None else (time.monotonic(), failed)
+            if not self._closed:
+                self._engine = engine
+                return
+        if engine is not None:
+            engine.close()
 
     @property
     def reason(self) -> str | None:
         """Why it cannot be used, or None."""
         try:
             _ = self.engine.collection.profile
+        except ApiError as error:
+            return f"{error.problem.title}: {error.problem.code}"
         except CamseekError as error:
             # Its message may name folders of the server.
             return f"{problem_of(error).title}: {error.code}"
@@ -93,6 +164,7 @@ class Hosted:
     def close(self) -> None:
         """Closes it."""
         with self._lock:
+            self._closed = True
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
@@ -111,7 +183,7 @@ class Hosted:
 
     def forget(self) -> None:
         """Counts and lists are made anew: something was changed here."""
-        self._info = self._listed = None
+        self._info = self._listing = None
 
     def files(self, side: int = THUMBNAIL) -> FileMaps:
         """What reads its pictures' files, at a longer side, once they are seen to be what was indexed."""
@@ -154,8 +226,15 @@ class Hosted:
 
     def columns(self, names: Sequence[str]) -> dict[str, str] | None:
         """What the user's table says of a picture of these names."""
-        table = self._tables[self.key]
-        return next((row for name in names if (row := table.of(name)) is not None), None)
+        return self._listed().columns(names) if len(self._tables[self.key]) else None
+
+    def table(self) -> TableRecord:
+        """What there is of the user's table, for the pictures that are here."""
+        return self.told_of(self._tables[self.key])
+
+    def told_of(self, table: Table) -> TableRecord:
+        """The same of a table that may come in its place."""
+        return _matched(table, self._listed().all)[0]
 
     def listed(self, order: str, folder: str, text: str) -> list[Listed]:
         """The pictures of a list, in order.
@@ -166,41 +245,70 @@ class Hosted:
             text: Only those in whose names, or in what the user's table says of them, this stands, in any
                 case; empty for all.
         """
-        found = self._all()
+        listing = self._listed()
+        key = order, folder, text
+        if (known := listing.lists.get(key)) is not None:
+            return known
+        found = listing.all
         if folder:
             beginning = folder.rstrip("/") + "/"
             found = [item for item in found if item.name.startswith(beginning)]
         if text:
             wanted = text.casefold()
-            found = [item for item in found if wanted in self._text(item.name)]
-        if order == "newest":
-            return found[::-1]
-        return (
-            sorted(found, key=lambda item: (item.name.casefold(), item.record)) if order == "name" else found
-        )
+            found = [item for item in found if wanted in self._text(item.name, listing)]
+        if order != "added":
+            found = sorted(found, key=lambda item: item.key(order))
+        while len(listing.lists) >= _LISTS:
+            listing.lists.pop(next(iter(listing.lists)), None)
+        listing.lists[key] = found
+        return found
 
-    def _text(self, name: str) -> str:
-        return "\n".join([name, *(self.columns([name]) or {}).values()]).casefold()
+    def _text(self, name: str, listing: _Listing) -> str:
+        return "\n".join([name, *(listing.columns([name]) or {}).values()]).casefold()
 
-    def _all(self) -> list[Listed]:
-        catalogue = self.engine.collection.catalogue
-        records = catalogue.records()
+    def _listed(self) -> _Listing:
+        known, table = self._listing, self._tables[self.key]
+        if known and known.table is table and time.monotonic() - self._looked < _COUNTED:
+            return known
+        records = self.engine.collection.catalogue.records()
         count = len(records)
         mark = (count, int(records[-1]), int(records.sum())) if count else (0, 0, 0)
-        known = self._listed
-        if known and known[1] == mark and time.monotonic() - known[0] < _LISTED:
-            return known[2]
-        naming = self.naming
-        found = [
-            Listed(picture.record, naming.shown(picture.paths[0])) for picture in self.engine if picture.paths
-        ]
-        self._listed = time.monotonic(), mark, found
-        return found
+        self._looked = time.monotonic()
+        fresh = known and known.mark == mark and time.monotonic() - known.made < _LISTED
+        if known and fresh and known.table is table:
+            return known
+        if known and fresh:
+            found = known.all
+        else:
+            naming = self.naming
+            found = [
+                Listed(picture.record, naming.shown(picture.paths[0]))
+                for picture in self.engine
+                if picture.paths
+            ]
+        made = _Listing(time.monotonic(), mark, found, table, _matched(table, found)[1])
+        self._listing = made
+        return made
 
     def stored(self, some: list[Listed]) -> list[StoredPicture]:
         """Pictures of a list; those that have left are left out."""
         found = self.engine.collection.catalogue.pictures([item.record for item in some])
         return [found[item.record] for item in some if item.record in found]
+
+
+def _matched(table: Table, pictures: Sequence[Listed]) -> tuple[TableRecord, frozenset[str]]:
+    """What a table says something of; names that several pictures have say nothing."""
+    if not len(table):
+        return TableRecord(columns=list(table.columns), rows=0, matched=0, ambiguous=[]), frozenset()
+    counts = Counter(key for item in pictures if (key := table.key(item.name)) is not None)
+    several = sorted(key for key, count in counts.items() if count > 1)
+    record = TableRecord(
+        columns=list(table.columns),
+        rows=len(table),
+        matched=len(counts) - len(several),
+        ambiguous=several[:_TOLD_NAMES],
+    )
+    return record, frozenset(several)
 
 
 class Shelf:

@@ -3,13 +3,12 @@
 import csv
 import io
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from camseek.files import read_regular
 from camseek.service.problems import ApiError
-from camseek.service.schema import TableRecord
 from camseek.writing import write_whole
 
 _BYTES = 1 << 28
@@ -31,16 +30,15 @@ class Table:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def record(self, names: Iterable[str]) -> TableRecord:
-        """What there is of it, for pictures of these names."""
-        matched = sum(self.of(name) is not None for name in names)
-        return TableRecord(columns=list(self.columns), rows=len(self), matched=matched)
-
-    def of(self, name: str) -> dict[str, str] | None:
-        """What is said of a picture of this name: by as much of its name as the table has."""
+    def key(self, name: str) -> str | None:
+        """The row of a picture of this name, by as much of it as the table has; None where there is none."""
         parts = name.split("/")
-        found = (self._rows.get("/".join(parts[start:])) for start in range(len(parts)))
-        return next((row for row in found if row is not None), None)
+        found = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((key for key in found if key in self._rows), None)
+
+    def row(self, key: str) -> dict[str, str]:
+        """What a row says."""
+        return self._rows[key]
 
 
 def read_table(content: bytes) -> Table:

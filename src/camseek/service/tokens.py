@@ -2,9 +2,12 @@
 
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +19,9 @@ from camseek.writing import write_whole
 Scope = Literal["read", "write"]
 SCOPES: tuple[Scope, ...] = ("read", "write")
 _MOST_BYTES = 1_000_000
+# So often it is looked whether the file has changed, seconds.
+_LOOK = 1.0
+_LOG = logging.getLogger("camseek.service")
 _LINE = re.compile(r"([A-Za-z0-9_.@-]{1,64}) (read|read,write) ([0-9a-f]{64})")
 
 
@@ -37,6 +43,50 @@ class Tokens:
             if hmac.compare_digest(given, digest):
                 found = scopes
         return found
+
+
+class TokenFile:
+    """A file of tokens as it is now: who is taken out of it may do nothing from then on."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads it.
+
+        Raises:
+            SettingsError: As ``read_tokens``.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        self._looked = time.monotonic()
+        self._seen = _signature(path)
+        self._tokens = read_tokens(path)
+
+    def scopes(self, token: str) -> tuple[Scope, ...]:
+        """What a token allows; nothing where it is none, or the file cannot be read any more."""
+        with self._lock:
+            if time.monotonic() - self._looked >= _LOOK:
+                self._looked = time.monotonic()
+                seen = _signature(self._path)
+                if seen != self._seen:
+                    self._seen = seen
+                    self._read()
+            tokens = self._tokens
+        return tokens.scopes(token)
+
+    def _read(self) -> None:
+        try:
+            self._tokens = read_tokens(self._path)
+        except SettingsError as error:
+            _LOG.warning("nobody is let in: %s", error)
+            self._tokens = Tokens(())
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    """What changes with a file; nothing of one that is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode)
 
 
 def read_tokens(path: Path) -> Tokens:

@@ -24,6 +24,7 @@ _LOOKED_AT = 640
 class _Held:
     content: bytes
     until: float
+    told: Upload
 
 
 class Uploads:
@@ -58,10 +59,23 @@ class Uploads:
         )
         with self._lock:
             self._drop(identity)
-            self._held[identity] = _Held(content, time.monotonic() + _SECONDS)
+            self._held[identity] = _Held(content, time.monotonic() + _SECONDS, told)
             self._bytes += len(content)
             self._tidy()
         return told
+
+    def told(self, identity: str) -> Upload:
+        """A picture that is still there; one that is held is not decoded again.
+
+        Raises:
+            ApiError: It is not there any more.
+        """
+        with self._lock:
+            self._tidy()
+            found = self._held.get(identity)
+        if found is None:
+            return self.add(self.content(identity))
+        return found.told.model_copy(update={"kept": self._place(identity).is_file()})
 
     def content(self, identity: str) -> bytes:
         """A picture's content.
@@ -91,7 +105,7 @@ class Uploads:
         content = self.content(identity)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(self._place(identity), content, replace=True)
-        return self.add(content)
+        return self.told(identity)
 
     def _place(self, identity: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{64}", identity):

@@ -9,6 +9,7 @@ from watchfiles import watch
 from camseek.errors import CamseekError
 from camseek.patterns import Patterns, Selection
 from camseek.service.jobs import Jobs
+from camseek.service.problems import ApiError
 from camseek.service.settings import ServiceSettings
 from camseek.service.shelf import Shelf
 
@@ -55,7 +56,7 @@ class Watcher:
         for hosted in self._shelf:
             try:
                 roots = hosted.info().roots.values()
-            except CamseekError:
+            except (CamseekError, ApiError):
                 continue  # its health says so
             there = ((os.fsdecode(root.path), root.patterns) for root in roots)
             found |= {(hosted.name, path): patterns for path, patterns in there if os.path.isdir(path)}

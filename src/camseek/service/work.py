@@ -132,14 +132,14 @@ class Works:
         """Whether another collection has a picture, whose small ones are then kept; so they are in doubt."""
         try:
             return any(hosted.has(identity) for hosted in self._shelf)
-        except CamseekError:
+        except (CamseekError, ApiError):
             return True
 
     def _sweep_renders(self) -> None:
         """Lets small pictures of what is in no collection any more go; none where one cannot be asked."""
         try:
             wanted = {picture.content.hex() for hosted in self._shelf for picture in hosted.engine}
-        except CamseekError:
+        except (CamseekError, ApiError):
             return
         self._renders.keep_only(wanted)
 

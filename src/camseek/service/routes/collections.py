@@ -1,7 +1,11 @@
 """Collections and their pictures."""
 
 import asyncio
+import json
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +32,7 @@ from camseek.service.schema import (
     SkippedFile,
     TableRecord,
 )
-from camseek.service.shelf import THUMBNAIL, Hosted
+from camseek.service.shelf import THUMBNAIL, Hosted, Listed
 from camseek.service.tables import read_table
 
 _FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
@@ -84,7 +88,10 @@ def routes(house: House) -> APIRouter:
     @api.get("/{name}/pictures")
     async def pictures(
         name: str,
-        after: Annotated[str | None, Query(pattern=r"^[0-9]{1,12}$", description="`next` of a page.")] = None,
+        after: Annotated[
+            str | None,
+            Query(pattern=r"^[A-Za-z0-9_-]{1,8192}$", description="`next` of a page, of the same list."),
+        ] = None,
         offset: Annotated[int, Query(ge=0, lt=10**12)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         order: Literal["added", "newest", "name"] = "added",
@@ -96,13 +103,13 @@ def routes(house: House) -> APIRouter:
         def page() -> PicturePage:
             hosted = house.shelf[name]
             found = hosted.listed(order, folder, text)
-            start = int(after) if after is not None else offset
-            some = hosted.stored(found[start : start + limit])
-            end = start + limit
+            start = offset if after is None else _behind(found, after, order)
+            shown = found[start : start + limit]
+            some = hosted.stored(shown)
             return PicturePage(
                 total=len(found),
                 offset=start,
-                next=str(end) if end < len(found) else None,
+                next=_cursor(shown[-1]) if start + limit < len(found) else None,
                 pictures=[hosted.picture(item) for item in some],
             )
 
@@ -233,8 +240,7 @@ def routes(house: House) -> APIRouter:
         """The user's own table: its columns are told beside each picture, and searched as text."""
 
         def look() -> TableRecord:
-            hosted = house.shelf[name]
-            return house.tables[hosted.key].record(item.name for item in hosted.listed("added", "", ""))
+            return house.shelf[name].table()
 
         return await in_thread(house.rooms.others, look)
 
@@ -243,14 +249,12 @@ def routes(house: House) -> APIRouter:
         """Takes a table (CSV, UTF-8) in the place of the one that is there; a column has the files' names."""
         may_write(request)
         hosted = house.shelf[name]
-        async with house.rooms.bodies:
-            content = await request.body()
+        content = await request.body()
 
         def put() -> TableRecord:
-            names = [item.name for item in hosted.listed("added", "", "")]
             table = read_table(content)
-            told = table.record(names)
-            if names and not told.matched:
+            told = hosted.told_of(table)
+            if hosted.info().pictures and not told.matched:
                 raise ApiError(
                     422,
                     "table",
@@ -270,6 +274,25 @@ def routes(house: House) -> APIRouter:
         await in_thread(house.rooms.others, lambda: house.tables.drop(hosted.key))
 
     return api
+
+
+def _cursor(item: Listed) -> str:
+    """Where a page ended: by what is there, so that what comes and goes before it moves nothing."""
+    return urlsafe_b64encode(json.dumps([item.record, item.name]).encode()).decode().rstrip("=")
+
+
+def _behind(found: Sequence[Listed], after: str, order: str) -> int:
+    """The place behind a cursor, whose picture may have left.
+
+    Raises:
+        ApiError: It is none.
+    """
+    try:
+        record, name = json.loads(urlsafe_b64decode(after + "=" * (-len(after) % 4)))
+        key = Listed(int(record), str(name)).key(order)
+    except (ValueError, TypeError) as error:
+        raise ApiError(422, "invalid", "after is no next of a page") from error
+    return bisect_right(found, key, key=lambda item: item.key(order))
 
 
 _TABLE = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}

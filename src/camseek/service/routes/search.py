@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 
 from camseek.service import exports
 from camseek.service.house import House, in_thread, one_search, until_gone
@@ -78,9 +79,8 @@ def routes(house: House) -> APIRouter:
     async def upload(request: Request) -> Upload:
         """Takes a query picture, held for an hour; the body is its file."""
         try:
-            async with house.rooms.bodies:
-                content = await request.body()
-                found = await in_thread(house.rooms.drawing, lambda: house.uploads.add(content))
+            content = await request.body()
+            found = await in_thread(house.rooms.drawing, lambda: house.uploads.add(content))
         except Exception:
             house.metrics.uploads.labels("refused").inc()
             raise
@@ -94,12 +94,15 @@ def routes(house: House) -> APIRouter:
             house.rooms.fetching, lambda: house.uploads.add(house.remote.fetch(wanted.url))
         )
 
+    @api.get("/uploads/remote", include_in_schema=False)
+    async def remote() -> None:
+        """It is no upload of this name."""
+        raise HTTPException(405, headers={"allow": "POST"})
+
     @api.get("/uploads/{identity}")
     async def uploaded(identity: Which) -> Upload:
         """A query picture that is still there."""
-        return await in_thread(
-            house.rooms.drawing, lambda: house.uploads.add(house.uploads.content(identity))
-        )
+        return await in_thread(house.rooms.drawing, lambda: house.uploads.told(identity))
 
     @api.get("/uploads/{identity}/view", response_class=Response)
     async def upload_view(identity: Which, side: Side = Side.LARGE) -> Response:

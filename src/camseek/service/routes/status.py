@@ -22,8 +22,8 @@ def routes(house: House) -> APIRouter:
     api = APIRouter(tags=["service"])
 
     @api.get("/health", responses={503: {"model": Health}})
-    async def health(response: Response) -> Health:
-        """Whether every collection can be used; 503 where one cannot."""
+    async def health(request: Request, response: Response) -> Health:
+        """Whether every collection can be used; 503 where one cannot. Whoever may read is told which."""
 
         def look() -> list[CollectionHealth]:
             return [
@@ -35,7 +35,11 @@ def routes(house: House) -> APIRouter:
         found = await in_thread(house.rooms.others, look)
         well = all(item.status == "ok" for item in found)
         response.status_code = 200 if well else 503
-        return Health(status="ok" if well else "degraded", version=VERSION, collections=found)
+        return Health(
+            status="ok" if well else "degraded",
+            version=VERSION,
+            collections=found if "read" in request.state.scopes else [],
+        )
 
     @api.get("/session")
     async def session(request: Request) -> Session:
