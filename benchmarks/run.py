@@ -27,6 +27,7 @@ from camseek import __version__
 SUBJECTS = (
     "encoding",
     "indexing",
+    "cluster",
     "ranking",
     "warm",
     "boxes",

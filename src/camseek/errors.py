@@ -26,6 +26,7 @@
     │   ├── UnsupportedTruthError    its file is of a kind that is not read here
     │   └── ForbiddenTruthError      its file would do or take more than any ground truth needs
     ├── DecoderError               no process can be started to decode pictures in
+    ├── ClusterError               a cluster of machines cannot be used
     ├── SourceError                the folder or files to index cannot be used
     ├── OutputError                a report cannot be written
     ├── CancelledError             whoever started the work has stopped it
@@ -229,6 +230,12 @@ class DecoderError(CamseekError):
     """No process can be started to decode pictures in."""
 
     code = "decoder"
+
+
+class ClusterError(CamseekError):
+    """A cluster of machines cannot be used: none answers, or its workers cannot do the work."""
+
+    code = "cluster"
 
 
 class SourceError(CamseekError):

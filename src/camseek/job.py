@@ -45,6 +45,30 @@ class Quiet:
         """Says nothing."""
 
 
+@runtime_checkable
+class Executor(Protocol):
+    """What does work that can travel elsewhere than in this process's threads."""
+
+    def map(
+        self,
+        work: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        lost: Callable[[Item, str], Result],
+        check: Callable[[], None],
+    ) -> Generator[Result]:
+        """Results in the order of the items, few held at a time.
+
+        Args:
+            work: What is done; it can be pickled, and so can items and results. An exception from it is
+                raised here.
+            items: What to work on; asked for here, one after the other.
+            lost: Makes the result of an item on which workers die, and why.
+            check: Called at least every few seconds; raises where the work is to stop.
+        """
+        ...
+
+
 def processors() -> int:
     """Processors that this process may use, which in a container are fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
@@ -61,6 +85,7 @@ class Job:
         workers: Threads, 1 or more.
         progress: Told of each picture.
         cancelled: Whoever sets it stops the run after the pictures that are under way.
+        executor: What does work that can travel; None for the threads.
 
     Raises:
         ValueError: ``workers`` is below 1.
@@ -71,6 +96,7 @@ class Job:
     workers: int = field(default_factory=processors)
     progress: Progress = field(default_factory=Quiet)
     cancelled: threading.Event | None = None
+    executor: Executor | None = None
 
     def __post_init__(self) -> None:
         given: Any = self.limits
@@ -128,6 +154,32 @@ class Job:
             CancelledError: Somebody has asked to stop.
         """
         with closing(ordered(work, items, workers=self.workers)) as results:
+            for result in results:
+                yield result
+                self.check()
+
+    def spread(
+        self,
+        work: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        lost: Callable[[Item, str], Result],
+    ) -> Generator[Result]:
+        """``map`` of work that can travel: with this job's executor, where it has one.
+
+        Args:
+            work: As ``Executor.map``, and so are the others.
+            items: What to work on.
+            lost: Makes the result of an item on which workers die.
+
+        Raises:
+            CancelledError: Somebody has asked to stop.
+        """
+        if self.executor is None:
+            results = self.map(work, items)
+        else:
+            results = self.executor.map(work, items, lost=lost, check=self.check)
+        with closing(results):
             for result in results:
                 yield result
                 self.check()

@@ -61,6 +61,14 @@ if TYPE_CHECKING:
     "again. [default: as before; a new one by its whole name]",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done; nothing is written.")
+@click.option(
+    "--ray",
+    "cluster",
+    metavar="ADDRESS",
+    type=WordType(),
+    help="Have the workers of a Ray cluster read the pictures: auto, or HOST:PORT of its head. All of its "
+    "machines must see PHOTOS under the same name.",
+)
 @encoding_option
 @size_option
 @layer_option
@@ -91,6 +99,7 @@ def index(
     allow_removal: bool,
     relative: bool | None,
     dry_run: bool,
+    cluster: str | None,
     encoding: Any,
     size: Any,
     layer: str | None,
@@ -148,6 +157,7 @@ def index(
             allow_removal=allow_removal,
             relative=relative,
             dry_run=dry_run,
+            cluster=cluster,
             progress=shown_progress,
         )
     return tell_index(report, as_json=as_json)

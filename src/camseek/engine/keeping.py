@@ -33,6 +33,7 @@ class Keeping(Opened):
         allow_removal: bool = False,
         relative: bool | None = None,
         dry_run: bool = False,
+        cluster: str | None = None,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> IndexReport:
@@ -51,6 +52,8 @@ class Keeping(Opened):
             relative: Have the folder found from the collection's folder on, so that both can be moved
                 together; False: by its whole name; None: as it is, and by its whole name where it is new.
             dry_run: Only say what would be done: nothing is written, and no picture is decoded.
+            cluster: Have pictures read and encoded by the workers of this Ray cluster, ``HOST:PORT`` or
+                ``auto``; each must see ``root`` under the same name. This process alone writes.
             progress: Told how far the run is.
             cancelled: Whoever sets it ends the run with ``CancelledError``.
 
@@ -58,11 +61,12 @@ class Keeping(Opened):
             SourceError: The folder is missing, unreadable or empty, and was never indexed; or an address
                 cannot be listed to its end.
             SettingsError: A pattern cannot be read.
+            ClusterError: The cluster does not answer, or its workers cannot do the work.
             CollectionBusyError: Another process is writing.
             StorageError: The disk is full or read-only.
         """
         job = self._job.told(progress, cancelled)
-        asked = bringing.Asked(root, include, exclude, relative, allow_removal)
+        asked = bringing.Asked(root, include, exclude, relative, allow_removal, cluster)
         if dry_run:
             return bringing.rehearse(self.collection, self.collection.address, asked, job=job)
         return bringing.index(self.collection, self._describers.single, asked, job=job)

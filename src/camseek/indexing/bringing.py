@@ -5,8 +5,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Sized
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from camseek.errors import PictureError, SourceError, out_of_memory
 from camseek.extraction.describer import Describer
 from camseek.extraction.sources import Source, content_of
 from camseek.images import FoundFile
+from camseek.indexing.cluster import connected
 from camseek.indexing.finding import find_files, find_pictures
 from camseek.indexing.leaving import is_missing, moved_here, under_any
 from camseek.indexing.rehearsal import Onlooker, Rehearsal
@@ -45,6 +46,7 @@ class Asked:
     exclude: Sequence[str] | None = None
     relative: bool | None = None
     allow_removal: bool = False
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
         for patterns in (self.include, self.exclude):
@@ -58,10 +60,20 @@ def index(
     """Makes a collection hold what a folder holds; errors as ``Engine.index``."""
     started = time.perf_counter()
     report = IndexReport(collection.address)
-    with collection.write(_command("index")) as writer:
-        _bring_in_line(writer, describer, asked, report, job)
+    with _machines(asked, job) as spread, collection.write(_command("index")) as writer:
+        _bring_in_line(writer, describer, asked, report, spread)
     report.seconds = time.perf_counter() - started
     return report
+
+
+@contextmanager
+def _machines(asked: Asked, job: Job) -> Generator[Job]:
+    """The job on the machines that are asked for."""
+    if asked.cluster is None:
+        yield job
+        return
+    with connected(asked.cluster, sees=absolute(asked.root)) as cluster:
+        yield replace(job, executor=cluster)
 
 
 def rehearse(collection: Collection | None, address: str, asked: Asked, *, job: Job) -> IndexReport:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 
-from camseek.errors import PictureError, UnreadableFileError
+from camseek.errors import FailedPictureError, PictureError, UnreadableFileError
 from camseek.extraction.describer import Describer
 from camseek.extraction.faults import one_picture
 from camseek.images import FoundFile, Walk, open_file, state_of
@@ -98,6 +98,8 @@ class IndexRun:
         """
         self._writer = writer
         self._describer = describer
+        # One value for the whole run: an executor knows by it that its workers have it already.
+        self._work = partial(_read, describer)
         self._report = report
         self._root = root
         self._job = job
@@ -325,7 +327,7 @@ class IndexRun:
         # Not copies: of a thousand frames of one size each would have a thousand contents.
         tasks = (_Task(file, self._contents.setdefault(file.size, set())) for file in files)
         # Closed before an error goes on: no thread may work for a collection that is being closed.
-        with closing(self._job.map(partial(_read, self._describer), tasks)) as reading:
+        with closing(self._job.spread(self._work, tasks, lost=_given_up)) as reading:
             for read in reading:
                 with self._writer.unit():
                     self._settle(read)
@@ -420,6 +422,16 @@ def _read(describer: Describer | Onlooker, task: _Task) -> _Read:
         return _Read(found, _signature(found.size, found.mtime_ns, found.ctime_ns), error=error)
     signature = _signature(before.size, before.mtime_ns, before.ctime_ns)
     return _Read(found, signature, content, picture, warnings)
+
+
+def _given_up(task: _Task, reason: str) -> _Read:
+    """What became of a file whose reading ended one process after the other."""
+    found = task.file
+    error = FailedPictureError(
+        f"the workers that read it died, one after the other ({reason})",
+        remedy="leave it out, or use a smaller --max-megapixels",
+    )
+    return _Read(found, _signature(found.size, found.mtime_ns, found.ctime_ns), error=error)
 
 
 def _read_given(describer: Describer | Onlooker, item: tuple[Given, frozenset[bytes]]) -> tuple[_Read, bytes]:

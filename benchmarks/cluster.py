@@ -1,0 +1,89 @@
+"""Indexing on a Ray cluster beside one process on the same cores.
+
+Both index the same generated photographs of 12 megapixels, with all that is kept by default, into new
+collections, in turns. The cluster is of this machine alone and has as many cores as this process may use, so
+whatever it costs to hand pictures out and results back is in it. Starting workers, which takes each some
+seconds once a run, is told beside the rate, and not in it: the rate is that of the pictures after the first
+tenth.
+"""
+
+import os
+import statistics
+import time
+from functools import partial
+from pathlib import Path
+
+from common import Figure, Options, Report, Table, in_turns
+
+from camseek import Engine
+from camseek.job import processors
+from indexing import generate_photographs
+
+_MOST_LOSS = 1.10
+
+
+class _Clock:
+    """Progress that notes when each picture was done."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.times: list[float] = []
+
+    def start(self, total: int) -> None:
+        """A run, or its second part, begins."""
+
+    def step(self) -> None:
+        """A picture is done."""
+        self.times.append(time.perf_counter())
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second, after the first tenth."""
+        skipped = len(self.times) // 10
+        return (len(self.times) - 1 - skipped) / (self.times[-1] - self.times[skipped])
+
+
+def measure(options: Options) -> Report:
+    """Measures generated photographs."""
+    folder = options.folder / "clustered"
+    generate_photographs(folder, options.pick(160, 16))
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Here, as it is no part of a plain install, and reads the environment when it is imported.
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": processors(), "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    head: str = cluster.address  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportAssignmentType]
+    clocks: dict[str | None, list[_Clock]] = {None: [], head: []}
+    try:
+        works = [partial(_index, folder, options.folder, at, clocks[at]) for at in clocks]
+        in_turns(works, options.pick(3, 1))
+    finally:
+        cluster.shutdown()
+    table = Table(
+        f"Indexing on a Ray cluster of {processors()} cores beside one process on the same",
+        ("where", "pictures a second", "until the first, s", "in all, s"),
+    )
+    for name, some in zip(("threads of one process", "workers of a cluster"), clocks.values(), strict=True):
+        values = [
+            statistics.median(clock.rate for clock in some),
+            statistics.median(clock.times[0] - clock.began for clock in some),
+            statistics.median(clock.times[-1] - clock.began for clock in some),
+        ]
+        table.rows.append((name, *(f"{value:.2f}" for value in values)))
+    # Of each turn, for the machine may have others to serve in one and not in the next.
+    ratios = [one.rate / other.rate for one, other in zip(*clocks.values(), strict=True)]
+    figure = Figure(
+        "index, time a picture on a cluster / in one process", statistics.median(ratios), _MOST_LOSS
+    )
+    return Report([table], [figure])
+
+
+def _index(folder: Path, place: Path, cluster: str | None, clocks: list[_Clock]) -> None:
+    address = place / f"clustered-{'ray' if cluster else 'threads'}-{len(clocks)}"
+    clock = _Clock()
+    with Engine.open(address, create=True) as engine:
+        report = engine.index(folder, cluster=cluster, progress=clock)
+    if report.skipped:
+        raise RuntimeError(f"pictures were skipped: {report.skipped}")
+    clocks.append(clock)

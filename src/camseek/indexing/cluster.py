@@ -1,0 +1,392 @@
+"""Work on a Ray cluster: another executor behind the seam of threads.
+
+Actors hold what encodes a picture, one a core, and do a few pictures a call. Here, in the process
+that writes the collection, results are put back into the order of the pictures; what a lost worker had is
+given to another; a picture on which workers die is given up after some tries.
+"""
+
+import importlib
+import os
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from camseek.errors import CamseekError, ClusterError
+from camseek.images import prepare
+from camseek.job import one_blas_thread
+from camseek.names import is_remote, path_text
+from camseek.version import VERSION
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+TRIES = 3
+"""A picture whose worker dies so often is given up."""
+
+# Pictures a call.
+_BATCH = 4
+# Calls that an actor has waiting: it never waits for us.
+_AHEAD = 2
+# So many results may wait for one slow picture, for each actor.
+_WAITING = 16
+# So often, in seconds, the run looks whether it is to go on, and whether the cluster has grown.
+_LOOK = 1.0
+_GREETING = 5.0
+# So long without any worker, and the run ends; so many may end before they begin.
+_PATIENCE = 120.0
+_STILLBORN = 4
+
+
+class _Reader:
+    """What runs in an actor."""
+
+    def __init__(self) -> None:
+        self._work: Callable[[Any], Any] | None = None
+        self._threads = ExitStack()
+
+    def begin(self, work: Callable[[Any], Any], version: str, sees: bytes | None) -> None:
+        """Takes what is done with a picture.
+
+        Raises:
+            ClusterError: This machine has another camseek, or no such folder.
+        """
+        if version != VERSION:
+            raise ClusterError(
+                f"a worker on {socket.gethostname()} has camseek {VERSION}, and this machine {version}",
+                remedy="install the same version on every machine of the cluster",
+            )
+        if sees is not None and not os.path.isdir(sees):
+            raise ClusterError(
+                f"a worker on {socket.gethostname()} does not see the folder {path_text(sees)}",
+                remedy="give every machine of the cluster the folder under the same name, or use a bucket",
+            )
+        prepare()
+        if self._work is None:
+            # For as long as the process is there.
+            self._threads.enter_context(one_blas_thread())
+        self._work = work
+
+    def read(self, items: list[Any]) -> list[Any]:
+        """Does it, one after the other."""
+        if self._work is None:
+            raise ValueError("it has not begun")
+        return [self._work(item) for item in items]
+
+
+@contextmanager
+def connected(address: str, *, sees: bytes) -> Generator["Cluster"]:
+    """A cluster, for the time of one run.
+
+    Args:
+        address: ``HOST:PORT`` of its head, or ``auto`` for the one of which this machine is a part.
+        sees: What is to be indexed: a folder must be there on every machine.
+
+    Raises:
+        ClusterError: There is none, or Ray is not installed here.
+    """
+    # Says nothing to its makers of who uses it; read when it is imported.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        # Not typed in a way that a strict checker can follow, and absent from a plain install.
+        ray: Any = importlib.import_module("ray")
+    except ImportError as error:
+        raise ClusterError(
+            f"work on a cluster needs the package ray, which cannot be loaded: {error}",
+            remedy="pip install 'camseek[ray]'",
+        ) from error
+    _greet(address)
+    if ray.is_initialized():
+        raise ClusterError("this process uses a Ray cluster already", remedy="index from another process")
+    try:
+        ray.init(
+            address=address,
+            namespace="camseek",
+            log_to_driver=False,
+            configure_logging=False,
+            logging_level="ERROR",
+        )
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        raise ClusterError(
+            f"the Ray cluster {address!r} cannot be used: {text}", remedy="start one with: ray start --head"
+        ) from error
+    cluster = Cluster(ray, None if is_remote(sees) else sees)
+    # Where Ray tells of lost workers: standard output is for results.
+    with redirect_stdout(sys.stderr):
+        try:
+            yield cluster
+        finally:
+            cluster.dismiss(cluster.members)
+            ray.shutdown()
+
+
+def _greet(address: str) -> None:
+    """Asks whether anything listens there, for Ray itself would ask for minutes.
+
+    Raises:
+        ClusterError: Nothing does, or the address is none.
+    """
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host or "@" in host:
+        raise ClusterError(
+            "a cluster is auto or HOST:PORT, as ray start --head prints it",
+            remedy="run camseek on a machine of the cluster, and say --ray auto",
+        )
+    try:
+        socket.create_connection((host, int(port)), _GREETING).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"no Ray cluster answers at {address}: {error}", remedy="start one with: ray start --head"
+        ) from error
+
+
+@dataclass(eq=False, slots=True)
+class _Member:
+    """An actor: its handle, the answer to its beginning, and what it was given.
+
+    Attributes:
+        handle: Ray's.
+        beginning: Becomes ready when it has begun; None from then on.
+        calls: How many calls it has.
+        alone: It has a picture on which a worker died: nothing else may die with it.
+    """
+
+    handle: Any
+    beginning: Any
+    calls: int = 0
+    alone: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class _Call(Generic[Item]):
+    member: _Member
+    items: list[tuple[int, Item]]
+
+
+class Cluster:
+    """Ray's actors as an ``Executor``; they stay between two ``map`` of the same work."""
+
+    def __init__(self, ray: Any, sees: bytes | None = None) -> None:
+        """Takes a connection.
+
+        Args:
+            ray: The package, connected.
+            sees: A folder that every worker must see, or None.
+        """
+        self.ray = ray
+        self._kind: Any = ray.remote(_Reader).options(num_cpus=1, max_restarts=0)
+        self.members: list[_Member] = []
+        self._sees = sees
+        self._work: Any = None
+        self._packed: Any = None
+        self._room, self._looked = 1, float("-inf")
+
+    def map(
+        self,
+        work: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        lost: Callable[[Item, str], Result],
+        check: Callable[[], None],
+    ) -> Generator[Result]:
+        """As ``Executor.map``.
+
+        Raises:
+            ClusterError: No worker can be had, or one has another camseek or no such folder.
+        """
+        if work is not self._work:
+            self.dismiss(self.members)
+            # Once for all actors.
+            self._work, self._packed = work, self.ray.put(work)
+        try:
+            yield from _Run(self, items, lost, check).results()
+        except BaseException:
+            # Nobody waits any more for what they do.
+            self.dismiss(self.members)
+            raise
+
+    def room(self) -> int:
+        """How many actors the cluster has cores for, as far as was known a moment ago."""
+        if time.monotonic() - self._looked > _LOOK:
+            self._room = max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+            self._looked = time.monotonic()
+        return self._room
+
+    def recruit(self) -> None:
+        """Has as many actors as there is room for; they begin when they can."""
+        for _ in range(self.room() - len(self.members)):
+            handle = self._kind.remote()
+            beginning = handle.begin.remote(self._packed, VERSION, self._sees)
+            self.members.append(_Member(handle, beginning))
+
+    def dismiss(self, members: Iterable[_Member]) -> None:
+        """Lets actors go at once, whatever they do; one that has gone already, too."""
+        for member in [*members]:
+            if member in self.members:
+                self.members.remove(member)
+            with suppress(Exception):
+                self.ray.kill(member.handle)
+
+
+class _Run(Generic[Item, Result]):
+    """One ``map``."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        items: Iterable[Item],
+        lost: Callable[[Item, str], Result],
+        check: Callable[[], None],
+    ) -> None:
+        self._cluster, self._ray, self._lost, self._check = cluster, cluster.ray, lost, check
+        self._source: Iterator[tuple[int, Item]] = enumerate(items)
+        self._exhausted = False
+        self._calls: dict[Any, _Call[Item]] = {}
+        # What was with a worker that died: each on its own from then on, so that the guilty one is found.
+        self._again: deque[tuple[int, Item]] = deque()
+        self._tries: dict[int, int] = {}
+        self._done: dict[int, Result] = {}
+        self._given = self._told = 0
+        # Asked for before anybody is called: mostly nothing has changed.
+        self._first = self._next()
+        self._served = time.monotonic()
+        self._stillborn = 0
+
+    def results(self) -> Generator[Result]:
+        while True:
+            while self._told in self._done:
+                result = self._done.pop(self._told)
+                self._told += 1
+                yield result
+            if self._finished():
+                return
+            self._cluster.recruit()
+            self._hand_out()
+            if not self._finished():
+                self._wait()
+
+    def _finished(self) -> bool:
+        return self._exhausted and not (self._first or self._calls or self._again)
+
+    def _hand_out(self) -> None:
+        """Gives work to whoever can take some."""
+        for member in self._cluster.members:
+            if member.beginning is not None:
+                continue
+            self._served = time.monotonic()
+            while not member.alone and member.calls < _AHEAD:
+                if self._again:
+                    if member.calls:
+                        break  # not before it has nothing else
+                    member.alone = True
+                    self._give(member, [self._again.popleft()])
+                elif some := self._first or self._next():
+                    self._first = []
+                    self._give(member, some)
+                else:
+                    break
+
+    def _next(self) -> list[tuple[int, Item]]:
+        """The next pictures, few at a time; none where too many results wait for a slow one."""
+        some: list[tuple[int, Item]] = []
+        room = self._given - self._told < _WAITING * max(1, len(self._cluster.members))
+        while room and not self._exhausted and len(some) < _BATCH:
+            item = next(self._source, None)
+            if item is None:
+                self._exhausted = True
+            else:
+                some.append(item)
+        self._given += len(some)
+        return some
+
+    def _give(self, member: _Member, some: list[tuple[int, Item]]) -> None:
+        member.calls += 1
+        answer = member.handle.read.remote([item for _, item in some])
+        self._calls[answer] = _Call(member, some)
+
+    def _wait(self) -> None:
+        """Takes in what is ready, and looks whether to go on."""
+        beginnings = {
+            member.beginning: member for member in self._cluster.members if member.beginning is not None
+        }
+        waited = [*self._calls, *beginnings]
+        if not waited:
+            return
+        ready, _ = self._ray.wait(waited, num_returns=1, timeout=_LOOK)
+        self._check()
+        for answer in ready:
+            if answer in beginnings:
+                self._begun(beginnings[answer], answer)
+            else:
+                self._answered(self._calls.pop(answer), answer)
+        if not ready and time.monotonic() - self._served > _PATIENCE:
+            raise ClusterError(
+                "the cluster has no worker to give",
+                remedy="look with: ray status; its cores may be taken by others",
+            )
+
+    def _begun(self, member: _Member, answer: Any) -> None:
+        """A worker that has begun, or could not.
+
+        Raises:
+            ClusterError: It cannot work here, or one after the other dies.
+        """
+        try:
+            self._ray.get(answer)
+        except self._ray.exceptions.RayTaskError as error:
+            raise _told(error) from error
+        except self._ray.exceptions.RayError as error:
+            self._cluster.dismiss([member])
+            self._stillborn += 1
+            if self._stillborn > _STILLBORN * self._cluster.room():
+                raise ClusterError(
+                    f"workers of the cluster end before they begin: {_text(error)}",
+                    remedy="check that every machine of it has camseek installed, and free memory",
+                ) from error
+            return
+        member.beginning = None
+        self._stillborn = 0
+
+    def _answered(self, call: _Call[Item], answer: Any) -> None:
+        """What came of a call, or a lost worker."""
+        call.member.calls -= 1
+        call.member.alone = False
+        try:
+            results = self._ray.get(answer)
+        except self._ray.exceptions.RayTaskError as error:
+            raise _told(error) from error
+        except self._ray.exceptions.RayError as error:
+            self._cluster.dismiss([call.member])
+            for number, item in call.items:
+                tries = self._tries[number] = self._tries.get(number, 0) + 1
+                if tries < TRIES:
+                    self._again.append((number, item))
+                else:
+                    self._done[number] = self._lost(item, _text(error))
+        else:
+            for (number, _), result in zip(call.items, results, strict=True):
+                self._done[number] = result
+
+
+def _told(error: Any) -> Exception:
+    """What was raised in a worker: an error of camseek's as it is; of all else that it was there."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, CamseekError):
+        return cause
+    return ClusterError(
+        f"a worker of the cluster failed: {_text(cause or error)}",
+        remedy="check that every machine of it has the same camseek, with the same model",
+    )
+
+
+def _text(error: BaseException) -> str:
+    # Behind its words Ray gives the whole way there.
+    words = str(error).partition("traceback: ")[0]
+    return " ".join(f"{type(error).__name__}: {words}".split())[:300]
