@@ -145,7 +145,7 @@ class TestNoCollection:
         assert index(photos(1)) == {"added": 1, "encoded": 1}
 
     def test_a_server(self, photos, failing):
-        error = failing("index", photos(1), "--collection", "milvus://host/name")
+        error = failing("index", photos(1), "--collection", "postgres://host/name")
         assert error["code"] == "no_collection"
 
 

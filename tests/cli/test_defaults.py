@@ -138,5 +138,5 @@ def test_every_verb_of_a_collection_says_it_alike():
     assert sorted(options) == sorted(OF_A_COLLECTION)
     assert all(len(found) == 1 for found in options.values())
     for name, [told] in options.items():
-        assert told.startswith("The collection's folder.")
+        assert told.startswith("The collection's folder, or milvus://HOST:PORT/NAME.")
         assert ("CAMSEEK_COLLECTION" in told) == (name not in ("explain", "evaluate"))

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from camseek.address import milvus_address
 from camseek.errors import (
     CollectionBusyError,
     CollectionChangedError,
@@ -28,7 +29,6 @@ from camseek.store import (
     Refit,
     Signature,
     create_collection,
-    milvus_address,
     open_collection,
 )
 from camseek.store.milvus import collection as collection_module

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from camseek.address import is_server
 from camseek.arguments import meant
 from camseek.errors import SettingsError
 from camseek.files import read_regular, reason_of
@@ -20,7 +21,7 @@ class Defaults:
     """What the user's file says.
 
     Attributes:
-        collection: An absolute folder, or None.
+        collection: An absolute folder, an address on a server, or None.
     """
 
     collection: str | None = None
@@ -57,8 +58,10 @@ def read_defaults() -> Defaults:
 def _folder(path: Path, value: Any) -> str | None:
     if value is None:
         return None
+    if isinstance(value, str) and is_server(value):
+        return value
     # A relative one would be another collection in each folder.
-    remedy = "give an absolute folder, or one that begins with ~/"
+    remedy = "give an absolute folder, one that begins with ~/, or milvus://HOST:PORT/NAME"
     if not isinstance(value, str):
         raise SettingsError(f"{path}: collection is no text", remedy=remedy)
     folder = os.path.expanduser(value)

@@ -1,11 +1,10 @@
 """``index``, ``add`` and ``remove``."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from camseek.address import whole_address
 from camseek.cli.changes import tell_index, tell_remove
 from camseek.cli.options import (
     NameType,
@@ -131,10 +130,10 @@ def index(
     except NoCollectionError:
         # A wrong name must not leave an empty collection behind.
         if dry_run:
-            require_free(Path(collection))
+            require_free(collection)
             asked = Asked(photos, **patterns, relative=relative)
             job = Job.of(limits, None)
-            report = rehearse(None, os.path.abspath(collection), asked, job=job)
+            report = rehearse(None, whole_address(collection), asked, job=job)
             return tell_index(report, as_json=as_json)
         place = absolute(photos)
         find_pictures(place, Patterns.of(place, include, exclude))

@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from camseek.address import whole_address
 from camseek.cli.options import Amount, NameType, WordType, collection_option, json_option, open_engine
 from camseek.cli.output import emit, json_line, note, printable, say, shown
 from camseek.cli.outputs import Outputs, force_option
@@ -200,7 +201,7 @@ def export(
     if as_json:
         emit(
             {
-                "collection": os.path.abspath(collection),
+                "collection": whole_address(collection),
                 "pictures": pictures,
                 "descriptors": len(described),
                 "files": [os.path.abspath(path) for path in written],

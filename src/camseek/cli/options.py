@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from camseek.address import without_credentials
+
 if TYPE_CHECKING:
     # Loaded only where a verb runs: --help must answer at once.
     from camseek.backbones import Backbone
@@ -156,7 +158,10 @@ def collection_option(*, required: bool = True, positional: bool = False) -> Cal
     """
     told = f" [default: {COLLECTION_VARIABLE}, or that of your defaults]" if required else ""
     option = click.option(
-        "--collection", metavar="FOLDER", type=FOLDER, help=f"The collection's folder.{told}"
+        "--collection",
+        metavar="FOLDER",
+        type=FOLDER,
+        help=f"The collection's folder, or milvus://HOST:PORT/NAME.{told}",
     )
 
     def decorate(command: Function) -> Function:
@@ -164,9 +169,8 @@ def collection_option(*, required: bool = True, positional: bool = False) -> Cal
         def told(*args: Any, collection: str | None, **options: Any) -> Any:
             argument = options.pop("collection_argument", None)
             if argument is not None and collection is not None:
-                _wrong(
-                    f"two collections are given, {argument} and --collection {collection}; give one of them"
-                )
+                both = f"{without_credentials(argument)} and --collection {without_credentials(collection)}"
+                _wrong(f"two collections are given, {both}; give one of them")
             named = argument or collection or (_usual_collection() if required else None)
             return command(*args, collection=named, **options)
 

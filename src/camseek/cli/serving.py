@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from camseek.address import is_server, opening_address, whole_address, without_credentials
 from camseek.cli.options import (
     FOLDER,
     Count,
@@ -118,7 +119,7 @@ def open_command(
     multiple=True,
     required=True,
     help="A collection and its name in addresses: small letters, digits, dashes (repeatable); FOLDER alone "
-    "is named by itself.",
+    "is named by itself, and may be milvus://HOST:PORT/NAME.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, type=WordType(), help="Where it listens.")
 @_port
@@ -189,17 +190,16 @@ def serve(
 
     named: dict[str, str] = {}
     for given in collections:
-        name, equals, folder = given.partition("=")
+        # A password may hold the sign.
+        name, equals, folder = ("", "", "") if is_server(given) else given.partition("=")
         if not equals:
-            name, folder = (
-                collection_name(os.path.basename(os.path.abspath(given)).removesuffix(".camseek")),
-                given,
-            )
+            place = os.path.basename(whole_address(given))
+            name, folder = collection_name(place.removesuffix(".camseek")), given
         if name in named:
             raise click.UsageError(f"two collections are called {name}")
         if not folder:
             raise click.UsageError(f"--collection {given}: name its folder")
-        named[name] = os.path.abspath(folder)
+        named[name] = opening_address(folder)
     settings = ServiceSettings(
         collections=named,
         state=_state_folder(state, "serve"),
@@ -239,6 +239,11 @@ def token(name: str, token_file: str, write: bool, as_json: bool) -> None:
     else:
         say(made)
         note(f"{printable(token_file)} keeps its hash alone: this is the only time that it is shown")
+
+
+def _shown_addresses(settings: "ServiceSettings") -> dict[str, str]:
+    """Where each collection is, without what lets in."""
+    return {name: without_credentials(address) for name, address in settings.collections.items()}
 
 
 def _require_service() -> None:
@@ -304,7 +309,7 @@ def _serve(
     def ready() -> None:
         house.state.say(address)
         if as_json:
-            emit({"address": address, "collections": dict(settings.collections)})
+            emit({"address": address, "collections": _shown_addresses(settings)})
         else:
             say(address)
         note("the page is there; Ctrl+C ends it")

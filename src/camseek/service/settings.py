@@ -36,7 +36,8 @@ class ServiceSettings:
     """How a service is run.
 
     Attributes:
-        collections: The folder of each collection by its name in addresses: 1 to 64 of ``a-z 0-9 _ -``.
+        collections: The address of each collection, a folder mostly, by its name in those of the service:
+            1 to 64 of ``a-z 0-9 _ -``.
         state: A folder of the service's own: thumbnails, marks, jobs, query pictures that are kept.
         host: Where it listens.
         port: Likewise; 0 for a free one.
@@ -56,7 +57,8 @@ class ServiceSettings:
             without a token.
     """
 
-    collections: Mapping[str, str]
+    # An address may hold what lets one in.
+    collections: Mapping[str, str] = field(repr=False)
     state: Path
     host: str = "127.0.0.1"
     port: int = 8357

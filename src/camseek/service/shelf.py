@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from camseek.address import real_address
 from camseek.backbones import Backbone
 from camseek.config import Resize
 from camseek.engine import Engine
@@ -84,12 +85,12 @@ class Hosted:
     def __init__(
         self, name: str, address: str, settings: ServiceSettings, tables: Tables, model: Backbone | None
     ) -> None:
-        """Takes a collection's name and folder."""
+        """Takes a collection's name and address."""
         self._tables = tables
         self.name = name
         self.address = address
         # Its name is anybody's; what is remembered of it is not to be taken for another's.
-        self.key = hashlib.sha256(os.fsencode(os.path.realpath(address))).hexdigest()[:32]
+        self.key = hashlib.sha256(os.fsencode(real_address(address))).hexdigest()[:32]
         self._settings = settings
         self._model = model
         self._lock = threading.Lock()

@@ -6,6 +6,7 @@ import threading
 
 from watchfiles import watch
 
+from camseek.address import is_server
 from camseek.errors import CamseekError
 from camseek.patterns import Patterns, Selection
 from camseek.service.jobs import Jobs
@@ -36,7 +37,8 @@ class Watcher:
         """
         self._shelf = shelf
         self._jobs = jobs
-        own = (settings.state, *settings.collections.values())
+        folders = (place for place in settings.collections.values() if not is_server(place))
+        own = (settings.state, *folders)
         self._own = tuple(os.path.realpath(place) + os.sep for place in own)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watching", daemon=True)

@@ -4,15 +4,9 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from camseek.store.address import (
-    MilvusAddress,
-    is_server,
-    milvus_address,
-    opening_address,
-    whole_address,
-    without_credentials,
-)
-from camseek.store.database import as_stored, require_free
+from camseek.address import is_server, milvus_address
+from camseek.store.database import as_stored
+from camseek.store.database import require_free as require_free_folder
 from camseek.store.folder import FolderCollection
 from camseek.store.interface import (
     Catalogue,
@@ -26,7 +20,7 @@ from camseek.store.interface import (
     pictures_of,
 )
 from camseek.store.memory import MemoryVectors
-from camseek.store.own import collection_files
+from camseek.store.own import collection_files as files_of_folder
 from camseek.store.records import (
     ADDED_BY_HAND,
     FILE_TRACE,
@@ -72,7 +66,6 @@ __all__ = [
     "FolderCollection",
     "Ledger",
     "MemoryVectors",
-    "MilvusAddress",
     "PictureRecord",
     "Profile",
     "Ranking",
@@ -90,15 +83,10 @@ __all__ = [
     "as_stored",
     "collection_files",
     "create_collection",
-    "is_server",
-    "milvus_address",
     "open_collection",
-    "opening_address",
     "pictures_of",
     "require_free",
     "step_of",
-    "whole_address",
-    "without_credentials",
 ]
 
 
@@ -106,7 +94,7 @@ def open_collection(address: str, *, keep_vectors: bool = True) -> Collection:
     """Opens the collection at an address: a folder, or ``milvus://HOST:PORT/NAME``.
 
     Args:
-        address: Where it is; ``camseek.store.address`` says what can be written.
+        address: Where it is; ``camseek.address`` says what can be written.
         keep_vectors: Whether ``vectors.nearest`` keeps the descriptors in memory between calls: up to half a
             gigabyte as they are, beyond that codes of them. Without, it reads the file each time, which is
             quicker for a single call.
@@ -132,6 +120,27 @@ def create_collection(address: str, profile: Profile, *, keep_vectors: bool = Tr
     if server is None:
         return FolderCollection.create(Path(address), profile, keep_vectors=keep_vectors)
     return _on_milvus().make(server, profile, keep_vectors=keep_vectors)
+
+
+def require_free(address: str) -> None:
+    """Makes sure that a new collection may be made at an address, as far as can be told without trying.
+
+    Raises:
+        CollectionError: Somebody's files are there.
+        StorageError: It cannot be told.
+        SettingsError: The address is none.
+    """
+    if milvus_address(address) is None:
+        require_free_folder(Path(address))
+
+
+def collection_files(address: str) -> list[bytes]:
+    """The files of this machine that are the collection at an address, sorted: of one on a server none.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    return [] if is_server(address) else files_of_folder(address)
 
 
 def _on_milvus() -> Any:

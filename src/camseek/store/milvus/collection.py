@@ -9,9 +9,9 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 
+from camseek.address import MilvusAddress
 from camseek.errors import CamseekError, CollectionError, NoCollectionError
 from camseek.files import DATABASE
-from camseek.store.address import MilvusAddress
 from camseek.store.catalogue import FolderCatalogue
 from camseek.store.checking import faults
 from camseek.store.database import FORMAT_VERSION, open_database, translated

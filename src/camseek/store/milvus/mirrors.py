@@ -7,9 +7,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from camseek.address import MilvusAddress
 from camseek.errors import CollectionBusyError, StorageError
 from camseek.places import mirrors_folder
-from camseek.store.address import MilvusAddress
 from camseek.store.lock import WriterLock
 
 # So many processes of a machine have a mirror that is kept; others make one anew each time.

@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from camseek.address import MilvusAddress
 from camseek.errors import CollectionError, CollectionVersionError, CorruptCollectionError, StorageError
-from camseek.store.address import MilvusAddress
 
 ROWS = "camseek_rows"
 """Files, folders, what was skipped, and what collections say of themselves."""

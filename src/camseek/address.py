@@ -107,8 +107,17 @@ def whole_address(address: str | os.PathLike[str]) -> str:
     return os.fsdecode(absolute(place)) if found is None else str(found)
 
 
+def real_address(address: str | os.PathLike[str]) -> str:
+    """The address of what lies there, under whatever name: ``whole_address``, a folder's links followed.
+
+    Raises: As ``whole_address``.
+    """
+    place = whole_address(address)
+    return place if is_server(place) else os.path.realpath(place)
+
+
 def opening_address(address: str | os.PathLike[str]) -> str:
-    """The address with which a collection can be opened from any working folder: with its credentials.
+    """The address with which a collection can be opened from any working folder: with what lets in.
 
     Raises: As ``whole_address``.
     """

@@ -3,15 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from camseek.errors import NoCollectionError, SettingsError
-from camseek.store import (
+from camseek.address import (
     MilvusAddress,
     is_server,
     milvus_address,
     opening_address,
+    real_address,
     whole_address,
     without_credentials,
 )
+from camseek.errors import NoCollectionError, SettingsError
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +97,9 @@ def test_an_address_keeps_what_lets_in_where_it_is_opened_again():
     assert without_credentials(text) == "milvus://host/name"
     assert without_credentials("milvus://user:sec/r@et@host/name") == "milvus://host/name"
     assert MilvusAddress("host", 1, "name", token="a") == MilvusAddress("host", 1, "name", token="b")
+
+
+def test_what_lies_there_has_one_address(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "made")
+    assert real_address(tmp_path / "link") == real_address(tmp_path / "made") == str(tmp_path / "made")
+    assert real_address("milvus://a:b@HOST/name") == real_address("milvus://host:19530/name")
