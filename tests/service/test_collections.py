@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import threading
 
@@ -102,6 +103,29 @@ class TestPictures:
         assert client.get(f"{MUSEUM}/folders").json() == [
             {"name": "museum", "files": 7},
             {"name": "museum/hall", "files": 4},
+        ]
+
+    def test_by_the_dates_of_their_files(self, own):
+        client, photos = own
+        days = {"0.png": 3, "hall/3.png": 1, "2.png": 2}
+        for name, day in days.items():
+            os.utime(photos / name, (day * 86400, day * 86400))
+        ended(client, client.post("/api/v1/jobs", json={"kind": "index", "collection": "museum"}).json())
+        client.post(f"{MUSEUM}/pictures", files=[("files", ("given.png", png(texture(91))))])
+        found = client.get(f"{MUSEUM}/pictures?order=oldest&limit=4").json()
+        dated = [item for item in found["pictures"] if item["date"]]
+        assert [(item["name"], item["date"]) for item in dated[:3]] == [
+            ("museum/hall/3.png", "1970-01-02T00:00:00+00:00"),
+            ("museum/2.png", "1970-01-03T00:00:00+00:00"),
+            ("museum/0.png", "1970-01-04T00:00:00+00:00"),
+        ]
+        rest = client.get(f"{MUSEUM}/pictures?order=oldest&after={found['next']}").json()["pictures"]
+        latest = client.get(f"{MUSEUM}/pictures?order=date").json()["pictures"]
+        assert {item["id"] for item in latest} >= {item["id"] for item in rest}
+        assert [item["name"] for item in latest if item in dated[:3]] == [
+            "museum/0.png",
+            "museum/2.png",
+            "museum/hall/3.png",
         ]
 
     def test_what_was_skipped_is_text(self, client):
@@ -285,6 +309,39 @@ class TestRemoval:
         assert client.get(f"{MUSEUM}/pictures?text=scene").json()["total"] == 0
 
 
+class TestFolders:
+    def test_those_that_are_allowed_are_added_by_name_and_no_others(self, stocked, tmp_path, model):
+        allowed, secret = tmp_path / "pictures", tmp_path / "secret"
+        for place in (allowed / "more" / "deep", allowed / ".hidden", secret):
+            place.mkdir(parents=True)
+        (allowed / "away").symlink_to(secret)
+        (allowed / "more" / "a.png").write_bytes(png(texture(95)))
+        Engine.open(tmp_path / "c", model=model, create=True).close()
+        body = {"kind": "index", "collection": "museum"}
+        with serving(tmp_path / "c", tmp_path / "state", model, folders=(allowed,)) as client:
+            assert client.get("/api/v1/session").json()["folders"]
+            place = "/api/v1/folders"
+            assert client.get(place).json()["folders"] == ["pictures"]
+            inside = client.get(f"{place}?name=pictures").json()["folders"]
+            assert inside == ["pictures/away", "pictures/more"]
+            for wrong in (
+                *("pictures/away", "pictures/.hidden", "pictures/..", "pictures/../secret", str(secret)),
+                *("pictures/more/a.png", "secret", "pictures/\0", "pictures//more"),
+            ):
+                assert client.get(place, params={"name": wrong}).status_code == 404
+                answer = client.post("/api/v1/jobs", json={**body, "folder": wrong})
+                assert (answer.status_code, answer.json()["code"]) == (404, "no_folder")
+            told = ended(client, client.post("/api/v1/jobs", json={**body, "folder": "pictures/more"}).json())
+            assert (told["state"], told["report"]["added"]) == ("done", 1)
+            assert client.get(f"{MUSEUM}/pictures").json()["pictures"][0]["name"] == "more/a.png"
+
+    def test_without_any_there_are_none(self, client):
+        assert not client.get("/api/v1/session").json()["folders"]
+        assert client.get("/api/v1/folders").json()["folders"] == []
+        body = {"kind": "index", "collection": "museum", "folder": "pictures"}
+        assert client.post("/api/v1/jobs", json=body).status_code == 403
+
+
 class TestMarks:
     def test_they_are_kept_undone_and_taken_away(self, own):
         client, _ = own
@@ -396,6 +453,7 @@ class TestSurveys:
         names = {item["name"] for item in group["pictures"]}
         assert (group["size"], names) == (2, {"museum/hall/3.png", "museum/hall/scene.png"})
         assert client.get(f"{MUSEUM}/groups/{group['id']}").json() == group
+        assert client.get(f"{MUSEUM}/groups?after={group['id']}").json() == []
         assert client.get(f"{MUSEUM}/groups/{'0' * 64}").status_code == 404
 
     def test_where_the_network_looks(self, client):

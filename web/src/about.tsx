@@ -1,7 +1,8 @@
 /** What is known of a picture besides how it looks. All of it is text that strangers wrote. */
 
 import { type Picture, api } from "./api";
-import { bytes, number } from "./words";
+import { to } from "./route";
+import { bytes, date, number } from "./words";
 
 /** Links alone that lead to another page; what else a table may hold is text. */
 function isLink(text: string): boolean {
@@ -23,7 +24,9 @@ export function About({ collection, picture }: { collection: string; picture: Pi
                   {value}
                 </a>
               ) : (
-                value
+                <a href={to(collection, { view: "browse", text: value })} title="All of which this is said">
+                  {value}
+                </a>
               )}
             </dd>
           </div>
@@ -40,6 +43,12 @@ export function About({ collection, picture }: { collection: string; picture: Pi
           {number(width)} × {number(height)} pixels, {bytes(picture.bytes)}, {picture.format}
         </dd>
       </div>
+      {picture.date && (
+        <div>
+          <dt>Date</dt>
+          <dd>{date(picture.date)}, of its file</dd>
+        </div>
+      )}
       <div>
         <dt>Look</dt>
         <dd>

@@ -125,7 +125,9 @@ export const api = {
     const told = await json<Records["MarkRecord"][]>(address("collections", name, "marks"));
     return told.map((item) => ({ ...item, query: item.query.map(bare) }));
   },
-  groups: (name: string) => json<Group[]>(address("collections", name, "groups")),
+  /** Some of the groups: those behind one. */
+  groups: (name: string, limit: number, after: string | null) =>
+    json<Group[]>(`${address("collections", name, "groups")}?limit=${limit}${after ? `&after=${after}` : ""}`),
   group: (name: string, id: string) => json<Group>(address("collections", name, "groups", id)),
   upload: (id: string) => json<Upload>(address("uploads", id)),
   /** A picture on another server, where whoever runs this service lets it fetch from there. */
@@ -139,8 +141,11 @@ export const api = {
       headers: { ...OWN, "Content-Type": "text/csv" },
       body: file,
     }),
-  start: (kind: string, collection: string, allowRemoval = false) =>
-    json<Job>(address("jobs"), written("POST", { kind, collection, allow_removal: allowRemoval })),
+  start: (kind: string, collection: string, how: { allow_removal?: boolean; folder?: string } = {}) =>
+    json<Job>(address("jobs"), written("POST", { kind, collection, ...how })),
+  serverFolders: (name: string) => json<Records["ServerFolder"]>(`${address("folders")}?name=${encodeURIComponent(name)}`),
+  manifest: (collection: string, url: string, use: "add" | "batch") =>
+    json<Job>(address("collections", collection, "manifest"), written("POST", { url, use })),
   cancel: (id: string) => json<Job>(address("jobs", id), written("DELETE")),
   mark: (name: string, query: Part[], picture: string, mark: Mark | null) =>
     json<{ mark: Mark | null }>(address("collections", name, "marks"), written("PUT", { query, picture, mark })),

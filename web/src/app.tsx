@@ -8,6 +8,7 @@ import { Groups } from "./groups";
 import { JobLine, useJob } from "./jobs";
 import { Keys } from "./keys";
 import { Marks, Skips } from "./lists";
+import { AddFolder, Manifest } from "./places";
 import { Dialog, Menu, writes } from "./parts";
 import { begin } from "./query";
 import { type Route, HOME, go, parsed, to, useRoute } from "./route";
@@ -30,6 +31,9 @@ export interface Shared {
   giveMany: (files: File[]) => void;
   changed: () => void;
   startJob: (kind: string) => void;
+  /** Hosts from which the service fetches pictures; none where its owner named none. */
+  hosts: string[];
+  giveAddress: (url: string) => void;
   mayWrite: boolean;
 }
 
@@ -49,6 +53,7 @@ export function App() {
   const [keys, setKeys] = useState(false);
   const [over, setOver] = useState(false);
   const [several, setSeveral] = useState<File[] | null>(null);
+  const [asking, setAsking] = useState<"folder" | "manifest" | null>(null);
   const [adding, setAdding] = useState<{ sent: number; count: number; stop: AbortController } | null>(null);
 
   const say = useCallback((text: string) => setMessage({ text, bad: false }), []);
@@ -208,7 +213,7 @@ export function App() {
       </main>
     );
 
-  const shared: Shared = { collection, route, version, say, complain, give, giveMany, changed, startJob, mayWrite };
+  const shared: Shared = { collection, route, version, say, complain, give, giveMany, changed, startJob, hosts: session?.hosts ?? [], giveAddress, mayWrite };
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
@@ -226,7 +231,7 @@ export function App() {
           <Tab route={route} view="marks" name="Marks" />
         </nav>
         <div class="row end">
-          {mayWrite && <AddMenu onAdd={(files) => void send("pictures", files)} onTable={table} onUpdate={collection.roots.length ? () => startJob("index") : null} />}
+          {mayWrite && <AddMenu onAdd={(files) => void send("pictures", files)} onTable={table} onUpdate={collection.roots.length ? () => startJob("index") : null} onFolder={session?.folders ? () => setAsking("folder") : null} onManifest={session?.hosts.length ? () => setAsking("manifest") : null} />}
           <Menu label="More">
             <a data-closes href={to(collection.name, { view: "groups" })}>
               Pictures that belong together
@@ -267,7 +272,7 @@ export function App() {
           <button
             type="button"
             class="end"
-            onClick={() => void api.start("index", collection.name, true).then(follow, complain)}
+            onClick={() => void api.start("index", collection.name, { allow_removal: true }).then(follow, complain)}
           >
             Let them go
           </button>
@@ -292,6 +297,19 @@ export function App() {
             </button>
           </div>
         </Dialog>
+      )}
+      {asking === "folder" && <AddFolder collection={collection.name} onJob={follow} complain={complain} onClose={() => setAsking(null)} />}
+      {asking === "manifest" && (
+        <Manifest
+          collection={collection.name}
+          hosts={session?.hosts ?? []}
+          onJob={(started, use) => {
+            follow(started);
+            if (use === "batch") go({ ...HOME, collection: collection.name, view: "table", id: started.id });
+          }}
+          complain={complain}
+          onClose={() => setAsking(null)}
+        />
       )}
       {keys && <Keys onClose={() => setKeys(false)} />}
       {over && (
@@ -385,8 +403,14 @@ function Which({ collections, now }: { collections: Collection[]; now: Collectio
   );
 }
 
-function AddMenu(props: { onAdd: (files: File[]) => void; onTable: (file: File) => void; onUpdate: (() => void) | null }) {
-  const { onAdd, onTable, onUpdate } = props;
+function AddMenu(props: {
+  onAdd: (files: File[]) => void;
+  onTable: (file: File) => void;
+  onUpdate: (() => void) | null;
+  onFolder: (() => void) | null;
+  onManifest: (() => void) | null;
+}) {
+  const { onAdd, onTable, onUpdate, onFolder, onManifest } = props;
   const input = useRef<HTMLInputElement>(null);
   const table = useRef<HTMLInputElement>(null);
   return (
@@ -420,6 +444,16 @@ function AddMenu(props: { onAdd: (files: File[]) => void; onTable: (file: File) 
         <button type="button" data-closes onClick={() => input.current?.click()}>
           Add pictures…
         </button>
+        {onFolder && (
+          <button type="button" data-closes onClick={onFolder}>
+            Add a folder…
+          </button>
+        )}
+        {onManifest && (
+          <button type="button" data-closes onClick={onManifest}>
+            Pictures of a IIIF manifest…
+          </button>
+        )}
         {onUpdate && (
           <button type="button" data-closes onClick={onUpdate}>
             Look for new and changed pictures

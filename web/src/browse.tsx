@@ -15,6 +15,8 @@ const ORDERS: [string, string][] = [
   ["", "As they came"],
   ["newest", "Newest first"],
   ["name", "By name"],
+  ["date", "By date, latest first"],
+  ["oldest", "By date, oldest first"],
 ];
 
 export function Browse(shared: Shared) {
@@ -34,7 +36,10 @@ export function Browse(shared: Shared) {
     const timer = setTimeout(() => go({ ...now.current, text }, true), 250);
     return () => clearTimeout(timer);
   }, [text]);
-  useEffect(() => setText(route.text), [route.text]);
+  useEffect(() => {
+    setText(route.text);
+    setOpened(null);
+  }, [route.text]);
 
   const remove = (picture: Picture) => {
     setRemoving(null);

@@ -6,12 +6,20 @@ import type { Shared } from "./app";
 import { to } from "./route";
 import { counted, fileName } from "./words";
 
+/** So many at a time. */
+const SOME = 100;
+
 export function Groups({ collection, route, version, complain, mayWrite, startJob }: Shared) {
   const [groups, setGroups] = useState<Group[] | null>(null);
+  const [more, setMore] = useState(false);
+  const shown = (before: Group[]) => (found: Group[]) => {
+    setGroups([...before, ...found]);
+    setMore(!route.id && found.length === SOME);
+  };
   useEffect(() => {
     setGroups(null);
-    const asking = route.id ? api.group(collection.name, route.id).then((group) => [group]) : api.groups(collection.name);
-    asking.then(setGroups, (fault: unknown) => {
+    const asking = route.id ? api.group(collection.name, route.id).then((group) => [group]) : api.groups(collection.name, SOME, null);
+    asking.then(shown([]), (fault: unknown) => {
       setGroups([]);
       if (!(fault instanceof Refused && fault.problem.status === 404)) complain(fault);
     });
@@ -58,6 +66,11 @@ export function Groups({ collection, route, version, complain, mayWrite, startJo
           </ul>
         </div>
       ))}
+      {more && (
+        <button type="button" onClick={() => void api.groups(collection.name, SOME, groups.at(-1)?.id ?? null).then(shown(groups), complain)}>
+          More groups
+        </button>
+      )}
     </section>
   );
 }

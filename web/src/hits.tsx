@@ -7,7 +7,7 @@ import { Menu, Outlines } from "./parts";
 import type { Searching } from "./searching";
 import { VERDICTS, counted, fileName, folderOf, number, percent, sentence, titleOf } from "./words";
 
-export type Order = "best" | "sure" | "size" | "name";
+export type Order = "best" | "sure" | "size" | "oldest" | "name";
 
 export interface Arranged {
   layout: "grid" | "list";
@@ -23,7 +23,7 @@ export const usual: Arranged = { layout: "grid", order: "best", hidden: [], leas
 /** So few have room to be large. */
 const FEW = 2;
 
-const ORDERS: Record<Order, string> = { best: "Best match", sure: "Most certain", size: "Biggest picture", name: "Name" };
+const ORDERS: Record<Order, string> = { best: "Best match", sure: "Most certain", size: "Biggest picture", oldest: "Oldest first", name: "Name" };
 
 function isWeak(hit: Hit, result: SearchResult): boolean {
   if (hit.mark === "right") return false;
@@ -43,6 +43,8 @@ export function arranged(result: SearchResult, how: Arranged): { shown: Hit[]; f
   const sure = ({ verdict }: Hit) => verdict?.probability ?? -1;
   if (how.order === "sure") wanted.sort((one, other) => sure(other) - sure(one) || one.rank - other.rank);
   if (how.order === "size") wanted.sort((one, other) => area(other) - area(one) || one.rank - other.rank);
+  const time = ({ picture: { date } }: Hit) => (date ? Date.parse(date) : Infinity);
+  if (how.order === "oldest") wanted.sort((one, other) => (time(one) === time(other) ? one.rank - other.rank : time(one) - time(other)));
   if (how.order === "name") wanted.sort((one, other) => titleOf(one.picture).localeCompare(titleOf(other.picture)));
   return {
     shown: wanted.filter((hit) => !isWeak(hit, result)),

@@ -52,6 +52,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/folders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Folders
+         * @description Folders of the machine that may be added: those in one, or the ones to begin with.
+         */
+        get: operations["folders_api_v1_folders_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/classes": {
         parameters: {
             query?: never;
@@ -121,7 +141,7 @@ export interface paths {
         };
         /**
          * Pictures
-         * @description The pictures, some at a time: as they came, the newest first, or by name.
+         * @description The pictures, some at a time: as they came, the newest first, by name, or by their files' dates.
          */
         get: operations["pictures_api_v1_collections__name__pictures_get"];
         put?: never;
@@ -969,7 +989,7 @@ export interface components {
             collection: string;
             /**
              * Folder
-             * @description index: a folder of the server's, where allowed; null: those known.
+             * @description index: a folder of the server's by its name (`/folders`), or, where paths are allowed, by its path; null: those known.
              */
             folder?: string | null;
             /**
@@ -1125,6 +1145,11 @@ export interface components {
              * @description Whether its file is there; told of single pictures.
              */
             present?: boolean | null;
+            /**
+             * Date
+             * @description When its file was last written, UTC; null where it has none.
+             */
+            date?: string | null;
             /**
              * Columns
              * @description What the user's own table says of it.
@@ -1332,6 +1357,19 @@ export interface components {
             query: components["schemas"]["Part"][];
         };
         /**
+         * ServerFolder
+         * @description A folder of the machine that may be added, by a name that says nothing of where it lies.
+         */
+        ServerFolder: {
+            /** Name */
+            name: string;
+            /**
+             * Folders
+             * @description Names of those in it, to be looked into or added.
+             */
+            folders: string[];
+        };
+        /**
          * Session
          * @description What whoever asks may do.
          */
@@ -1340,6 +1378,18 @@ export interface components {
             scopes: ("read" | "write")[];
             /** Needs Token */
             needs_token: boolean;
+            /**
+             * Folders
+             * @description Folders of this machine may be added by their names (`/folders`).
+             * @default false
+             */
+            folders: boolean;
+            /**
+             * Hosts
+             * @description Hosts from which pictures and manifests are fetched.
+             * @default []
+             */
+            hosts: string[];
         };
         /**
          * Side
@@ -1580,6 +1630,38 @@ export interface operations {
             };
         };
     };
+    folders_api_v1_folders_get: {
+        parameters: {
+            query?: {
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerFolder"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     classes_api_v1_classes_get: {
         parameters: {
             query: {
@@ -1683,7 +1765,7 @@ export interface operations {
                 after?: string | null;
                 offset?: number;
                 limit?: number;
-                order?: "added" | "newest" | "name";
+                order?: "added" | "newest" | "name" | "date" | "oldest";
                 folder?: string;
                 text?: string;
             };
@@ -2552,7 +2634,8 @@ export interface operations {
         parameters: {
             query?: {
                 limit?: number;
-                offset?: number;
+                /** @description The id of the last one of the page before. */
+                after?: string | null;
             };
             header?: never;
             path: {

@@ -31,7 +31,7 @@ export function queryOf(hit: Hit, all: boolean): Part[] {
 }
 
 export function Search(shared: Shared) {
-  const { collection, route, complain, say, give } = shared;
+  const { collection, route, complain, say } = shared;
   const draft = useDraft();
   const onItsWay = route.query.length ? null : draft;
   const main = route.query[0] ?? null;
@@ -86,7 +86,7 @@ export function Search(shared: Shared) {
       <div class="start">
         <section class="give">
           <h1>Search with a picture</h1>
-          <Give give={give} giveMany={shared.giveMany} limit={collection.limits.upload_bytes} />
+          <Give {...shared} limit={collection.limits.upload_bytes} />
         </section>
       </div>
     );

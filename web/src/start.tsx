@@ -27,7 +27,14 @@ async function ofScreen(): Promise<Blob | null> {
 }
 
 /** Buttons to choose, take or capture a picture. */
-export function Give({ give, giveMany, limit }: { give: (file: Blob) => void; giveMany: (files: File[]) => void; limit: number }) {
+export function Give(props: {
+  give: (file: Blob) => void;
+  giveMany: (files: File[]) => void;
+  giveAddress: (url: string) => void;
+  hosts: string[];
+  limit: number;
+}) {
+  const { give, giveMany, giveAddress, hosts, limit } = props;
   const choose = useRef<HTMLInputElement>(null);
   const take = useRef<HTMLInputElement>(null);
   const taken = (event: { currentTarget: HTMLInputElement }) => {
@@ -60,19 +67,32 @@ export function Give({ give, giveMany, limit }: { give: (file: Blob) => void; gi
           </button>
         )}
       </div>
+      {hosts.length > 0 && (
+        <form
+          class="row centred"
+          onSubmit={(event) => {
+            event.preventDefault();
+            giveAddress(String(new FormData(event.currentTarget).get("url")));
+          }}
+        >
+          <input name="url" type="url" required aria-label="Address of a picture" placeholder={`Address of a picture on ${hosts[0]}${hosts.length > 1 ? ", …" : ""}`} />
+          <button type="submit">Search</button>
+        </form>
+      )}
       <p class="quiet">Up to {bytes(limit)}. Your picture is not kept, and nothing leaves this service.</p>
     </>
   );
 }
 
-export function Start({ collection, give, giveMany, version, mayWrite, startJob }: Shared) {
+export function Start(shared: Shared) {
+  const { collection, version, mayWrite, startJob } = shared;
   const [text, setText] = useState("");
   return (
     <div class="start">
       <section class="give" aria-labelledby="give">
         <h1 id="give">Find every picture that shows the same thing</h1>
         <p class="wide-only">Drop a picture here, or paste one with Ctrl+V.</p>
-        <Give give={give} giveMany={giveMany} limit={collection.limits.upload_bytes} />
+        <Give {...shared} limit={collection.limits.upload_bytes} />
       </section>
       <section aria-labelledby="or">
         <div class="row above">

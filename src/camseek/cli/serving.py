@@ -105,6 +105,7 @@ def open_command(
         paths=True,
         watch=watch,
         remotes=remotes,
+        folders=(Path(os.path.expanduser("~")), Path(os.fsdecode(place))),
         command="camseek open",
     )
     _serve(settings, loaded, browser=not no_browser, as_json=as_json, folder={name: os.fsdecode(place)})
@@ -147,6 +148,14 @@ def open_command(
     help="Believe a proxy at this address who asks, and whether over TLS (repeatable).",
 )
 @click.option(
+    "--allow-folder",
+    "folders",
+    metavar="FOLDER",
+    type=FOLDER,
+    multiple=True,
+    help="Whoever may write may add this folder of this machine, and those in it, on the page (repeatable).",
+)
+@click.option(
     "--allow-paths", is_flag=True, help="Whoever may write may name folders of this machine to be indexed."
 )
 @_remotes
@@ -170,6 +179,7 @@ def serve(
     read_only: bool,
     names: tuple[str, ...],
     proxies: tuple[str, ...],
+    folders: tuple[str, ...],
     allow_paths: bool,
     remotes: tuple[str, ...],
     watch: bool,
@@ -209,6 +219,7 @@ def serve(
         token_file=Path(token_file) if token_file else None,
         read_only=read_only,
         paths=allow_paths,
+        folders=tuple(Path(os.path.abspath(folder)) for folder in folders),
         remotes=remotes,
         limits=limits,
         upload_bytes=max_upload << 20,

@@ -12,6 +12,7 @@ from anyio import CapacityLimiter, to_thread
 
 from camseek.backbones import Backbone
 from camseek.job import processors
+from camseek.service.folders import Folders
 from camseek.service.jobs import Jobs
 from camseek.service.metrics import Metrics
 from camseek.service.problems import ApiError
@@ -63,6 +64,7 @@ class House:
         remote: Other servers' files.
         searches: Searches.
         jobs: Work that goes on by itself.
+        folders: Folders of this machine that may be added.
         works: What jobs do that change a collection.
         surveys: What those do that only read.
         state: What it remembers.
@@ -98,6 +100,7 @@ class House:
         self.uploads = Uploads(settings.state, self.renders, settings.upload_bytes)
         self.searches = Searches(self.uploads, self.state)
         self.remote = Remote(settings.remotes, settings.upload_bytes)
+        self.folders = Folders(settings.folders)
         self.works = Works(self.shelf, self.renders, self.remote, settings.state)
         self.surveys = Surveys(
             self.shelf, self.searches, self.remote, self.state, self.works.incoming, whole=settings.paths

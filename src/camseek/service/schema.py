@@ -43,6 +43,9 @@ class Picture(Strict):
     present: bool | None = Field(
         default=None, description="Whether its file is there; told of single pictures."
     )
+    date: str | None = Field(
+        default=None, description="When its file was last written, UTC; null where it has none."
+    )
     columns: dict[str, str] | None = Field(default=None, description="What the user's own table says of it.")
 
 
@@ -60,6 +63,13 @@ class Folder(Strict):
 
     name: str
     files: int
+
+
+class ServerFolder(Strict):
+    """A folder of the machine that may be added, by a name that says nothing of where it lies."""
+
+    name: str
+    folders: list[str] = Field(description="Names of those in it, to be looked into or added.")
 
 
 class SkippedFile(Strict):
@@ -137,6 +147,10 @@ class Session(Strict):
 
     scopes: list[Literal["read", "write"]]
     needs_token: bool
+    folders: bool = Field(
+        default=False, description="Folders of this machine may be added by their names (`/folders`)."
+    )
+    hosts: list[str] = Field(default=[], description="Hosts from which pictures and manifests are fetched.")
 
 
 class Token(Strict):
@@ -343,7 +357,8 @@ class JobRequest(Strict):
     collection: str
     folder: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
         default=None,
-        description="index: a folder of the server's, where allowed; null: those known.",
+        description="index: a folder of the server's by its name (`/folders`), or, where paths are allowed, "
+        "by its path; null: those known.",
     )
     allow_removal: bool = False
 

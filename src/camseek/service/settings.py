@@ -50,6 +50,7 @@ class ServiceSettings:
         remotes: Hosts from which pictures and IIIF manifests may be fetched, with a port where it is not the
             scheme's own.
         watch: Indexed folders are watched, and what changes in them is brought in.
+        folders: Folders of this machine that whoever may write may have indexed by name, and those in them.
         command: What the user ran, for messages.
 
     Raises:
@@ -70,6 +71,7 @@ class ServiceSettings:
     upload_bytes: int = 64 * _MB
     remotes: tuple[str, ...] = ()
     watch: bool = False
+    folders: tuple[Path, ...] = ()
     command: str = "camseek serve"
 
     def __post_init__(self) -> None:

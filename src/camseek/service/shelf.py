@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from camseek.address import real_address
@@ -39,16 +40,21 @@ THUMBNAIL = 360
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A picture of a list: its number, and its first name as it is shown."""
+    """A picture of a list: its number, its first name as it is shown, and when its file was written."""
 
     record: int
     name: str
+    modified: int = 0
 
-    def key(self, order: str) -> "tuple[str, int]":
+    def key(self, order: str) -> "tuple[str, int, int]":
         """What pictures of an order are sorted by."""
         if order == "name":
-            return self.name.casefold(), self.record
-        return "", -self.record if order == "newest" else self.record
+            return self.name.casefold(), 0, self.record
+        if order == "date":
+            return "", -self.modified, self.record
+        if order == "oldest":
+            return "", self.modified, self.record
+        return "", 0, -self.record if order == "newest" else self.record
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,6 +227,7 @@ class Hosted:
             format=stored.format,
             bytes=stored.bytes,
             featureless=stored.featureless,
+            date=_date(stored.modified_ns),
             columns=self.columns(names),
             **more,
         )
@@ -241,7 +248,7 @@ class Hosted:
         """The pictures of a list, in order.
 
         Args:
-            order: ``added``, ``newest`` or ``name``.
+            order: ``added``, ``newest``, ``name``, ``date`` (of their files, the latest first) or ``oldest``.
             folder: Only those whose names begin with this folder; empty for all.
             text: Only those in whose names, or in what the user's table says of them, this stands, in any
                 case; empty for all.
@@ -283,7 +290,7 @@ class Hosted:
         else:
             naming = self.naming
             found = [
-                Listed(picture.record, naming.shown(picture.paths[0]))
+                Listed(picture.record, naming.shown(picture.paths[0]), picture.modified_ns or 0)
                 for picture in self.engine
                 if picture.paths
             ]
@@ -295,6 +302,16 @@ class Hosted:
         """Pictures of a list; those that have left are left out."""
         found = self.engine.collection.catalogue.pictures([item.record for item in some])
         return [found[item.record] for item in some if item.record in found]
+
+
+def _date(nanoseconds: int | None) -> str | None:
+    """A file's time; anybody may have set it, to years that no calendar has."""
+    if nanoseconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(nanoseconds // 10**9, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _matched(table: Table, pictures: Sequence[Listed]) -> tuple[TableRecord, frozenset[str]]:

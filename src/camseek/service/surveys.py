@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -202,17 +203,21 @@ class Surveys:
             self._found = {job.id: found}
         return found
 
-    def groups(self, hosted: Hosted, job: Job, some: slice) -> list[GroupRecord]:
+    def groups(self, hosted: Hosted, job: Job, after: str | None, most: int) -> list[GroupRecord]:
         """Groups, the largest first, with their first pictures; those that have left are not among them.
 
         Args:
             hosted: The collection.
             job: That found them.
-            some: Which.
+            after: The group that those are behind which are wanted; None for the first.
+            most: How many are wanted.
         """
-        return [
-            found for members in self._components(job)[some] if (found := _group(hosted, members, _FIRST))
-        ]
+        every = self._components(job)
+        start = 0
+        if after is not None:
+            start = next((place for place, some in enumerate(every, 1) if some[0] == after), len(every))
+        there = (found for members in every[start:] if (found := _group(hosted, members, _FIRST)))
+        return list(islice(there, most))
 
     def group(self, hosted: Hosted, job: Job, identity: str) -> GroupRecord | None:
         """A whole group, known by the least of its pictures' ids."""

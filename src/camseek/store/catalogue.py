@@ -46,17 +46,20 @@ class FolderCatalogue:
         """The pictures of these records; one that has gone is left out."""
         names: dict[int, dict[bytes, int | None]] = {}
         sizes: dict[int, int] = {}
+        times: dict[int, int] = {}
         found: dict[int, StoredPicture] = {}
         with self._reader.snapshot():
             sql = "SELECT id, path FROM roots WHERE id <> ?"
             rows = self._reader.query(sql, (ADDED_BY_HAND,), (int, bytes))
             roots = {number: self._places.whole(path).rstrip(b"/") + b"/" for number, path in rows}
             sql = (
-                "SELECT f.picture, f.path, f.size, coalesce(c.root, -1) FROM files f "
+                "SELECT f.picture, f.path, f.size, f.mtime_ns, coalesce(c.root, -1) FROM files f "
                 "LEFT JOIN claims c ON c.path = f.path WHERE f.picture IN (RECORDS)"
             )
-            kinds = (int, bytes, int, int)
-            for record, path, sizes[record], root in self._reader.query_of(sql, records, kinds=kinds):
+            kinds = (int, bytes, int, int, int)
+            for record, path, sizes[record], time, root in self._reader.query_of(sql, records, kinds=kinds):
+                if time >= 0:
+                    times[record] = min(time, times.get(record, time))
                 whole = self._places.whole(path)
                 ours = root == ADDED_BY_HAND or (root in roots and whole.startswith(roots[root]))
                 known = names.setdefault(record, {})
@@ -80,6 +83,7 @@ class FolderCatalogue:
                     format=form,
                     bytes=sizes.get(record, 0),
                     featureless=bool(featureless),
+                    modified_ns=times.get(record),
                 )
         return found
 

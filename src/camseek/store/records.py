@@ -265,6 +265,8 @@ class StoredPicture:
         format: ``JPEG``, say.
         bytes: Size of the file.
         featureless: It has no descriptor: the network sees nothing in it.
+        modified_ns: When the oldest of its files was last written, nanoseconds since 1970; None where it has
+            no file.
     """
 
     record: int
@@ -275,6 +277,7 @@ class StoredPicture:
     format: str = ""
     bytes: int = 0
     featureless: bool = False
+    modified_ns: int | None = None
 
     @property
     def path(self) -> str:

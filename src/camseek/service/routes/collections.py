@@ -94,11 +94,11 @@ def routes(house: House) -> APIRouter:
         ] = None,
         offset: Annotated[int, Query(ge=0, lt=10**12)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
-        order: Literal["added", "newest", "name"] = "added",
+        order: Literal["added", "newest", "name", "date", "oldest"] = "added",
         folder: Annotated[str, Query(max_length=4096)] = "",
         text: Annotated[str, Query(max_length=200)] = "",
     ) -> PicturePage:
-        """The pictures, some at a time: as they came, the newest first, or by name."""
+        """The pictures, some at a time: as they came, the newest first, by name, or by their files' dates."""
 
         def page() -> PicturePage:
             hosted = house.shelf[name]
@@ -278,7 +278,8 @@ def routes(house: House) -> APIRouter:
 
 def _cursor(item: Listed) -> str:
     """Where a page ended: by what is there, so that what comes and goes before it moves nothing."""
-    return urlsafe_b64encode(json.dumps([item.record, item.name]).encode()).decode().rstrip("=")
+    told = json.dumps([item.record, item.name, item.modified])
+    return urlsafe_b64encode(told.encode()).decode().rstrip("=")
 
 
 def _behind(found: Sequence[Listed], after: str, order: str) -> int:
@@ -288,8 +289,8 @@ def _behind(found: Sequence[Listed], after: str, order: str) -> int:
         ApiError: It is none.
     """
     try:
-        record, name = json.loads(urlsafe_b64decode(after + "=" * (-len(after) % 4)))
-        key = Listed(int(record), str(name)).key(order)
+        record, name, modified = json.loads(urlsafe_b64decode(after + "=" * (-len(after) % 4)))
+        key = Listed(int(record), str(name), int(modified)).key(order)
     except (ValueError, TypeError) as error:
         raise ApiError(422, "invalid", "after is no next of a page") from error
     return bisect_right(found, key, key=lambda item: item.key(order))

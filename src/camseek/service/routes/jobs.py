@@ -1,6 +1,7 @@
 """Work that goes on by itself."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 
 from fastapi import APIRouter, Request
@@ -33,16 +34,21 @@ def routes(house: House) -> APIRouter:
         hosted = house.shelf[wanted.collection]
         if not house.jobs.knows(wanted.kind):
             raise ApiError(422, "invalid", f"this service does not do {wanted.kind}")
-        if wanted.folder is not None and not house.settings.paths:
-            raise ApiError(
-                403,
-                "not_permitted",
-                "folders of the server are not named from here",
-                "start the service with --allow-paths, or upload pictures",
-            )
-        arguments = wanted.model_dump(exclude={"kind", "collection"}, exclude_defaults=True)
-        job = await in_thread(house.rooms.others, lambda: house.jobs.ask(wanted.kind, hosted.name, arguments))
-        return job.record()
+
+        def begin() -> Job:
+            arguments = wanted.model_dump(exclude={"kind", "collection"}, exclude_defaults=True)
+            if wanted.folder is not None and not (house.settings.paths and os.path.isabs(wanted.folder)):
+                if not house.folders:
+                    raise ApiError(
+                        403,
+                        "not_permitted",
+                        "folders of the server are not named from here",
+                        "start the service with --allow-folder, or upload pictures",
+                    )
+                arguments["folder"] = str(house.folders.place(wanted.folder))
+            return house.jobs.ask(wanted.kind, hosted.name, arguments)
+
+        return (await in_thread(house.rooms.others, begin)).record()
 
     @api.get("/{identity}")
     async def job(identity: str) -> JobRecord:

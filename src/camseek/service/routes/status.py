@@ -7,10 +7,12 @@ from fastapi import APIRouter, Query, Request, Response
 from camseek.service.guard import COOKIE, WRONG_TOKEN
 from camseek.service.house import House, in_thread
 from camseek.service.problems import ApiError
+from camseek.service.routes.access import may_write
 from camseek.service.schema import (
     ClassRecord,
     CollectionHealth,
     Health,
+    ServerFolder,
     Session,
     Token,
 )
@@ -44,7 +46,20 @@ def routes(house: House) -> APIRouter:
     @api.get("/session")
     async def session(request: Request) -> Session:
         """What whoever asks may do."""
-        return Session(scopes=list(request.state.scopes), needs_token=house.tokens is not None)
+        scopes = list(request.state.scopes)
+        return Session(
+            scopes=scopes,
+            needs_token=house.tokens is not None,
+            folders="write" in scopes and bool(house.folders),
+            hosts=list(house.settings.remotes) if "read" in scopes else [],
+        )
+
+    @api.get("/folders")
+    async def folders(request: Request, name: Annotated[str, Query(max_length=4096)] = "") -> ServerFolder:
+        """Folders of the machine that may be added: those in one, or the ones to begin with."""
+        may_write(request)
+        found = await in_thread(house.rooms.others, lambda: house.folders.within(name))
+        return ServerFolder(name=name, folders=found)
 
     @api.post("/session")
     async def begin_session(token: Token, request: Request, response: Response) -> Session:

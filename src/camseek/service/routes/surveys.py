@@ -13,7 +13,7 @@ from camseek.service.jobs import INCOMING
 from camseek.service.problems import ApiError
 from camseek.service.routes.access import may_write
 from camseek.service.routes.given import FILES, Which, files_of
-from camseek.service.schema import BatchRequest, BatchRow, GroupRecord, JobRecord, ManifestRequest
+from camseek.service.schema import BatchRequest, BatchRow, GroupRecord, Identity, JobRecord, ManifestRequest
 from camseek.service.surveys import table_of
 
 _USUAL: dict[str, Any] = {
@@ -106,14 +106,16 @@ def routes(house: House) -> APIRouter:
     async def groups(
         name: str,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0, lt=10**9)] = 0,
+        after: Annotated[
+            Identity | None, Query(description="The id of the last one of the page before.")
+        ] = None,
     ) -> list[GroupRecord]:
         """Groups of pictures that show the same thing, the largest first, as the last job found them."""
 
         def look() -> list[GroupRecord]:
             hosted = house.shelf[name]
             job = house.jobs.latest("groups", hosted.name)
-            return house.surveys.groups(hosted, job, slice(offset, offset + limit)) if job else []
+            return house.surveys.groups(hosted, job, after, limit) if job else []
 
         return await in_thread(house.rooms.others, look)
 
