@@ -142,7 +142,7 @@ def remembered_passes():
 
     def remembered(self, pixels):
         # The same model with another number of threads gives other last digits.
-        key = self.checksum, self.layer, id(self._session), pixels.shape, pixels.tobytes()
+        key = self.checksum, self.layer, id(self._passes), pixels.shape, pixels.tobytes()
         if key not in known:
             known[key] = run(self, pixels)
         return known[key]

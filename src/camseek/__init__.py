@@ -12,7 +12,7 @@ from camseek.version import VERSION
 if TYPE_CHECKING:
     from camseek.arguments import Shares
     from camseek.backbones import Backbone, load_model
-    from camseek.config import Encoding, Limits, Resize, Settings
+    from camseek.config import Device, Encoding, Limits, Resize, Settings
     from camseek.encoding.whitening import Whitening, fit_whitening
     from camseek.engine import Engine
     from camseek.errors import CamseekError, CollectionBusyError, RegionError
@@ -41,6 +41,7 @@ __all__ = [
     "CamseekError",
     "CollectionBusyError",
     "DescribeAnew",
+    "Device",
     "Encoding",
     "Engine",
     "Expand",
@@ -79,7 +80,7 @@ __all__ = [
 _HOMES = {
     "camseek.arguments": ("Shares",),
     "camseek.backbones": ("Backbone", "load_model"),
-    "camseek.config": ("Encoding", "Limits", "Resize", "Settings"),
+    "camseek.config": ("Device", "Encoding", "Limits", "Resize", "Settings"),
     "camseek.encoding.whitening": ("Whitening", "fit_whitening"),
     "camseek.engine": ("Engine",),
     "camseek.errors": ("CamseekError", "CollectionBusyError", "RegionError"),

@@ -18,6 +18,10 @@ EncodingName = Literal["sum", "ucrow", "crow", "gem", "rmac", "cam"]
 MapNormalisation = Literal["clipped", "minmax", "flipped"]
 RegionReading = Literal["crop", "cells"]
 ResizeKind = Literal["longer", "smaller", "squeezed"]
+DeviceName = Literal["cpu", "cuda", "auto"]
+Precision = Literal["float32", "float16"]
+DEVICE_NAMES: tuple[DeviceName, ...] = get_args(DeviceName)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 PARTS = ("points", "fine", "sketch")
 """What a collection may keep of each picture beside its descriptor: its local features as visual words
 (``points``), the fine points of the second step of verification (``fine``), and the quantised last maps,
@@ -533,6 +537,43 @@ def _told(value: object) -> str:
     """A value with its type, short enough for a message."""
     text = repr(value)
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What networks run on. No part of a collection: what one machine made, any other searches.
+
+    Attributes:
+        name: ``cpu``; ``cuda``, an NVIDIA GPU; or ``auto``, one if there is one that can be used.
+        precision: ``float32``, or ``float16`` on a GPU: descriptors are then a little others.
+
+    Raises:
+        SettingsError: There is no such device or precision, or the processor is to compute in float16.
+    """
+
+    name: DeviceName = "cpu"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        for given, known in ((self.name, DEVICE_NAMES), (self.precision, PRECISIONS)):
+            if given not in known:
+                raise SettingsError(
+                    f"networks cannot run on {given!r:.60}{meant(str(given), known)}",
+                    remedy=f"use {' or '.join(known)}",
+                )
+        if (self.name, self.precision) == ("cpu", "float16"):
+            raise SettingsError(
+                "the processor computes in float32", remedy="leave the precision out, or use the device cuda"
+            )
+
+    @classmethod
+    def of(cls, given: "Device | str | None") -> "Device":
+        """A device as people give it; None for the processor.
+
+        Raises:
+            SettingsError: There is none of the name.
+        """
+        return given if isinstance(given, Device) else cls() if given is None else cls(cast("Any", given))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,6 +178,12 @@ class ModelError(CamseekError):
     code = "model"
 
 
+class DeviceError(CamseekError):
+    """Networks cannot run on what was asked for."""
+
+    code = "device"
+
+
 class DamagedModelError(ModelError):
     """A model's file is broken or cut short."""
 
@@ -275,7 +281,7 @@ class CollectionBusyError(CollectionError):
 
 
 class CollectionChangedError(CollectionBusyError):
-    """The collection changed so much in the meantime (``camseek fit``) that what was read does not fit it."""
+    """The collection changed so much (``camseek fit``, ``upgrade``) that what was read does not fit it."""
 
     code = "changed"
 

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
+from camseek.backbones import devices
 from camseek.cli.app import camseek as program
+from camseek.config import Device
 
 OF_A_COLLECTION = [
     "index",
@@ -15,6 +17,7 @@ OF_A_COLLECTION = [
     "classes",
     "fit",
     "enrich",
+    "upgrade",
     "evaluate",
     "info",
     "check",
@@ -22,7 +25,7 @@ OF_A_COLLECTION = [
     "duplicates",
     "export",
 ]
-ALONE = ["classes", "fit", "enrich", "info", "check", "list", "duplicates"]
+ALONE = ["classes", "fit", "enrich", "upgrade", "info", "check", "list", "duplicates"]
 
 
 @pytest.fixture
@@ -140,3 +143,37 @@ def test_every_verb_of_a_collection_says_it_alike():
     for name, [told] in options.items():
         assert told.startswith("The collection's folder, or milvus://HOST:PORT/NAME.")
         assert ("CAMSEEK_COLLECTION" in told) == (name not in ("explain", "evaluate"))
+
+
+class TestTheDevice:
+    """What networks run on. There is no GPU where the tests run, and none is needed."""
+
+    @pytest.fixture(autouse=True)
+    def without_a_gpu(self, monkeypatch):
+        monkeypatch.setattr(devices, "_fault", lambda: ("there is none", "buy one"))
+        yield
+        devices.set_usual(Device())
+
+    def test_one_that_is_not_there(self, failing, photos, collection):
+        error = failing("index", photos(1), "--collection", collection, "--device", "cuda")
+        assert (error["code"], "there is none" in error["message"]) == ("device", True)
+        assert not collection.exists()
+        error = failing("index", photos(1), "--collection", collection, "--precision", "float16")
+        assert error["code"] == "settings"
+
+    def test_one_that_was_hoped_for(self, text, photos, collection):
+        told = text(
+            "index", photos(1), "--collection", collection, "--device", "auto", "--precision", "float16"
+        )
+        assert told.err.count("networks run on the processor: there is none") == 1
+
+    def test_the_users_own(self, defaults, text, failing, photos, collection):
+        defaults('device = "auto"\nprecision = "float16"')
+        # What was written down once is not said each time.
+        assert "networks run on" not in text("index", photos(2), "--collection", collection).err
+        assert devices.usual() == Device("auto", "float16")
+        text("info", "--collection", collection)
+        text("search", photos(1, "q") / "0.jpg", "--collection", collection, "--device", "cpu")
+        assert devices.usual() == Device()
+        defaults('device = "gpu"')
+        assert failing("search", "x.jpg", "--collection", collection)["code"] == "settings"

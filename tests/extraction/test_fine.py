@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camseek.config import DEFAULT_SIZE
+from camseek.config import DEFAULT_SIZE, Device
 from camseek.errors import DamagedModelError, ModelError
 from camseek.extraction import fine
 from camseek.extraction.fine import FineQuery, fine_points, grey_of, stored_fine
@@ -24,7 +24,7 @@ def grey(seed, size=(320, 256)):
 def plain(pixels, count):
     """From what the network gives, in loops; maps are sampled by OpenCV."""
     rows, columns = pixels.shape
-    outputs = fine._network().run(None, {"grey": pixels[None, None].astype(np.float32)})
+    outputs = fine._network(Device()).run(None, {"grey": pixels[None, None].astype(np.float32)})
     maps, logits, reliability = (output[0].astype(np.float64) for output in outputs)
     shares = np.exp(logits) / np.exp(logits).sum(axis=0)
     corner = np.zeros((rows, columns))

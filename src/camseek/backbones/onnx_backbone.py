@@ -1,12 +1,11 @@
-"""A network in an ONNX file, run by ONNX Runtime on the processor."""
+"""A network in an ONNX file, run by ONNX Runtime."""
 
 import ctypes
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,12 +23,16 @@ from camseek.backbones.card import (
     Layer,
     ModelCard,
 )
+from camseek.backbones.devices import Running, new_session, running, runtime_version, usual
+from camseek.backbones.halving import in_float16
 from camseek.backbones.library import EMBEDDED, find_model
+from camseek.backbones.passes import Passes
 from camseek.backbones.scanning import scan_file
+from camseek.config import Device
 from camseek.encoding.activations import Activations
 from camseek.encoding.sketch import Sketcher
 from camseek.encoding.whitening import Whitening
-from camseek.errors import DamagedModelError, ForbiddenModelError, ModelError, SettingsError
+from camseek.errors import DamagedModelError, DeviceError, ForbiddenModelError, ModelError, SettingsError
 from camseek.files import open_regular, read_regular, reason_of
 from camseek.job import processors
 from camseek.limited import LimitError, call
@@ -38,8 +41,11 @@ from camseek.numerics import BOOL, F32, U8
 from camseek.places import tried_folder
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg, SessionOptions
+    from onnxruntime import InferenceSession, NodeArg
 
+# How far a pass on a GPU may be from one on the processor, of the largest value: it adds in another order, by
+# other kernels; half precision has 11 bits.
+_TOLERANCES = {"float32": 1e-3, "float16": 5e-2}
 # What trying a network may take beyond what its file's size lets expect: processor time and bytes.
 _TRY_SECONDS, _TRY_MEMORY = 60.0, 2_000_000_000
 
@@ -59,6 +65,8 @@ class Backbone:
         stride: Pixels a cell of the feature maps.
         channels: Channels of the feature maps, K.
         sketcher: Makes sketches of pictures; None where the model has no axes for the layer's.
+        device: What it was asked to run on.
+        runs_on: What it runs on.
     """
 
     card: ModelCard
@@ -71,6 +79,8 @@ class Backbone:
     stride: int
     channels: int
     sketcher: Sketcher | None
+    device: Device
+    runs_on: Running
 
     def __init__(
         self,
@@ -81,6 +91,8 @@ class Backbone:
         folder: Path,
         threads: int,
         sketcher: Sketcher | None = None,
+        device: Device | None = None,
+        passes: "tuple[Running, Passes] | None" = None,
     ) -> None:
         self._folder = folder
         self._threads = threads
@@ -93,11 +105,13 @@ class Backbone:
         self.has_classifier = card.classifier is not None
         self.classifier_weights, self.classifier_bias = _checked_classifier(session, card, self.channels)
         self.sketcher = sketcher
+        self.device = device or Device()
         self._session = session
+        alone = Running("cpu", "float32"), Passes(session, card.input.name)
+        self.runs_on, self._passes = passes or alone
         self._features = card.layers[layer]
         self._classifier = self._features if card.classifier is None else card.layers[card.classifier.layer]
-        outputs = [self._features.output, self._classifier.output, card.scores]
-        self._outputs = [name for name in dict.fromkeys(outputs) if name is not None]
+        self._outputs = _outputs_of(card, layer)
         self._mean = np.array(card.input.mean, np.float32)[:, None, None]
         self._factor = (1 / np.array(card.input.std, np.float64)).astype(np.float32)[:, None, None]
 
@@ -108,11 +122,14 @@ class Backbone:
             ModelError: Its files have gone or changed.
             ValueError: ``threads`` is below 1.
         """
-        return _reload(self._folder, self.layer, threads, self.checksum, self.card.input)
+        if self.runs_on.name == "cuda":
+            return self  # nothing is computed in them
+        return _reload(self._folder, self.layer, threads, self.checksum, self.card.input, self.device)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels as its address: another process loads it again, and makes sure that it is the same."""
-        return _reload, (self._folder, self.layer, self._threads, self.checksum, self.card.input)
+        address = self._folder, self.layer, self._threads, self.checksum, self.card.input, self.device
+        return _reload, address
 
     def with_input(self, taken: Input) -> "Backbone":
         """The same network that takes its pixels in another way: to see what a mistake there costs.
@@ -122,7 +139,15 @@ class Backbone:
         """
         card = replace(self.card, input=taken)
         return Backbone(
-            card, self.class_names, self._session, self.layer, self._folder, self._threads, self.sketcher
+            card,
+            self.class_names,
+            self._session,
+            self.layer,
+            self._folder,
+            self._threads,
+            self.sketcher,
+            self.device,
+            (self.runs_on, self._passes),
         )
 
     def require_sketcher(self) -> Sketcher:
@@ -207,9 +232,15 @@ class Backbone:
 
         Raises:
             ValueError: The picture has no pixels, or is not (height, width, 3).
+            DeviceError: Half precision does not hold its numbers.
         """
-        tensors = {self.card.input.name: self.prepare(pixels)}
-        found = dict(zip(self._outputs, self._session.run(self._outputs, tensors), strict=True))
+        found = dict(zip(self._outputs, self._passes.run(self._outputs, self.prepare(pixels)), strict=True))
+        if self.runs_on.precision == "float16" and not all(
+            np.isfinite(maps).all() for maps in found.values()
+        ):
+            raise DeviceError(
+                f"{self.card.name} has larger numbers than float16 holds", remedy="use --precision float32"
+            )
         maps, classifier_maps = found[self._features.output], found[self._classifier.output]
         features = np.maximum(maps, 0) if self._features.signed else maps
         if not self.has_classifier:
@@ -232,8 +263,20 @@ class Backbone:
         return dict(zip(names, values, strict=True))
 
 
+def _outputs_of(card: ModelCard, layer: str) -> list[str]:
+    """What a pass gives: the maps of a layer, those of the classifier, and the scores."""
+    features = card.layers[layer]
+    classifier = features if card.classifier is None else card.layers[card.classifier.layer]
+    outputs = [features.output, classifier.output, card.scores]
+    return [name for name in dict.fromkeys(outputs) if name is not None]
+
+
 def load_model(
-    model: str | os.PathLike[str] | None = None, *, threads: int | None = None, layer: str | None = None
+    model: str | os.PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    layer: str | None = None,
+    device: Device | str | None = None,
 ) -> Backbone:
     """Loads a model and checks that its files are whole and fit together.
 
@@ -245,12 +288,17 @@ def load_model(
             embedded EfficientNet-Lite0.
         threads: Threads of one forward pass; None for one a processor that this process may use.
         layer: The layer of the card that gives the feature maps; None for the card's own choice.
+        device: What it runs on: ``cpu``, ``cuda``, ``auto`` or a ``camseek.config.Device``; None for what is
+            usual in this process: the processor, unless the command line says otherwise.
 
     Raises:
         ModelError: A file is missing, damaged, not permitted or not what the card says, or there is no such
             layer.
+        DeviceError: A GPU is asked for, and there is none that can be used.
+        SettingsError: There is no such device.
         ValueError: ``threads`` is below 1.
     """
+    wanted = usual() if device is None else Device.of(device)
     if threads is not None and threads < 1:
         raise ValueError(f"{threads} threads")
     place = EMBEDDED if model is None else find_model(model)
@@ -263,23 +311,98 @@ def load_model(
         )
     if place != EMBEDDED:
         require_tried(place, card)
-    return load_tried(place, card, layer, processors() if threads is None else threads)
+    return load_tried(place, card, layer, processors() if threads is None else threads, wanted)
 
 
-def load_tried(place: Path, card: ModelCard, layer: str, threads: int) -> Backbone:
+def load_tried(
+    place: Path, card: ModelCard, layer: str, threads: int, device: Device | None = None
+) -> Backbone:
     """Loads a model whose network is known to end.
+
+    Whatever it runs on, its files are looked at on the processor.
 
     Raises:
         ModelError: A file is missing, damaged or not what the card says.
+        DeviceError: It does not run on the GPU that is asked for.
     """
+    device = device or Device()
     class_names = () if card.classes is None else _class_names(place, card.classes)
     network = place / card.model.file
     compare_checksums(network, checksum_of(network), card.model.sha256)
     session = new_session(network, threads)
     _check_graph(session, card)
-    loaded = Backbone(card, class_names, session, layer, place, threads, _sketcher(place, card, layer))
+    sketcher = _sketcher(place, card, layer)
+    passes = _passes(network, card, layer, session, device)
+    loaded = Backbone(card, class_names, session, layer, place, threads, sketcher, device, passes)
     _give_memory_back()
     return loaded
+
+
+def _passes(
+    network: Path, card: ModelCard, layer: str, session: "InferenceSession", device: Device
+) -> tuple[Running, Passes]:
+    """What runs a network where it is asked to; ``session`` runs it on the processor.
+
+    Raises:
+        DeviceError: A GPU is asked for, and it cannot.
+    """
+    alone, on = Passes(session, card.input.name), running(device)
+    if on.name == "cpu":
+        return on, alone
+    outputs = _outputs_of(card, layer)
+    try:
+        source = in_float16(network, outputs) if on.precision == "float16" else network
+        passes = Passes(new_session(source, 1, cuda=True), card.input.name, together=True)
+        _compare(card, outputs, alone, passes, _TOLERANCES[on.precision])
+    except DeviceError as error:
+        if device.name == "cuda":
+            raise
+        return Running("cpu", "float32", error.message), alone
+    return on, passes
+
+
+def _compare(card: ModelCard, outputs: list[str], alone: Passes, passes: Passes, tolerance: float) -> None:
+    """Makes sure that a GPU gives what the processor gives, and looks whether pictures may share a pass.
+
+    Raises:
+        DeviceError: It does not.
+    """
+    patterns = [_pattern(card), _pattern(card)[..., ::-1].copy()]
+    wanted = [alone.run(outputs, pattern) for pattern in patterns]
+    try:
+        found = [passes.run(outputs, pattern) for pattern in patterns]
+    except Exception as error:  # ONNX Runtime's have no common base below this
+        raise DeviceError(
+            f"{card.name} does not run on the GPU: {error!s:.300}", remedy="use --device cpu"
+        ) from error
+    if not all(map(_near, found, wanted, [tolerance] * 2)):
+        raise DeviceError(
+            f"{card.name} gives other numbers on the GPU than on the processor", remedy="use --device cpu"
+        )
+    # A graph may declare any number of pictures, and be made for one.
+    try:
+        both = passes.session.run(outputs, {passes.name: np.concatenate(patterns)})
+        parts = [[values[place : place + 1] for values in both] for place in (0, 1)]
+        shared = all(map(_near, parts, wanted, [tolerance] * 2))
+    except Exception:  # as above
+        shared = False
+    if not shared:
+        passes.most = 1
+
+
+def _near(found: Sequence[F32], wanted: Sequence[F32], tolerance: float) -> bool:
+    """Whether outputs are near others, by the largest value of each; NaN is near nothing."""
+    return all(
+        one.shape == other.shape
+        and float(np.abs(one - other).max()) <= tolerance * float(np.abs(other).max())
+        for one, other in zip(found, wanted, strict=True)
+    )
+
+
+def _pattern(card: ModelCard) -> Float32[F32, "1 3 H W"]:
+    """A small input to try a network on."""
+    height, width = card.input.size or (card.input.multiple, 2 * card.input.multiple)
+    return np.linspace(-1, 1, 3 * height * width, dtype=np.float32).reshape(1, 3, height, width)
 
 
 def require_tried(place: Path, card: ModelCard) -> None:
@@ -325,7 +448,7 @@ def note_tried(card: ModelCard) -> None:
 
 def _note_of(card: ModelCard) -> Path:
     """The file whose presence says that a network was tried, with the sizes that its card names."""
-    said = f"{card.model.sha256} {card.input.size} {card.input.multiple} {metadata.version('onnxruntime')}"
+    said = f"{card.model.sha256} {card.input.size} {card.input.multiple} {runtime_version()}"
     return tried_folder() / hashlib.sha256(said.encode()).hexdigest()
 
 
@@ -371,12 +494,13 @@ def checksum_of(path: Path) -> str:
         raise ModelError(f"cannot read {path}: {reason_of(error)}", remedy=REPAIR) from error
 
 
-def as_model(model: Any, layer: str | None = None) -> Backbone:
+def as_model(model: Any, layer: str | None = None, device: Device | None = None) -> Backbone:
     """A model as people give it: loaded, by its name or folder, or None for the embedded one.
 
     Args:
         model: It.
         layer: The layer that gives the feature maps, where it is loaded here; None for the card's own choice.
+        device: What it runs on, where it is loaded here; None for what is usual.
 
     Raises:
         ModelError: It cannot be loaded.
@@ -385,7 +509,7 @@ def as_model(model: Any, layer: str | None = None) -> Backbone:
     if isinstance(model, Backbone):
         return model
     if model is None or isinstance(model, str | os.PathLike):
-        return load_model(cast("str | None", model), layer=layer)
+        return load_model(cast("str | None", model), layer=layer, device=device)
     raise TypeError(f"a model is what camseek.load_model gives, or its name, not {model!r}")
 
 
@@ -396,47 +520,16 @@ def _give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _reload(folder: Path, layer: str, threads: int, checksum: str, taken: Input) -> Backbone:
+def _reload(folder: Path, layer: str, threads: int, checksum: str, taken: Input, device: Device) -> Backbone:
     """A model that was loaded before, loaded again.
 
     Raises:
         ModelError: Its files have gone or changed.
     """
-    again = load_model(folder, threads=threads, layer=layer)
+    again = load_model(folder, threads=threads, layer=layer, device=device)
     if again.checksum != checksum:
         raise ModelError(f"the model in {folder} has changed", remedy="load it again")
     return again if again.card.input == taken else again.with_input(taken)
-
-
-def new_session(model: Path, threads: int) -> "InferenceSession":
-    """A network, ready to run.
-
-    Raises:
-        ModelError: ONNX Runtime cannot load it.
-    """
-    import onnxruntime  # slow to import: only where a network is run
-
-    try:
-        return onnxruntime.InferenceSession(str(model), _options(threads), ["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no common base below this
-        raise ModelError(f"ONNX Runtime cannot load {model}: {error}", remedy=REPAIR) from error
-
-
-def _options(threads: int) -> "SessionOptions":
-    from onnxruntime import GraphOptimizationLevel, SessionOptions
-
-    options = SessionOptions()
-    # Lower levels load 6 ms sooner, but only the last one's memory layout halves the pass.
-    options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Idle threads sleep: spinning would take the processor from decoding, and gains nothing measurable.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Sizes differ from picture to picture: plans kept for each take memory and save no time. The arena
-    # stops growing after some tens of sizes; without it a pass takes twice as long.
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3  # errors, which are raised as well
-    return options
 
 
 def _class_names(folder: Path, classes: Classes) -> tuple[str, ...]:
@@ -535,8 +628,8 @@ def _checked_classifier(
     session: "InferenceSession", card: ModelCard, channels: int
 ) -> tuple[Float32[F32, "classes K2"], Float32[F32, "classes"]]:
     """Runs the graph on a small pattern and compares what comes with the card; gives weights and bias."""
-    height, width = card.input.size or (card.input.multiple, 2 * card.input.multiple)
-    pattern = np.linspace(-1, 1, 3 * height * width, dtype=np.float32).reshape(1, 3, height, width)
+    pattern = _pattern(card)
+    height, width = pattern.shape[2:]
     layers = list(card.layers.values())
     names = [layer.output for layer in layers]
     classifier, logits = card.classifier, card.scores

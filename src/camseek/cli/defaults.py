@@ -2,17 +2,19 @@
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from camseek.address import is_server
 from camseek.arguments import meant
+from camseek.config import DEVICE_NAMES, PRECISIONS
 from camseek.errors import SettingsError
 from camseek.files import read_regular, reason_of
 from camseek.places import config_file
 
-_KEYS = ("collection",)
+_KEYS = ("collection", "device", "precision")
 _MOST_BYTES = 100_000
 
 
@@ -22,9 +24,13 @@ class Defaults:
 
     Attributes:
         collection: An absolute folder, an address on a server, or None.
+        device: What networks run on, of ``camseek.config.DEVICE_NAMES``, or None.
+        precision: What a GPU computes in, of ``camseek.config.PRECISIONS``, or None.
     """
 
     collection: str | None = None
+    device: str | None = None
+    precision: str | None = None
 
 
 def read_defaults() -> Defaults:
@@ -52,7 +58,18 @@ def read_defaults() -> Defaults:
                 f"{path} sets {key}, which camseek does not know{meant(key, _KEYS)}",
                 remedy=f"known are: {', '.join(_KEYS)}",
             )
-    return Defaults(collection=_folder(path, found.get("collection")))
+    return Defaults(
+        collection=_folder(path, found.get("collection")),
+        device=_choice(path, found, "device", DEVICE_NAMES),
+        precision=_choice(path, found, "precision", PRECISIONS),
+    )
+
+
+def _choice(path: Path, found: dict[str, Any], key: str, known: Sequence[str]) -> str | None:
+    value = found.get(key)
+    if value is not None and value not in known:
+        raise SettingsError(f"{path}: {key} cannot be {value!r:.60}", remedy=f"use {' or '.join(known)}")
+    return value
 
 
 def _folder(path: Path, value: Any) -> str | None:

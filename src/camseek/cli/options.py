@@ -10,6 +10,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from camseek.address import without_credentials
+from camseek.cli.output import note
+from camseek.config import DEVICE_NAMES, PRECISIONS
 
 if TYPE_CHECKING:
     # Loaded only where a verb runs: --help must answer at once.
@@ -204,12 +206,58 @@ def _wrong(message: str) -> NoReturn:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, errors too.")
-model_option = click.option(
-    "--model",
-    metavar="MODEL",
-    type=ModelType(),
-    help="An imported model, by name or folder, instead of the embedded one (camseek model list).",
-)
+
+
+def device_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """``--device`` and ``--precision``: what networks run on in this process from then on."""
+
+    @functools.wraps(verb)
+    def placed(*arguments: Any, device: str | None, precision: str | None, **options: Any) -> Any:
+        _place(device, precision)
+        return verb(*arguments, **options)
+
+    on = click.option(
+        "--device",
+        type=click.Choice(DEVICE_NAMES),
+        help="What networks run on: cpu, cuda (an NVIDIA GPU), or auto, one if there is one. "
+        "[default: cpu, or that of your defaults]",
+    )
+    precise = click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        help="What a GPU computes in. [default: float32, or that of your defaults]",
+    )
+    return on(precise(placed))
+
+
+def _place(device: str | None, precision: str | None) -> None:
+    from camseek.backbones.devices import running, set_usual
+    from camseek.cli.defaults import read_defaults
+    from camseek.config import Device
+
+    given = None in (device, precision) and read_defaults()
+    name = device or (given and given.device) or "cpu"
+    wished = precision or (given and given.precision if name != "cpu" else None) or "float32"
+    chosen = Device(name, wished)  # pyright: ignore[reportArgumentType]  # it looks itself
+    set_usual(chosen)
+    # What is missing is told before there is work to lose; a GPU that was only hoped for is told of here.
+    found = running(chosen)
+    if found.reason is not None and device is not None:
+        note(f"networks run on {found}")
+
+
+def model_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """``--model``, and what it runs on."""
+    named = click.option(
+        "--model",
+        metavar="MODEL",
+        type=ModelType(),
+        help="An imported model, by name or folder, instead of the collection's or the embedded one "
+        "(camseek model list).",
+    )
+    return named(device_options(verb))
+
+
 encoding_option = click.option(
     "--encoding",
     type=EncodingType(),

@@ -9,6 +9,7 @@ from camseek.cli.options import (
     NameType,
     WordType,
     collection_option,
+    device_options,
     json_option,
     limits_options,
     open_engine,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--undo", is_flag=True, help="Go back to what was in use before, in one step.")
 @click.option("--forget", is_flag=True, help="Let go of what was in use before: there is no way back then.")
 @click.option("--discard", is_flag=True, help="Throw away what is unfinished.")
+@device_options
 @limits_options
 @json_option
 def upgrade(

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from camseek.backbones import Backbone, as_model
-from camseek.config import Encoding, Limits, Settings, parts_without
+from camseek.backbones.devices import running
+from camseek.config import Device, Encoding, Limits, Settings, parts_without
 from camseek.encoding.whitening import Whitening
 from camseek.engine.asking import Asking
 from camseek.engine.holding import Holding
@@ -34,6 +35,7 @@ class Engine(Holding, Keeping, Asking):
         model: Backbone | str | os.PathLike[str] | None = None,
         limits: Limits | None = None,
         workers: int | None = None,
+        device: Device | str | None = None,
     ) -> None:
         """Puts a collection and a model together.
 
@@ -42,15 +44,21 @@ class Engine(Holding, Keeping, Asking):
             model: The model it was made with, or its name; None for the embedded one.
             limits: What this machine may spend on one picture.
             workers: Threads of one index run or search; None for one a core.
+            device: What models run on that are loaded here: ``cpu``, ``cuda``, ``auto``, or a ``Device``;
+                None for the processor.
 
         Raises:
             SettingsError: The collection was made with another model.
+            DeviceError: A GPU is asked for, and there is none that can be used.
         """
         self.collection = collection
         self._job = Job.of(limits, workers)
         layer = collection.profile.settings.layer
-        loaded = None if model is None else as_model(model, layer)
-        self._describers = Describers(collection, loaded, self._job.limits)
+        chosen = None if device is None else Device.of(device)
+        if chosen is not None:
+            running(chosen)  # what is missing is told before there is work to lose
+        loaded = None if model is None else as_model(model, layer, chosen)
+        self._describers = Describers(collection, loaded, self._job.limits, chosen)
 
     @classmethod
     def open(
@@ -65,6 +73,7 @@ class Engine(Holding, Keeping, Asking):
         limits: Limits | None = None,
         workers: int | None = None,
         keep_descriptors: bool = True,
+        device: Device | str | None = None,
     ) -> "Engine":
         """Opens a collection, or makes it.
 
@@ -82,12 +91,16 @@ class Engine(Holding, Keeping, Asking):
             workers: Threads of one index run or search; None for one a core.
             keep_descriptors: Hold the descriptors in memory between searches; of a large collection, codes
                 of them. A single search is quicker without.
+            device: What models run on that are loaded here: ``cpu``, ``cuda``, ``auto``, or a ``Device``;
+                None for the processor. It is no part of the collection.
 
         Raises:
             CollectionError: It cannot be opened or made.
             SettingsError: It was made with another model or other settings.
             ModelError: The model cannot be loaded.
+            DeviceError: A GPU is asked for, and there is none that can be used.
         """
+        chosen_device = None if device is None else Device.of(device)
         wanted, place, keeps = Settings.of(settings), os.fspath(address), parts_without(without)
         try:
             collection = open_collection(place, keep_vectors=keep_descriptors)
@@ -96,12 +109,12 @@ class Engine(Holding, Keeping, Asking):
                 raise
             chosen = wanted or Settings()
             Job.of(limits, workers)  # what is wrong with these must not leave a collection behind
-            model = as_model(model, chosen.layer)
+            model = as_model(model, chosen.layer, chosen_device)
             profile = new_profile(model, chosen, whitening, keeps)
             collection = create_collection(place, profile, keep_vectors=keep_descriptors)
         try:
             require_settings(collection, wanted)
-            return cls(collection, model=model, limits=limits, workers=workers)
+            return cls(collection, model=model, limits=limits, workers=workers, device=chosen_device)
         except BaseException:
             collection.close()
             raise

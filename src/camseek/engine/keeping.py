@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
-from camseek.backbones import Backbone, as_model
+from camseek.backbones import Backbone
 from camseek.config import parts_without
 from camseek.engine.base import Opened
 from camseek.extraction.classes import ClassTally
@@ -206,10 +206,9 @@ class Keeping(Opened):
             CamseekError: As ``camseek.indexing.upgrading.upgrade`` says.
         """
         job = self._job.told(progress, cancelled)
-        loaded = as_model(model, layer)
+        loaded = self._describers.know(model, layer)
         if layer is not None and loaded.layer != layer:
             raise ValueError(f"the model was loaded with the layer {loaded.layer}, not {layer}")
-        self._describers.know(loaded)
         return upgrading.upgrade(
             self.collection,
             self._describers.beside,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float32
 
-from camseek.backbones import Backbone, find_network, load_model
-from camseek.config import Limits, Settings
+from camseek.backbones import Backbone, as_model, find_network, load_model
+from camseek.config import Device, Limits, Settings
 from camseek.encoding.activations import Activations
 from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening
@@ -131,18 +131,22 @@ class Describers:
     among those that are here.
     """
 
-    def __init__(self, collection: Collection, model: Backbone | None, limits: Limits) -> None:
+    def __init__(
+        self, collection: Collection, model: Backbone | None, limits: Limits, device: Device | None = None
+    ) -> None:
         """Puts a collection and a model together.
 
         Args:
             collection: The collection.
             model: The model it was made with; None for the one among those that are here.
             limits: What this machine may spend on one picture.
+            device: What models run on that are loaded here; None for what is usual.
 
         Raises:
             SettingsError: The collection was made with another model.
         """
         self._collection = collection
+        self._device = device
         self._limits = limits
         # By a network's checksum and its layer.
         self._models: dict[tuple[str, str], Backbone] = {}
@@ -153,10 +157,12 @@ class Describers:
         if model is not None:
             self.know(require_model(model, collection.address, collection.profile))
 
-    def know(self, model: Backbone) -> None:
-        """Takes a model that the collection is made with, or may be some day."""
+    def know(self, model: Any, layer: str | None = None) -> Backbone:
+        """Takes a model that the collection is made with, or may be some day, as ``as_model``; loaded."""
+        loaded = as_model(model, layer, self._device)
         with self._loading:
-            self._models[model.checksum, model.layer] = model
+            self._models[loaded.checksum, loaded.layer] = loaded
+        return loaded
 
     @property
     def model(self) -> Backbone:
@@ -182,7 +188,7 @@ class Describers:
                     remedy="give that model with --model, or import it first: camseek model import",
                 )
             prepare()  # it starts while the model is loaded
-            loaded = load_model(place, layer=profile.settings.layer)
+            loaded = load_model(place, layer=profile.settings.layer, device=self._device)
             self.know(require_model(loaded, self._collection.address, profile))
             return loaded
 

@@ -166,7 +166,7 @@ class Extractor:
         """With the local features of a query, which is looked at more closely than stored pictures."""
         reader = replace(self.reader, resize=QUERY_SIZE, multiple=1, fitted_to=None)
         picture = reader.read(file, seen.region)
-        fine = FineQuery.of(picture, seen.outline)
+        fine = FineQuery.of(picture, seen.outline, self.model.device)
         return replace(seen, features=query_features(picture, seen.outline), fine=fine)
 
     def _smaller(self, file: BinaryIO, seen: Extraction) -> Extraction:

@@ -15,7 +15,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
-from camseek.backbones.onnx_backbone import new_session, read_checked
+from camseek.backbones.devices import new_session, running, usual
+from camseek.backbones.onnx_backbone import read_checked
+from camseek.config import Device
+from camseek.errors import DeviceError
 from camseek.images import Picture
 from camseek.matching.features import Amount, shrunk
 from camseek.matching.fine import DESCRIPTOR, INDEXED, QUERIED, FinePoints, embedded_axes
@@ -43,20 +46,24 @@ def grey_of(pixels: UInt8[U8, "H W 3"]) -> UInt8[U8, "H W"]:
     return np.asarray(cv2.transform(pixels, _MEAN), np.uint8).reshape(pixels.shape[:2])
 
 
-def fine_points(grey: UInt8[U8, "H W"], count: int) -> tuple[Float32[F32, "N 2"], Float32[F32, "N 64"]]:
+def fine_points(
+    grey: UInt8[U8, "H W"], count: int, device: Device | None = None
+) -> tuple[Float32[F32, "N 2"], Float32[F32, "N 64"]]:
     """The strongest points of a picture.
 
     Args:
         grey: uint8 (H, W), upright.
         count: How many are wanted, 1 or more.
+        device: What the network runs on, in single precision; None for what is usual.
 
     Returns:
         Places (N, 2), x to the right and y down, pixels of ``grey``, the first one's centre at (0.5, 0.5),
         and descriptors (N, 64) of norm 1, strongest first, at most ``count``; none of a flat picture. The
-        same pixels give the same points, on any number of threads.
+        same pixels give the same points, on any number of threads; on a GPU nearly so.
 
     Raises:
         ModelError: The network's file is lost or damaged.
+        DeviceError: It does not run on the GPU that is asked for.
     """
     height, width = grey.shape
     rows, columns = (max(round(side / _STRIDE), 1) * _STRIDE for side in (height, width))
@@ -65,7 +72,8 @@ def fine_points(grey: UInt8[U8, "H W"], count: int) -> tuple[Float32[F32, "N 2"]
         return nothing
     fitted = cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_LINEAR).astype(np.float32)
     maps, logits, reliability = (
-        np.asarray(out, np.float32)[0] for out in _network().run(None, {"grey": fitted[None, None]})
+        np.asarray(out, np.float32)[0]
+        for out in _network(device or usual()).run(None, {"grey": fitted[None, None]})
     )
     y, x, strength = _corners(logits)
     if not len(x):
@@ -79,13 +87,13 @@ def fine_points(grey: UInt8[U8, "H W"], count: int) -> tuple[Float32[F32, "N 2"]
     return places.astype(np.float32), found
 
 
-def stored_fine(picture: Picture) -> bytes:
+def stored_fine(picture: Picture, device: Device | None = None) -> bytes:
     """What a collection stores of a whole picture's fine points, packed.
 
     Whatever the size at which the collection's network sees pictures, no larger one is looked at here.
     """
     grey = grey_of(shrunk(picture.pixels, INDEXED.side))
-    places, descriptors = fine_points(grey, INDEXED.count)
+    places, descriptors = fine_points(grey, INDEXED.count, device)
     height, width = grey.shape
     zoom = np.array([picture.size[0] / width, picture.size[1] / height], np.float32)
     return embedded_axes().pack(places * zoom, descriptors, picture.size, max(grey.shape))
@@ -98,23 +106,26 @@ class FineQuery:
     Attributes:
         grey: uint8 (H, W): what is sought, at a longer side of 768 pixels at most.
         outline: Where that lies in the query's picture, its pixels.
+        device: What the network runs on; None for what is usual.
     """
 
     grey: UInt8[U8, "H W"]
     outline: Box
+    device: Device | None = None
     _known: dict[tuple[int, Amount], FinePoints] = field(
         default_factory=dict[tuple[int, Amount], FinePoints], init=False
     )
 
     @classmethod
-    def of(cls, picture: Picture, outline: Box) -> "FineQuery":
+    def of(cls, picture: Picture, outline: Box, device: Device | None = None) -> "FineQuery":
         """What is kept of a query's picture.
 
         Args:
             picture: The pixels of the outline alone.
             outline: What of the picture is sought, pixels.
+            device: What the network runs on; None for what is usual.
         """
-        return cls(shrunk(grey_of(picture.pixels), max(amount.side for amount in QUERIED)), outline)
+        return cls(shrunk(grey_of(picture.pixels), max(amount.side for amount in QUERIED)), outline, device)
 
     def points(self, degrees: int, amount: Amount) -> FinePoints:
         """The points as the picture shows them when it is turned to the right, in its own upright pixels.
@@ -131,7 +142,7 @@ class FineQuery:
     def _found(self, degrees: int, amount: Amount) -> FinePoints:
         grey = shrunk(self.grey, amount.side)
         turned, back = _turned(grey, degrees)
-        places, descriptors = fine_points(turned, amount.count)
+        places, descriptors = fine_points(turned, amount.count, self.device)
         x1, y1, x2, y2 = self.outline
         zoom = np.array([(x2 - x1) / grey.shape[1], (y2 - y1) / grey.shape[0]])
         # The first pixel's centre is at 0.5 of places, and at 0 of OpenCV's maps.
@@ -218,13 +229,19 @@ def _cubic(off: Float32[F32, " N"]) -> list[Float32[F32, " N"]]:
     return [outer(off + 1), inner(off), inner(1 - off), outer(2 - off)]
 
 
-def _network() -> "InferenceSession":
+def _network(device: Device) -> "InferenceSession":
     """The network, with one thread a pass: pictures are seen beside each other."""
     with _loading:
-        return _loaded()
+        return _loaded(device)
 
 
 @cache
-def _loaded() -> "InferenceSession":
+def _loaded(device: Device) -> "InferenceSession":
     read_checked(NETWORK, _MOST_BYTES, SHA256)
+    if running(device).name == "cuda":
+        try:
+            return new_session(NETWORK, threads=1, cuda=True)
+        except DeviceError:
+            if device.name == "cuda":
+                raise
     return new_session(NETWORK, threads=1)

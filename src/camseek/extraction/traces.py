@@ -10,9 +10,10 @@ from camseek.extraction.points import stored_points
 from camseek.images import Picture
 from camseek.store import FINE, POINTS, SKETCH, TRACES
 
-_OF_PIXELS: dict[str, Callable[[Picture], bytes]] = {
-    POINTS: lambda picture: stored_points(picture).pack(picture.size),
-    FINE: stored_fine,
+_OF_PIXELS: dict[str, Callable[[Picture, Backbone], bytes]] = {
+    POINTS: lambda picture, model: stored_points(picture).pack(picture.size),
+    # A network of its own, which runs where the model does.
+    FINE: lambda picture, model: stored_fine(picture, model.device),
 }
 
 
@@ -42,7 +43,7 @@ def traces_of(seen: Extraction | Picture, parts: Iterable[str], model: Backbone)
 
 def _made(seen: Extraction | Picture, part: str, model: Backbone) -> bytes:
     if part in _OF_PIXELS:
-        return _OF_PIXELS[part](seen.picture if isinstance(seen, Extraction) else seen)
+        return _OF_PIXELS[part](seen.picture if isinstance(seen, Extraction) else seen, model)
     if part not in PARTS or not isinstance(seen, Extraction) or model.sketcher is None:
         raise ValueError(f"there is no {part} of this picture")
     return model.sketcher.sketch(seen.activations, seen.grid).pack()

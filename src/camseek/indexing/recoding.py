@@ -18,6 +18,7 @@ from camseek.extraction.faults import tried
 from camseek.extraction.traces import traces_of
 from camseek.indexing.sampling import Sampler, Samples, gather
 from camseek.job import Job
+from camseek.names import is_remote
 from camseek.numerics import F32, is_usable, l2_normalise
 from camseek.results import Skipped
 from camseek.store import NO_TRACES, TRACES, Collection, Profile, Refit, StoredPicture, pictures_of
@@ -193,8 +194,9 @@ class Recoder:
         if item.record not in seen:
             # No search found it before, and none will: no reason to stop.
             return Recoded(item.record, None, kept=True)
-        # What says nothing of a file that is there: it may be read tomorrow.
-        passing = not is_settled(found.code) and any(map(os.path.lexists, item.paths))
+        # What says nothing of a file that is there, or elsewhere: it may be read tomorrow.
+        there = any(is_remote(path) or os.path.lexists(path) for path in item.paths)
+        passing = not is_settled(found.code) and there
         return Recoded(item.record, None, fault=found, passing=passing)
 
 

@@ -19,7 +19,7 @@ from camseek.indexing.recoding import Recoder
 from camseek.indexing.renewing import Renewal, Renewed, Turns, unwhitened
 from camseek.indexing.sampling import DEFAULT_SAMPLE_CLASSES, Samples
 from camseek.job import Job
-from camseek.names import absolute, path_text
+from camseek.names import absolute, is_remote, path_text
 from camseek.results import Skipped
 from camseek.store import TRACES, Collection, Profile, Refit, Writer
 
@@ -266,7 +266,7 @@ def _plan(before: Profile, on: str | os.PathLike[str] | None) -> SamplePlan | No
         return None
     note = before.whitening_note
     folder = absolute(on) if on is not None else note.folder if note is not None else None
-    if on is None and folder is not None and not os.path.isdir(folder):
+    if on is None and folder is not None and not (is_remote(folder) or os.path.isdir(folder)):
         raise SettingsError(
             f"the folder that the whitening was fitted on is not there: {path_text(folder)}",
             remedy="give another with --on, or take the whitening out first: camseek fit --remove",
