@@ -31,7 +31,7 @@ _UPRIGHT = 10 * _MIRRORED
 """From so many points on nobody asks whether it is mirrored."""
 
 
-SECOND = 50
+SECOND = 25
 """So many candidates that words leave undecided are looked at by fine points."""
 
 
@@ -55,7 +55,7 @@ class Verify(LaterStage):
 
     Points of one visual word that turn, resize and lie as one flat thing would are counted; beyond what as
     many agree by chance they raise a candidate's score by twice the logarithm of one more than their number.
-    Of those that are left undecided the first 50 are compared by fine points, where such are stored; what of
+    Of those that are left undecided the first 25 are compared by fine points, where such are stored; what of
     these agrees beyond its own chance counts alike.
     The other candidates keep their places behind them. Each gets an outline for each time it shows the
     thing, and a verdict, but where either picture has so few points (15) that it cannot be told. What a
