@@ -5,7 +5,9 @@ pictures are never used twice: what a file tells of one is right as long as the 
 came and went since. One that is lost, damaged, or of another token is not used.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from camseek.store.reader import Reader
 
@@ -15,6 +17,8 @@ LEAST_SAVED = 1000
 # More are not read by every process that begins, however large the collection.
 _MOST_UNSAVED = 20_000
 _NAMED = "SELECT value FROM meta WHERE key = ?"
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,26 @@ def named(reader: Reader, key: str) -> str | None:
     """The token of the file that the database names in this row of ``meta``, or None. Inside a snapshot."""
     rows = reader.query(_NAMED, (key,), (str,))
     return rows[0][0] if rows else None
+
+
+def taken_up(
+    token: str, stamp: Callable[[str], bytes], there: int, read: Callable[[int], tuple[Found, bytes]]
+) -> Found | None:
+    """What lies in a file, as it was when it was written; None where there is none, or one of another token.
+
+    Args:
+        token: What the database names (``named``).
+        stamp: What a file says that was written for a token.
+        there: How many pictures there are.
+        read: Opens the file, unless it is of more pictures than it is given; with what the file says.
+
+    Raises:
+        ValueError: The file is damaged, or of many more pictures than there are.
+        OSError: It cannot be read, or is a link.
+    """
+    try:
+        # It is written anew long before it has become twice as large as the collection.
+        found, said = read(2 * (there + LEAST_SAVED))
+    except FileNotFoundError:
+        return None
+    return found if said == stamp(token) else None

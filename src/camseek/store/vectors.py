@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float16, Float32, Int64
@@ -12,8 +13,7 @@ from numpy.typing import NDArray
 
 from camseek.files import CODES_INDEX
 from camseek.numerics import F32, I64
-from camseek.store import beside
-from camseek.store.beside import Saved, named
+from camseek.store.beside import Saved, named, taken_up
 from camseek.store.codes import SAMPLE, Axes
 from camseek.store.codes_file import Codes, read_codes, write_codes
 from camseek.store.database import STORED, corrupt
@@ -280,7 +280,7 @@ class FolderVectors:
             return  # they have become few meanwhile
         token = secrets.token_hex(16)
         place = self._reader.folder / CODES_INDEX
-        write_codes(place, held.axes, held.blocks, _stamp(token, held.generation))
+        write_codes(place, held.axes, held.blocks, _stamp(held.generation, token))
         remember(token)
 
     def _step(self) -> bool:
@@ -347,15 +347,11 @@ def saved_codes(reader: Reader, token: str | None) -> Codes | None:
     """
     if token is None:
         return None
+    profile = reader.profile
     [(there,)] = reader.query(_COUNT, (), (int,))
-    # It is written anew long before it has become twice as large as the collection.
-    most = 2 * (there + beside.LEAST_SAVED)
-    try:
-        found, stamp = read_codes(reader.folder / CODES_INDEX, reader.profile.dimensions, most)
-    except FileNotFoundError:
-        return None
-    return found if stamp == _stamp(token, reader.profile.generation) else None
+    read = partial(read_codes, reader.folder / CODES_INDEX, profile.dimensions)
+    return taken_up(token, partial(_stamp, profile.generation), there, read)
 
 
-def _stamp(token: str, generation: int) -> bytes:
+def _stamp(generation: int, token: str) -> bytes:
     return f"descriptors {generation} {token}".encode()

@@ -13,8 +13,7 @@ from camseek.matching.codebook import embedded_codebook
 from camseek.matching.index import WordsIndex
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F64, I64
-from camseek.store import beside
-from camseek.store.beside import Saved, named
+from camseek.store.beside import Saved, named, taken_up
 from camseek.store.database import corrupt
 from camseek.store.reader import Reader
 from camseek.store.records import POINTS_TRACE
@@ -189,14 +188,13 @@ def saved_index(reader: Reader, token: str | None) -> WordsIndex | None:
     if token is None:
         return None
     [(there, _)] = reader.query(_COUNT, (0, POINTS_TRACE), (int, int))
-    # It is written anew long before it has become twice as large as the collection.
-    most = 2 * (there + beside.LEAST_SAVED)
-    try:
+
+    def read(most: int) -> tuple[WordsIndex, bytes]:
         place = reader.folder / WORDS_INDEX
         found = WordsIndex.open(place, embedded_codebook(), most=most, aside=reader.folder)
-    except FileNotFoundError:
-        return None
-    return found if found.stamp == _stamp(token) else None
+        return found, found.stamp
+
+    return taken_up(token, _stamp, there, read)
 
 
 def _stamp(token: str) -> bytes:
