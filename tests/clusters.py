@@ -29,9 +29,9 @@ _NODE = {
 
 @contextmanager
 def two_nodes():
-    """A cluster of two nodes of one core each; gives it, and the node that is not its head."""
+    """A cluster of two nodes of one core each, and its second node, which has what Ray takes for a GPU."""
     cluster = Cluster(initialize_head=True, head_node_args=_NODE | {"_system_config": _WATCHFUL})
     try:
-        yield cluster, cluster.add_node(**_NODE)
+        yield cluster, cluster.add_node(**_NODE, num_gpus=1)
     finally:
         cluster.shutdown()

@@ -13,7 +13,7 @@ import pytest
 from camseek import Engine
 from camseek.cli import run
 from camseek.errors import CancelledError, ClusterError, DamagedPictureError, SourceError
-from camseek.indexing.cluster import TRIES, connected
+from camseek.indexing.cluster import TRIES, _Room, connected
 from camseek.store import open_collection
 from clusters import two_nodes
 
@@ -79,6 +79,31 @@ def test_workers_on_every_node_and_results_in_order(head):
         assert squares(cluster, work, [])[0] == []
         assert [square for square, _ in squares(cluster, work, [3])[0]] == [9]
         assert [member.handle for member in cluster.members] == actors, "they stay for the same work"
+
+
+def test_an_actor_for_each_gpu(head):
+    def work(number):
+        import ray
+
+        return number, ray.get_gpu_ids()
+
+    with connected(head, sees=b"/", gpus=True) as cluster:
+        assert squares(cluster, work, range(9)) == ([(number, [0]) for number in range(9)], [])
+        assert len(cluster.members) == 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "gpus", "room"),
+    [
+        ([{"CPU": 4}, {"CPU": 2}], True, _Room(6)),
+        ([{"CPU": 4, "GPU": 2}, {"CPU": 2}], False, _Room(6)),
+        ([{"CPU": 16, "GPU": 2}, {"CPU": 5, "GPU": 1}, {"CPU": 64}], True, _Room(3, 5, True)),
+        ([{"CPU": 1, "GPU": 2}], True, _Room(2, 1, True)),
+        ([], True, _Room(1)),
+    ],
+)
+def test_room(nodes, gpus, room):
+    assert _Room.of(nodes, gpus=gpus) == room
 
 
 def test_what_kills_workers_is_given_up_and_nothing_with_it(head):

@@ -60,19 +60,20 @@ def index(
     """Makes a collection hold what a folder holds; errors as ``Engine.index``."""
     started = time.perf_counter()
     report = IndexReport(collection.address)
-    with _machines(asked, job) as spread, collection.write(_command("index")) as writer:
+    with _machines(asked, describer, job) as spread, collection.write(_command("index")) as writer:
         _bring_in_line(writer, describer, asked, report, spread)
     report.seconds = time.perf_counter() - started
     return report
 
 
 @contextmanager
-def _machines(asked: Asked, job: Job) -> Generator[Job]:
+def _machines(asked: Asked, describer: Callable[[], Describer], job: Job) -> Generator[Job]:
     """The job on the machines that are asked for."""
     if asked.cluster is None:
         yield job
         return
-    with connected(asked.cluster, sees=absolute(asked.root)) as cluster:
+    gpus = describer().model.device.name != "cpu"
+    with connected(asked.cluster, sees=absolute(asked.root), gpus=gpus) as cluster:
         yield replace(job, executor=cluster)
 
 

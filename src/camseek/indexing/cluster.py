@@ -1,8 +1,9 @@
 """Work on a Ray cluster: another executor behind the seam of threads.
 
-Actors hold what encodes a picture, one a core, and do a few pictures a call. Here, in the process
-that writes the collection, results are put back into the order of the pictures; what a lost worker had is
-given to another; a picture on which workers die is given up after some tries.
+Actors hold what encodes a picture, one a core, or one a GPU with several threads, whose pictures share
+passes, and do a few pictures a call. Here, in the process that writes the collection, results are put back
+into the order of the pictures; what a lost worker had is given to another; a picture on which workers die is
+given up after some tries.
 """
 
 import importlib
@@ -12,13 +13,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from camseek.errors import CamseekError, ClusterError
 from camseek.images import prepare
-from camseek.job import one_blas_thread
+from camseek.job import ordered
 from camseek.names import is_remote, path_text
 from camseek.version import VERSION
 
@@ -28,11 +29,11 @@ Result = TypeVar("Result")
 TRIES = 3
 """A picture whose worker dies so often is given up."""
 
-# Pictures a call.
+# Pictures a call, for each thread of an actor.
 _BATCH = 4
 # Calls that an actor has waiting: it never waits for us.
 _AHEAD = 2
-# So many results may wait for one slow picture, for each actor.
+# So many results may wait for one slow picture, for each thread.
 _WAITING = 16
 # So often, in seconds, the run looks whether it is to go on, and whether the cluster has grown.
 _LOOK = 1.0
@@ -47,9 +48,9 @@ class _Reader:
 
     def __init__(self) -> None:
         self._work: Callable[[Any], Any] | None = None
-        self._threads = ExitStack()
+        self._threads = 1
 
-    def begin(self, work: Callable[[Any], Any], version: str, sees: bytes | None) -> None:
+    def begin(self, work: Callable[[Any], Any], threads: int, version: str, sees: bytes | None) -> None:
         """Takes what is done with a picture.
 
         Raises:
@@ -66,25 +67,24 @@ class _Reader:
                 remedy="give every machine of the cluster the folder under the same name, or use a bucket",
             )
         prepare()
-        if self._work is None:
-            # For as long as the process is there.
-            self._threads.enter_context(one_blas_thread())
-        self._work = work
+        self._work, self._threads = work, threads
 
     def read(self, items: list[Any]) -> list[Any]:
-        """Does it, one after the other."""
+        """Does it."""
         if self._work is None:
             raise ValueError("it has not begun")
-        return [self._work(item) for item in items]
+        return list(ordered(self._work, items, workers=self._threads))
 
 
 @contextmanager
-def connected(address: str, *, sees: bytes) -> Generator["Cluster"]:
+def connected(address: str, *, sees: bytes, gpus: bool = False) -> Generator["Cluster"]:
     """A cluster, for the time of one run.
 
     Args:
         address: ``HOST:PORT`` of its head, or ``auto`` for the one of which this machine is a part.
         sees: What is to be indexed: a folder must be there on every machine.
+        gpus: The work may be done on GPUs: where the cluster has some, an actor is made for each of these,
+            and none for other cores.
 
     Raises:
         ClusterError: There is none, or Ray is not installed here.
@@ -115,7 +115,7 @@ def connected(address: str, *, sees: bytes) -> Generator["Cluster"]:
         raise ClusterError(
             f"the Ray cluster {address!r} cannot be used: {text}", remedy="start one with: ray start --head"
         ) from error
-    cluster = Cluster(ray, None if is_remote(sees) else sees)
+    cluster = Cluster(ray, None if is_remote(sees) else sees, gpus=gpus)
     # Where Ray tells of lost workers: standard output is for results.
     with redirect_stdout(sys.stderr):
         try:
@@ -154,12 +154,14 @@ class _Member:
     Attributes:
         handle: Ray's.
         beginning: Becomes ready when it has begun; None from then on.
+        threads: How many pictures it works on at a time.
         calls: How many calls it has.
         alone: It has a picture on which a worker died: nothing else may die with it.
     """
 
     handle: Any
     beginning: Any
+    threads: int = 1
     calls: int = 0
     alone: bool = False
 
@@ -170,23 +172,50 @@ class _Call(Generic[Item]):
     items: list[tuple[int, Item]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """How many actors a cluster has room for, how many threads each has, and whether each has a GPU."""
+
+    actors: int
+    threads: int = 1
+    gpu: bool = False
+
+    @classmethod
+    def of(cls, nodes: Iterable[dict[str, float]], *, gpus: bool) -> "_Room":
+        """That of nodes.
+
+        Args:
+            nodes: What each has: ``CPU`` and ``GPU``.
+            gpus: Whether GPUs are of use.
+        """
+        has = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
+        with_gpu = [(cores, count) for cores, count in has if count] if gpus else []
+        if not with_gpu:
+            return cls(max(1, sum(cores for cores, _ in has)))
+        # As many as the node with the fewest has for each: an actor that asks for more never begins there.
+        threads = max(1, min(cores // count for cores, count in with_gpu))
+        return cls(sum(count for _, count in with_gpu), threads, gpu=True)
+
+
 class Cluster:
     """Ray's actors as an ``Executor``; they stay between two ``map`` of the same work."""
 
-    def __init__(self, ray: Any, sees: bytes | None = None) -> None:
+    def __init__(self, ray: Any, sees: bytes | None = None, *, gpus: bool = False) -> None:
         """Takes a connection.
 
         Args:
             ray: The package, connected.
             sees: A folder that every worker must see, or None.
+            gpus: Whether to have the cluster's GPUs, where it has some.
         """
         self.ray = ray
-        self._kind: Any = ray.remote(_Reader).options(num_cpus=1, max_restarts=0)
+        self._gpus = gpus
+        self._kind: Any = ray.remote(_Reader)
         self.members: list[_Member] = []
         self._sees = sees
         self._work: Any = None
         self._packed: Any = None
-        self._room, self._looked = 1, float("-inf")
+        self._room, self._looked = _Room(1), float("-inf")
 
     def map(
         self,
@@ -212,19 +241,22 @@ class Cluster:
             self.dismiss(self.members)
             raise
 
-    def room(self) -> int:
-        """How many actors the cluster has cores for, as far as was known a moment ago."""
+    def room(self) -> "_Room":
+        """What the cluster has room for, as far as was known a moment ago."""
         if time.monotonic() - self._looked > _LOOK:
-            self._room = max(1, int(self.ray.cluster_resources().get("CPU", 1)))
-            self._looked = time.monotonic()
+            nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+            self._room, self._looked = _Room.of(nodes, gpus=self._gpus), time.monotonic()
         return self._room
 
     def recruit(self) -> None:
         """Has as many actors as there is room for; they begin when they can."""
-        for _ in range(self.room() - len(self.members)):
-            handle = self._kind.remote()
-            beginning = handle.begin.remote(self._packed, VERSION, self._sees)
-            self.members.append(_Member(handle, beginning))
+        room = self.room()
+        for _ in range(room.actors - len(self.members)):
+            handle = self._kind.options(
+                num_cpus=room.threads, num_gpus=int(room.gpu), max_restarts=0
+            ).remote()
+            beginning = handle.begin.remote(self._packed, room.threads, VERSION, self._sees)
+            self.members.append(_Member(handle, beginning, room.threads))
 
     def dismiss(self, members: Iterable[_Member]) -> None:
         """Lets actors go at once, whatever they do; one that has gone already, too."""
@@ -255,7 +287,7 @@ class _Run(Generic[Item, Result]):
         self._done: dict[int, Result] = {}
         self._given = self._told = 0
         # Asked for before anybody is called: mostly nothing has changed.
-        self._first = self._next()
+        self._first = self._next(_BATCH)
         self._served = time.monotonic()
         self._stillborn = 0
 
@@ -287,17 +319,18 @@ class _Run(Generic[Item, Result]):
                         break  # not before it has nothing else
                     member.alone = True
                     self._give(member, [self._again.popleft()])
-                elif some := self._first or self._next():
+                elif some := self._first or self._next(_BATCH * member.threads):
                     self._first = []
                     self._give(member, some)
                 else:
                     break
 
-    def _next(self) -> list[tuple[int, Item]]:
+    def _next(self, most: int) -> list[tuple[int, Item]]:
         """The next pictures, few at a time; none where too many results wait for a slow one."""
         some: list[tuple[int, Item]] = []
-        room = self._given - self._told < _WAITING * max(1, len(self._cluster.members))
-        while room and not self._exhausted and len(some) < _BATCH:
+        threads = sum(member.threads for member in self._cluster.members)
+        room = self._given - self._told < _WAITING * max(1, threads)
+        while room and not self._exhausted and len(some) < most:
             item = next(self._source, None)
             if item is None:
                 self._exhausted = True
@@ -345,7 +378,7 @@ class _Run(Generic[Item, Result]):
         except self._ray.exceptions.RayError as error:
             self._cluster.dismiss([member])
             self._stillborn += 1
-            if self._stillborn > _STILLBORN * self._cluster.room():
+            if self._stillborn > _STILLBORN * self._cluster.room().actors:
                 raise ClusterError(
                     f"workers of the cluster end before they begin: {_text(error)}",
                     remedy="check that every machine of it has camseek installed, and free memory",
