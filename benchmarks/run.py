@@ -29,6 +29,7 @@ SUBJECTS = (
     "indexing",
     "cluster",
     "ranking",
+    "on_milvus",
     "warm",
     "boxes",
     "startup",

@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import socket
+import sys
 import time
 import warnings
 from contextlib import contextmanager, suppress
@@ -103,3 +104,17 @@ def _end(pid):
             time.sleep(0.05)
             continue
         return
+
+
+def _serve(folder):
+    """Serves until it is ended; says its port when it is ready."""
+    server = Milvus(Path(folder))
+    print(server.port, flush=True)
+    try:
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])

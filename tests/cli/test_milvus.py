@@ -94,3 +94,17 @@ def test_outputs_and_exports(both, camseek, tmp_path):
     with Engine.open(server) as engine:
         assert len(engine) == 6
         assert os.path.exists(tmp_path / "pictures.csv")
+
+
+def test_a_copy_there_and_back(camseek, text, failing, collection, photos, tmp_path, milvus):
+    folder = photos(3)
+    camseek("index", folder, "--collection", collection)
+    report = camseek("copy", collection, milvus)
+    assert (report["copied"], report["files"], report["target"]) == (3, 3, milvus)
+    back = tmp_path / "back"
+    assert text("copy", milvus, back).out.startswith(f"3 pictures of 3 and 3 files copied to {back} in ")
+    assert text("list", collection).out == text("list", milvus).out == text("list", back).out
+    assert camseek("index", folder, "--collection", milvus)["unchanged"] == 3
+    error = failing("copy", back, tmp_path / "photos" / ".." / "back")
+    assert (error["code"], error["message"]) == ("settings", "a collection cannot be copied to itself")
+    assert failing("copy", tmp_path / "none", back)["code"] == "no_collection"

@@ -32,8 +32,9 @@ VERBS = (
     "list",
     "duplicates",
     "export",
+    "copy",
 )
-OF_A_COLLECTION = set(VERBS) - {"audit", "paper", "datasets", "model"}
+OF_A_COLLECTION = set(VERBS) - {"audit", "copy", "paper", "datasets", "model"}
 
 
 @pytest.fixture

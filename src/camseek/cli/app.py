@@ -11,6 +11,7 @@ import click
 
 from camseek.cli.audit import audit_command
 from camseek.cli.classes import classes_command
+from camseek.cli.copying import copy_command
 from camseek.cli.datasets import datasets
 from camseek.cli.evaluate import evaluate_command
 from camseek.cli.examples import EXAMPLES, TASKS
@@ -104,6 +105,7 @@ for command in (
     list_command,
     duplicates,
     export,
+    copy_command,
     open_command,
     serve,
     token,

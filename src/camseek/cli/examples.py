@@ -2,7 +2,7 @@
 
 TASKS = {
     "Find": ("open", "search", "explain"),
-    "Keep a collection": ("index", "add", "remove", "info", "list", "duplicates", "export", "check"),
+    "Keep a collection": ("index", "add", "remove", "info", "list", "duplicates", "export", "check", "copy"),
     "Describe it better": ("classes", "fit", "enrich", "upgrade"),
     "Measure": ("evaluate", "audit", "paper", "datasets"),
     "Models": ("model",),
@@ -35,6 +35,7 @@ EXAMPLES = {
         "my.camseek --descriptors vectors.npy --precision float16",
     ),
     "check": ("my.camseek", "--collection my.camseek --json"),
+    "copy": ("my.camseek backup.camseek", "my.camseek milvus://127.0.0.1:19530/museum"),
     "classes": ("my.camseek --top 5", "my.camseek --like paintings --list theme.txt"),
     "fit": ("my.camseek --on held-out", "my.camseek --remove"),
     "enrich": ("my.camseek", "my.camseek --without points"),

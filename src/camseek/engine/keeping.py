@@ -10,7 +10,8 @@ from camseek.engine.base import Opened
 from camseek.extraction.classes import ClassTally
 from camseek.extraction.sources import Source
 from camseek.extraction.traces import possible
-from camseek.indexing import bringing, enriching, refitting, upgrading
+from camseek.indexing import bringing, copying, enriching, refitting, upgrading
+from camseek.indexing.copying import CopyReport
 from camseek.indexing.counting import count_classes
 from camseek.indexing.enriching import EnrichReport
 from camseek.indexing.fitting import DEFAULT_MAX_SAMPLES
@@ -164,6 +165,30 @@ class Keeping(Opened):
         if SKETCH in parts:
             parts = possible(self._describers.model_of(self._describers.profile()), parts)
         return enriching.enrich(self.collection, self._describers.single, parts, job=job)
+
+    def copy(
+        self,
+        address: str | os.PathLike[str],
+        *,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> CopyReport:
+        """Copies the collection to another address as it is; no picture is read, and nothing encoded.
+
+        A run that was stopped goes on where it ended. What is there already and not in the collection stays.
+
+        Args:
+            address: Where the copy is to be: a folder, or ``milvus://HOST:PORT/NAME``.
+            progress: Told how far it is.
+            cancelled: Whoever sets it ends it with ``CancelledError``.
+
+        Raises:
+            SettingsError: A collection of another model or other settings is there.
+            CollectionChangedError: All descriptors were replaced meanwhile.
+            CollectionBusyError: Another process is writing to the copy.
+            StorageError: One of them cannot be read or written.
+        """
+        return copying.copy(self.collection, os.fspath(address), job=self._job.told(progress, cancelled))
 
     def unfit(
         self,

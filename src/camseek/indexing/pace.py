@@ -10,15 +10,15 @@ _SECONDS = 1.0
 
 
 class Pace:
-    """Makes the work of a run permanent every second, or every 16 pictures."""
+    """Makes the work of a run permanent every second, or every so many pictures."""
 
-    def __init__(self, writer: Scribe) -> None:
-        self._writer = writer
+    def __init__(self, writer: Scribe, *, pictures: int = _PICTURES) -> None:
+        self._writer, self._pictures = writer, pictures
         self._committed, self._waiting = time.monotonic(), 0
 
     def step(self) -> None:
         """One picture more is done."""
         self._waiting += 1
-        if self._waiting >= _PICTURES or time.monotonic() - self._committed >= _SECONDS:
+        if self._waiting >= self._pictures or time.monotonic() - self._committed >= _SECONDS:
             self._writer.commit()
             self._committed, self._waiting = time.monotonic(), 0

@@ -65,12 +65,12 @@ class FolderCatalogue:
                 known = names.setdefault(record, {})
                 known[whole] = sizes[record] if ours else known.get(whole)
             sql = (
-                "SELECT id, content, width, height, format, "
+                "SELECT id, content, width, height, format, frames, "
                 "NOT EXISTS (SELECT 1 FROM descriptors WHERE picture = pictures.id) "
                 "FROM pictures WHERE id IN (RECORDS)"
             )
-            kinds = (int, bytes, int, int, str, int)
-            for record, content, width, height, form, featureless in self._reader.query_of(
+            kinds = (int, bytes, int, int, str, int, int)
+            for record, content, width, height, form, frames, featureless in self._reader.query_of(
                 sql, records, kinds=kinds
             ):
                 known = names.get(record, {})
@@ -84,6 +84,7 @@ class FolderCatalogue:
                     bytes=sizes.get(record, 0),
                     featureless=bool(featureless),
                     modified_ns=times.get(record),
+                    frames=frames,
                 )
         return found
 

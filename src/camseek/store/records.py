@@ -267,6 +267,7 @@ class StoredPicture:
         featureless: It has no descriptor: the network sees nothing in it.
         modified_ns: When the oldest of its files was last written, nanoseconds since 1970; None where it has
             no file.
+        frames: How many pictures its files hold.
     """
 
     record: int
@@ -278,6 +279,7 @@ class StoredPicture:
     bytes: int = 0
     featureless: bool = False
     modified_ns: int | None = None
+    frames: int = 1
 
     @property
     def path(self) -> str:
