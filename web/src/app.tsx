@@ -15,7 +15,7 @@ import { type Route, HOME, go, parsed, to, useRoute } from "./route";
 import { forget } from "./searching";
 import { Search } from "./search";
 import { Start } from "./start";
-import { ManyQueries } from "./table";
+import { ManyQueries, giveFor } from "./table";
 import { counted, number, sentence } from "./words";
 
 /** What every view is handed. */
@@ -184,6 +184,7 @@ export function App() {
     try {
       const started = await sendPictures(collection.name, what, files, (sent) => setAdding({ sent, count, stop }), stop.signal);
       follow(started);
+      if (what === "batch/files") giveFor(started.id, files);
       if (what === "batch/files") go({ ...HOME, collection: collection.name, view: "table", id: started.id });
     } catch (told) {
       if (!stop.signal.aborted) complain(told);

@@ -41,12 +41,14 @@ export function moved([x1, y1, x2, y2]: Box, dx: number, dy: number, [width, hei
 
 /**
  * The outlines that tell where a thing is. That of a whole picture lies all about, and half of it beside the hit: a
- * line that cuts off a corner tells nothing, and is left out.
+ * line that cuts off a corner tells nothing, nor does one that goes round nearly all of it: they are left out.
  */
 export function telling<T extends { corners: Corners }>(outlines: T[], [width, height]: Size, region: boolean): T[] {
   if (region) return outlines;
   const inside = ([x, y]: Corner) => x > -0.04 * width && x < 1.04 * width && y > -0.04 * height && y < 1.04 * height;
-  return outlines.filter(({ corners }) => corners.filter(inside).length >= 3);
+  const area = (corners: Corners) =>
+    Math.abs(corners.reduce((sum, [x, y], place) => sum + x * corners[(place + 1) % 4]![1] - corners[(place + 1) % 4]![0] * y, 0)) / 2;
+  return outlines.filter(({ corners }) => corners.filter(inside).length >= 3 && area(corners) < 0.85 * width * height);
 }
 
 export function sameBox(one: Box, other: Box): boolean {

@@ -160,7 +160,7 @@ export function Hits(props: HitsProps) {
         <div ref={list} onKeyDown={onKey}>
           {how.order === "best" && !inOrder(parts.shown) && (
             <p class="quiet hint">
-              The best match comes first; the per cent says how certain it is that a picture shows the very thing.
+              The best match comes first; the per cent says how certain it is.
             </p>
           )}
           <Cards {...props} hits={parts.shown} />

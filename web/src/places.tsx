@@ -44,7 +44,7 @@ export function AddFolder(props: { collection: string; onJob: (job: Job) => void
         {folders?.map((name) => (
           <li key={name}>
             <button type="button" class="quietly" onClick={() => setHere(name)}>
-              <span aria-hidden="true">📁</span> {fileName(name)}
+              {fileName(name)} <span class="quiet end" aria-hidden="true">›</span>
             </button>
           </li>
         ))}

@@ -6,7 +6,35 @@ import type { Shared } from "./app";
 import { to } from "./route";
 import { VERDICTS, counted, fileName, percent } from "./words";
 
-export function ManyQueries({ collection, route, version, complain }: Shared) {
+/** The pictures that were given for a job, as long as the page is there: the service keeps none. */
+const given = new Map<string, File[]>();
+
+export function giveFor(job: string, files: File[]): void {
+  given.clear(); // of the last one alone: they may be large
+  given.set(job, files);
+}
+
+function Asked({ file, name, give }: { file: File | undefined; name: string; give: (file: Blob) => void }) {
+  const [url, setUrl] = useState("");
+  useEffect(() => {
+    if (!file) return;
+    const made = URL.createObjectURL(file);
+    setUrl(made);
+    return () => URL.revokeObjectURL(made);
+  }, [file]);
+  return (
+    <div class="asked">
+      {file && url && (
+        <button type="button" aria-label={`${name}: search for it alone`} onClick={() => give(file)}>
+          <img src={url} alt="" loading="lazy" decoding="async" onError={(event) => (event.currentTarget.hidden = true)} />
+        </button>
+      )}
+      <span>{name}</span>
+    </div>
+  );
+}
+
+export function ManyQueries({ collection, route, version, complain, give }: Shared) {
   const [rows, setRows] = useState<BatchRow[] | null>(null);
   const id = route.id ?? "";
   useEffect(() => {
@@ -37,7 +65,7 @@ export function ManyQueries({ collection, route, version, complain }: Shared) {
             return (
               <tr key={row.number}>
                 <th scope="row" class="name">
-                  {row.query}
+                  <Asked file={given.get(id)?.[row.number]} name={row.query} give={give} />
                 </th>
                 <td>
                   {row.problem ? (

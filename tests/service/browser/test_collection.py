@@ -157,7 +157,8 @@ def test_many_pictures_are_searched_for_at_once(page, queries):
     rows = page.locator(".queries tbody tr")
     expect(rows).to_have_count(2)
     expect(rows.first.locator(".verdict")).to_contain_text("%")
-    expect(rows.first.locator("img")).to_have_count(3)
+    expect(rows.first.locator(".thumbs img")).to_have_count(3)
+    expect(page.get_by_role("button", name="shop.jpg: search for it alone")).to_be_visible()
     expect(rows.last).to_contain_text("It is not here")
     with page.expect_download() as saved:
         page.get_by_role("link", name="Save as a table").click()
@@ -350,14 +351,37 @@ def test_no_serious_fault_of_access(new_page, ids, where):
         assert [(scheme, item["id"], item["nodes"][0]["html"]) for item in serious] == []
 
 
+def hit(identity):
+    """A hit of a table's row."""
+    return {"id": identity, "name": "x.jpg", "score": 1.0, "verdict": "present", "probability": 0.9}
+
+
 def test_a_telephone_shows_all_of_it(new_page, ids):
     """No view is wider than the screen, and the query stays in reach."""
     page = new_page("#/shop", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     expect(page.get_by_role("button", name="Take a photograph")).to_be_visible()
-    for place in ("#/shop", "#/shop/browse", "#/shop/skipped", "#/shop/marks", link(ids, SOYA)):
-        page.goto(place)
+    rows = [
+        {
+            "number": 0,
+            "query": "a-long-name-without-end.jpg" * 3,
+            "hits": [],
+            "verdict": None,
+            "problem": "no",
+        },
+        {"number": 1, "query": "b.jpg", "hits": [hit(ids[name]) for name in list(ids)[:3]], "problem": None},
+    ]
+    page.route("**/jobs/1/table", lambda route: route.fulfill(json=rows))
+    for place in ("", "/browse", "/skipped", "/marks", "/table/1", link(ids, SOYA).removeprefix("#/shop")):
+        page.goto(f"#/shop{place}")
         expect(page.locator("main")).to_be_visible()
+        if "table" in place:
+            expect(page.locator(".queries tbody tr")).to_have_count(2)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_role("button", name="Add", exact=True).click()
+        menu = page.locator(".unfolded").bounding_box()
+        assert menu["x"] >= 0
+        assert menu["x"] + menu["width"] <= 390
+        page.keyboard.press("Escape")
     done(page)
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.locator(".strip").click()
