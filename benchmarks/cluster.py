@@ -46,7 +46,7 @@ class _Clock:
 def measure(options: Options) -> Report:
     """Measures generated photographs."""
     folder = options.folder / "clustered"
-    generate_photographs(folder, options.pick(160, 16))
+    generate_photographs(folder, options.pick(100, 16))
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Here, as it is no part of a plain install, and reads the environment when it is imported.
     from ray.cluster_utils import Cluster
@@ -57,7 +57,7 @@ def measure(options: Options) -> Report:
     clocks: dict[str | None, list[_Clock]] = {None: [], head: []}
     try:
         works = [partial(_index, folder, options.folder, at, clocks[at]) for at in clocks]
-        in_turns(works, options.pick(3, 1))
+        in_turns(works, options.pick(4, 1))
     finally:
         cluster.shutdown()
     table = Table(

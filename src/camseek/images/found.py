@@ -16,7 +16,7 @@ class FoundFile:
     Attributes:
         path: Its absolute name; of a symbolic link the link's name, with the target's size and times.
         size: Bytes; -1 where a server does not say.
-        mtime_ns: When its content changed last, nanoseconds; 0 where a server does not say.
+        mtime_ns: When its content changed last, nanoseconds; -1 where a server does not say.
         ctime_ns: When its content or its entry changed last, nanoseconds. Of what lies elsewhere a number
             made of its tag or version, another one for another content; -2 where a server gives none.
     """

@@ -252,7 +252,7 @@ class _Objects:
             path,
             size if isinstance(size, int) else -1,
             # Some tell fractions of a second in a list, and none of a single file.
-            int(time.timestamp()) * 10**9 if isinstance(time, datetime) else 0,
+            int(time.timestamp()) * 10**9 if isinstance(time, datetime) else -1,
             UNMARKED if mark is None else mark_of(str(mark)),
         )
 

@@ -103,7 +103,7 @@ class Web:
             for link in sorted(links - known):
                 known.add(link)
                 if not link.endswith(b"/"):
-                    yield FoundFile(link, -1, 0, UNMARKED)
+                    yield FoundFile(link, -1, -1, UNMARKED)
                     continue
                 beneath = link.rstrip(b"/")
                 if beneath in known or not enters(beneath):
@@ -224,7 +224,8 @@ def _found(path: bytes, headers: HTTPMessage) -> FoundFile:
         mark = mark_of(str(changed))
     else:
         mark = UNMARKED  # it may change again within a second, unseen
-    return FoundFile(path, int(size) if size.isdecimal() else -1, (changed or 0) * 10**9, mark)
+    written = -1 if changed is None else changed * 10**9
+    return FoundFile(path, int(size) if size.isdecimal() else -1, written, mark)
 
 
 def _seconds(date: str | None) -> int | None:

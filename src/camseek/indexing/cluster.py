@@ -29,12 +29,13 @@ Result = TypeVar("Result")
 TRIES = 3
 """A picture whose worker dies so often is given up."""
 
-# Pictures a call, for each thread of an actor.
-_BATCH = 4
+# Pictures a call, for each thread of an actor. A call costs a millisecond, a picture a hundred; at the end of
+# a run one actor may still have two calls while the others have none.
+_BATCH = 2
 # Calls that an actor has waiting: it never waits for us.
 _AHEAD = 2
 # So many results may wait for one slow picture, for each thread.
-_WAITING = 16
+_WAITING = 12
 # So often, in seconds, the run looks whether it is to go on, and whether the cluster has grown.
 _LOOK = 1.0
 _GREETING = 5.0
