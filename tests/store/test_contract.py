@@ -1,11 +1,20 @@
 """One contract for every store: the same tests in a folder and on a Milvus server."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from camseek.config import Settings
 from camseek.results import Skipped
-from camseek.store import ADDED_BY_HAND, Signature, SkippedEntry, open_collection
+from camseek.store import (
+    ADDED_BY_HAND,
+    SKETCH_TRACE,
+    Refit,
+    Signature,
+    SkippedEntry,
+    open_collection,
+)
 
 pytestmark = pytest.mark.parametrize("collection", ["folder", "milvus"], indirect=True)
 
@@ -176,3 +185,81 @@ def test_info_counts_bytes_and_roots(collection, fill):
     data = info.to_json()
     assert data["bytes_per_picture"] == round(info.bytes / 5)
     assert data["settings"]["encoding"] == str(Settings().encoding)
+
+
+def test_another_network_and_back(collection, profile, fill, picture, unit):
+    """Descriptors, sketches and profile change in one step, both ways; pictures come and go in between."""
+    other = Refit(
+        asked="upgrade",
+        profile=replace(profile, model="other", model_checksum="cd" * 32, keeps=("sketch",)),
+        kinds=(SKETCH_TRACE,),
+    )
+    fill(collection, range(4))
+    with collection.write("test") as writer:
+        writer.keep(("points", "sketch"))
+        for record in collection.catalogue.records().tolist():
+            writer.put_trace(record, "points-1", b"points")
+            writer.put_trace(record, SKETCH_TRACE, b"old")
+
+    def held(reader):
+        """By content, which vector each picture has, and its traces: numbers are each reader's own."""
+        with reader.snapshot():
+            records = reader.vectors.records()
+            pictures = reader.catalogue.pictures(records.tolist())
+            vectors = reader.vectors.of(records)
+            traces = [reader.traces.get(kind, list(pictures)) for kind in ("points-1", SKETCH_TRACE)]
+        row = [unit(place) for place in range(300)]
+        return {
+            pictures[record].content[-1]: (
+                int(np.argmax(row @ vector)),
+                *(found.get(record, b"").decode() for found in traces),
+            )
+            for record, vector in zip(records.tolist(), vectors, strict=True)
+        }
+
+    def put(writer, records):
+        content = {record: collection.catalogue.pictures([record])[record].content[-1] for record in records}
+        for record in records:
+            writer.refitter.put(record, unit(100 + content[record]), {SKETCH_TRACE: b"new"})
+
+    before = {number: (number, "points", "old") for number in range(4)}
+    with collection.write("test") as writer:
+        writer.refitter.begin(other)
+        put(writer, writer.refitter.pending()[:2])
+    # In the making: nobody sees it, and it is there for the next turn.
+    assert (held(collection), collection.profile.model) == (before, "toy")
+    told = collection.catalogue.info().beside
+    assert (told.kept, told.done, told.refit.profile.model) == (False, 2, "other")
+    with collection.write("test") as writer:
+        writer.release([b"/photos/0.jpg"], None)
+        writer.point(b"/photos/9", writer.insert(picture(9)), SIGNATURE, writer.root(b"/photos"))
+    del before[0]
+    before[9] = 9, "", ""
+    assert held(collection) == before
+    with collection.write("test") as writer:
+        assert writer.refitter.unfinished() is not None
+        assert len(writer.refitter.pending()) == 3
+        put(writer, writer.refitter.pending())
+        writer.refitter.finish(keep=True)
+    after = {number: (100 + number, before[number][1], "new") for number in before}
+    with open_collection(collection.address) as reader:
+        for one in (collection, reader):
+            assert held(one) == after
+            assert (one.profile.model, one.profile.keeps) == ("other", ("points", "sketch"))
+    with collection.write("test") as writer:
+        writer.point(b"/photos/8", writer.insert(picture(8)), SIGNATURE, writer.root(b"/photos"))
+    with collection.write("test") as writer:
+        assert writer.refitter.kept().profile.model == "toy"
+        [late] = writer.refitter.pending()
+        writer.refitter.put(late, unit(8), {SKETCH_TRACE: b"old"})
+        writer.refitter.finish(keep=True)
+    before[8] = 8, "", "old"
+    with open_collection(collection.address) as reader:
+        for one in (collection, reader):
+            assert held(one) == before
+            assert one.profile.model == "toy"
+    with collection.write("test") as writer:
+        writer.refitter.discard()
+        writer.compact()
+    assert held(collection) == before
+    assert collection.catalogue.info().beside is None
