@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+from base64 import urlsafe_b64encode
 
 import pytest
 from PIL import Image
@@ -76,7 +77,9 @@ class TestPictures:
         last = client.get(f"{MUSEUM}/pictures?limit=5&after={page['next']}").json()
         assert (len(last["pictures"]), last["next"], last["offset"]) == (4, None, 3)
         assert client.get(f"{MUSEUM}/pictures?offset=6").json()["pictures"] == last["pictures"][3:]
-        for wrong in ("x", "W10", "bnVsbA", "a/b"):
+        deep, endless = "[" * 9000, '[Infinity, "a", 1]'
+        texts = ("[]", "null", '{"a": 1}', '[1, "a", null]', "[1, 2]", deep, endless, "x")
+        for wrong in ("x", "a/b", *(urlsafe_b64encode(text.encode()).decode().rstrip("=") for text in texts)):
             assert client.get(f"{MUSEUM}/pictures?after={wrong}").status_code == 422
 
     @pytest.mark.parametrize("order", ["added", "newest", "name"])

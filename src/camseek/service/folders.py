@@ -42,7 +42,7 @@ class Folders:
         try:
             # A link must not lead to what nobody allowed.
             inside = found.resolve(strict=True).is_relative_to(root.resolve(strict=True))
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise nothing from error
         if not inside or not found.is_dir():
             raise nothing

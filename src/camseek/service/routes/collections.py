@@ -90,7 +90,7 @@ def routes(house: House) -> APIRouter:
         name: str,
         after: Annotated[
             str | None,
-            Query(pattern=r"^[A-Za-z0-9_-]{1,8192}$", description="`next` of a page, of the same list."),
+            Query(pattern=r"^[A-Za-z0-9_-]{1,32768}$", description="`next` of a page, of the same list."),
         ] = None,
         offset: Annotated[int, Query(ge=0, lt=10**12)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
@@ -278,8 +278,8 @@ def routes(house: House) -> APIRouter:
 
 def _cursor(item: Listed) -> str:
     """Where a page ended: by what is there, so that what comes and goes before it moves nothing."""
-    told = json.dumps([item.record, item.name, item.modified])
-    return urlsafe_b64encode(told.encode()).decode().rstrip("=")
+    told = json.dumps([item.record, item.name, item.modified], ensure_ascii=False)
+    return urlsafe_b64encode(told.encode("utf-8", "surrogatepass")).decode().rstrip("=")
 
 
 def _behind(found: Sequence[Listed], after: str, order: str) -> int:
@@ -289,9 +289,10 @@ def _behind(found: Sequence[Listed], after: str, order: str) -> int:
         ApiError: It is none.
     """
     try:
-        record, name, modified = json.loads(urlsafe_b64decode(after + "=" * (-len(after) % 4)))
+        told = urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode("utf-8", "surrogatepass")
+        record, name, modified = json.loads(told)
         key = Listed(int(record), str(name), int(modified)).key(order)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ApiError(422, "invalid", "after is no next of a page") from error
     return bisect_right(found, key, key=lambda item: item.key(order))
 
