@@ -109,9 +109,11 @@ def _end(pid):
 def _serve(folder):
     """Serves until it is ended; says its port when it is ready."""
     server = Milvus(Path(folder))
-    print(server.port, flush=True)
+    # The server is a process of its own, which would go on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
-        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        print(server.port, flush=True)
+        signal.pause()
     finally:
         server.stop()
 

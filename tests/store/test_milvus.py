@@ -339,7 +339,7 @@ class TestServer:
             open_collection(f"{milvus}-other")
 
     def test_a_server_that_is_down(self, monkeypatch):
-        monkeypatch.setattr(server_module, "_CONNECTING", 0.5)
+        monkeypatch.setattr(server_module, "CONNECTING", 0.5)
         with pytest.raises(StorageError, match="does not answer"):
             open_collection("milvus://127.0.0.1:1/name")
 

@@ -27,7 +27,7 @@ from camseek.store.milvus.rows import (
     session_of,
     skipped_of,
 )
-from camseek.store.milvus.server import ROWS, TRACES, Server, pictures_of_length
+from camseek.store.milvus.server import CONNECTING, ROWS, TRACES, Server, pictures_of_length
 from camseek.store.records import ADDED_BY_HAND, POINTS_TRACE, SkippedEntry
 from camseek.store.traces import FEATURELESS, MARK
 
@@ -93,7 +93,8 @@ def state_of(server: Server, *, strong: bool) -> tuple[Head, State]:
     address, names = str(server.address), Names(server.address.name)
     fields = ("key", "session", "seq", "text")
     head, at, known = None, (0, 0), dict[int, tuple[int, int]]()
-    for row in server.walk(ROWS, names.state, fields, strong=strong):
+    # Every search may wait for this: a server that is gone is told soon.
+    for row in server.walk(ROWS, names.state, fields, strong=strong, patience=CONNECTING):
         if row["key"] == names.head:
             head, at = head_of(address, row["text"]), (int(row["session"]), int(row["seq"]))
         else:

@@ -21,7 +21,7 @@ _PICTURES = "camseek_pictures_"
 _KEY = 250
 _OLDEST = (2, 3)
 # Seconds until a server must have answered: a connection, and a question.
-_CONNECTING, _ASKING = 10.0, 60.0
+CONNECTING, _ASKING = 10.0, 60.0
 # Milvus takes messages of 64 MB.
 _MESSAGE = 16_000_000
 _KEYS = 500
@@ -63,7 +63,7 @@ class Server:
         uri = f"{'https' if address.tls else 'http'}://{host}:{address.port}"
         with self._translated():
             self._client: Any = self._package.MilvusClient(
-                uri, token=address.token, db_name=address.database, timeout=_CONNECTING
+                uri, token=address.token, db_name=address.database, timeout=CONNECTING
             )
             version = str(self._client.get_server_version())
         found = re.match(r"v?(\d+)\.(\d+)", version)
@@ -172,7 +172,14 @@ class Server:
     # -- rows --------------------------------------------------------------------------------------------
 
     def query(
-        self, collection: str, filter: str, fields: Sequence[str], *, strong: bool, limit: int | None = None
+        self,
+        collection: str,
+        filter: str,
+        fields: Sequence[str],
+        *,
+        strong: bool,
+        limit: int | None = None,
+        patience: float = _ASKING,
     ) -> list[dict[str, Any]]:
         """The rows of a filter.
 
@@ -183,6 +190,7 @@ class Server:
             strong: With all that was written before by anybody, which takes up to half a second; otherwise
                 with what the server knows now, at most five seconds old.
             limit: How many at most: those with the least keys.
+            patience: Seconds after which there must be an answer.
         """
         options: dict[str, Any] = {} if limit is None else {"limit": limit}
         with self._translated():
@@ -191,19 +199,26 @@ class Server:
                 filter=filter,
                 output_fields=[*fields],
                 consistency_level="Strong" if strong else "Bounded",
-                timeout=_ASKING,
+                timeout=patience,
                 **options,
             )
             return [dict(row) for row in found]
 
     def walk(
-        self, collection: str, prefix: str, fields: Sequence[str], *, also: str = "", strong: bool = True
+        self,
+        collection: str,
+        prefix: str,
+        fields: Sequence[str],
+        *,
+        also: str = "",
+        strong: bool = True,
+        patience: float = _ASKING,
     ) -> Iterator[dict[str, Any]]:
         """The rows whose keys begin with a prefix, ascending by key, some thousand read at a time."""
         low = prefix
         while True:
             condition = f"{within(prefix, low)}{also}"
-            rows = self.query(collection, condition, fields, strong=strong, limit=PAGE)
+            rows = self.query(collection, condition, fields, strong=strong, limit=PAGE, patience=patience)
             yield from rows
             if len(rows) < PAGE:
                 return
