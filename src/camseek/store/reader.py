@@ -46,7 +46,8 @@ class Reader:
         Args:
             folder: Where the database lies.
             address: What the collection is called, where that is not its folder.
-            refresh: Called before a moment is looked at, in no transaction of this connection's.
+            refresh: Called before a moment is looked at: outside the lock, so that nobody waits for it, and
+                never by a thread that is inside one.
 
         Raises:
             NoCollectionError: There is none.
@@ -58,6 +59,8 @@ class Reader:
         self._address = str(folder) if address is None else address
         self._refresh_from = refresh
         self._lock = threading.RLock()
+        # The thread that is inside a moment.
+        self._inside: int | None = None
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._closed = False
         self._require_database()
@@ -177,11 +180,18 @@ class Reader:
             CorruptCollectionError: The file is damaged, or a value has another type.
             StorageError: It cannot be read.
         """
-        self._refresh_from()
+        self._look()
+        rows = self._run(sql, values)
+        return typed(self.address, rows, *kinds) if kinds else rows
+
+    def _look(self) -> None:
+        if self._inside != threading.get_ident():
+            self._refresh_from()
+
+    def _run(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, translated(self.address):
             self._require_open()
-            rows = self._database.execute(sql, values).fetchall()
-        return typed(self.address, rows, *kinds) if kinds else rows
+            return self._database.execute(sql, values).fetchall()
 
     def query_of(
         self, sql: str, records: Sequence[int], values: Sequence[Any] = (), kinds: Sequence[type] = ()
@@ -201,18 +211,20 @@ class Reader:
     @contextmanager
     def snapshot(self) -> Generator[None]:
         """What is read inside belongs to one moment, and ``profile``, too. Other threads wait meanwhile."""
-        self._refresh_from()
+        self._look()
         with self._lock:
             self._require_open()
-            if self._database.in_transaction:
+            if self._inside is not None:
                 yield
                 return
-            self.query("BEGIN")
+            self._run("BEGIN")
+            self._inside = threading.get_ident()
             try:
                 self._refresh()
                 yield
             finally:
-                self.query("COMMIT")
+                self._inside = None
+                self._run("COMMIT")
 
     def meta(self) -> dict[str, Any]:
         """What the collection says of itself.

@@ -154,6 +154,8 @@ class MilvusCollection(FolderCollection):
         try:
             self._pull(state_of(self._server, strong=False))
         finally:
+            # After a failure, too: those who search do not wait for a dead server one after the other.
+            self._looked = time.monotonic()
             self._changing.release()
 
     def look(self) -> Pull:
