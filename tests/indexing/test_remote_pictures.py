@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from collections import Counter
+from contextlib import suppress
 
 import fsspec
 import numpy as np
@@ -14,7 +15,7 @@ import s3fs
 from buckets import shelves, storage
 from camseek import Engine, Plan
 from camseek.cli import run
-from camseek.errors import SourceError
+from camseek.errors import SourceError, UnreadableFileError
 from camseek.images import remote, web
 from camseek.searching import DescribeAnew, Nearest
 
@@ -359,6 +360,28 @@ class TestTheWeb:
             "it has more than 100,000 bytes",
             "it broke off before its end",
         ]
+
+    def test_the_head_of_an_answer_that_comes_letter_by_letter(self, monkeypatch):
+        monkeypatch.setattr(web, "_HEAD", 0.3)
+        ended = threading.Event()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def drip():
+                connection, _ = server.accept()
+                with connection, suppress(OSError):
+                    connection.recv(1000)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                    while not ended.wait(0.05):
+                        connection.sendall(b"a")
+
+            dripping = threading.Thread(target=drip)
+            dripping.start()
+            try:
+                with pytest.raises(UnreadableFileError, match="its server does not answer in time"):
+                    web.Web().look(b"http://127.0.0.1:%d/a.jpg" % server.getsockname()[1])
+            finally:
+                ended.set()
+                dripping.join()
 
     def test_a_server_sends_nobody_elsewhere(self, engine):
         def away(handler):

@@ -299,6 +299,18 @@ class TestWhileItRuns:
         assert_same(held(engine), held(made(place=tmp_path / "old")))
         assert engine.collection.catalogue.check() == []
 
+    def test_what_an_index_run_finds_again_is_not_lost(self, made, other, model, address, folder, tmp_path):
+        engine = made()
+        (folder / "0.jpg").rename(folder / "moved.jpg")
+
+        def act():
+            with Engine.open(address, model=model, workers=1) as writing:
+                assert writing.index(folder).moved == 1
+
+        report = engine.upgrade(other, allow_removal=True, progress=Meanwhile(PICTURES, act))
+        assert (report.pictures, report.removed) == (PICTURES, ())
+        assert_same(held(engine), held(made(place=tmp_path / "new", model=other)))
+
     def test_searches_go_on_with_the_old_and_then_with_the_new(self, made, other, model, address, folder):
         engine = made()
         before = hits(engine, folder / "2.jpg")

@@ -4,14 +4,17 @@ By the standard library and not by fsspec, which takes every answer that is no s
 there, and an answer for one of any length.
 """
 
+import socket
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from io import BytesIO
 from typing import IO, BinaryIO, cast
 from urllib.error import HTTPError
@@ -23,6 +26,8 @@ from camseek.names import without_secrets
 from camseek.version import VERSION
 
 _SILENCE = 15.0
+# Until the head of an answer has come, however little of it comes at a time.
+_HEAD = 30.0
 _BLOCK = 1 << 16
 # A folder's page has fewer bytes; folders in all, and how deep.
 _PAGE, _PAGES, _DEEP = 32 << 20, 100_000, 64
@@ -39,7 +44,7 @@ class Web:
         Args:
             allow: Told where from and where to; raises where that must not be. None: the same server alone.
         """
-        self._opener = urllib.request.build_opener(_Redirected(allow or _same_server))
+        self._opener = urllib.request.build_opener(_Redirected(allow or _same_server), _Http, _Https)
         self._opener.addheaders = [("User-Agent", f"camseek/{VERSION}")]
 
     def fetch(self, path: bytes, file: BinaryIO, *, most: int, only: int | None = None) -> FoundFile:
@@ -176,6 +181,44 @@ class _Links(HTMLParser):
         self.page = self.page or tag in ("html", "head", "body", "title", "a", "ul", "pre", "table")
         if tag == "a":
             self.targets += [value for name, value in attrs if name == "href" and value]
+
+
+class _Patient(HTTPConnection):
+    """A connection that ends where the head of an answer takes too long."""
+
+    def getresponse(self) -> HTTPResponse:
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            with suppress(OSError, AttributeError):  # it has ended by itself
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+        ending = threading.Timer(_HEAD, end)
+        ending.daemon = True
+        ending.start()
+        try:
+            answer = super().getresponse()
+        finally:
+            ending.cancel()
+        if late.is_set():  # what broke off looks like a whole head
+            answer.close()
+            raise TimeoutError
+        return answer
+
+
+class _PatientTls(_Patient, HTTPSConnection):
+    """The same, encrypted."""
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(_Patient, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(_PatientTls, req)
 
 
 class _Redirected(urllib.request.HTTPRedirectHandler):

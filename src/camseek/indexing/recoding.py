@@ -38,6 +38,7 @@ class Recoded:
         fault: Why it could not be encoded, where it had a descriptor; None where all is well.
         passing: Whether that may pass: its file is there as it was, and says nothing against it.
         kept: It was not looked at: what it was, it stays.
+        tried: The names under which one that has a fault was looked for.
     """
 
     record: int
@@ -46,6 +47,7 @@ class Recoded:
     fault: Skipped | None = None
     passing: bool = False
     kept: bool = False
+    tried: tuple[bytes, ...] = ()
 
 
 class Recoder:
@@ -197,7 +199,7 @@ class Recoder:
         # What says nothing of a file that is there, or elsewhere: it may be read tomorrow.
         there = any(is_remote(path) or os.path.lexists(path) for path in item.paths)
         passing = not is_settled(found.code) and there
-        return Recoded(item.record, None, fault=found, passing=passing)
+        return Recoded(item.record, None, fault=found, passing=passing, tried=item.paths)
 
 
 def _usable(record: int, vector: F32, traces: Mapping[str, bytes] = NO_TRACES) -> Recoded:

@@ -101,6 +101,7 @@ class Renewed:
         waiting: Why others could not be now, though their files are there as they were.
         newly_featureless: Pictures that had a descriptor and have none now.
         removed: Files of the lost ones that left the collection.
+        tried: The names under which pictures were looked for in vain, by their records.
     """
 
     encoded: int = 0
@@ -108,6 +109,15 @@ class Renewed:
     waiting: dict[int, Skipped] = field(default_factory=dict[int, Skipped])
     newly_featureless: int = 0
     removed: list[Skipped] = field(default_factory=list[Skipped])
+    tried: dict[int, frozenset[bytes]] = field(default_factory=dict[int, frozenset[bytes]])
+
+    def forget_found(self, writer: Writer) -> None:
+        """Pictures with other names than those that were tried are not lost: an index run found them."""
+        for record, tried in list(self.tried.items()):
+            if not tried.issuperset(writer.names(record)):
+                for known in (self.lost, self.waiting):
+                    known.pop(record, None)
+                del self.tried[record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +152,7 @@ class Renewal:
         while True:
             with self.turns.take() as writer:
                 self._require(writer)
+                done.forget_found(writer)
                 left = writer.refitter.pending()
                 pending = [record for record in left if record not in done.lost | done.waiting]
                 if not pending:
@@ -174,6 +185,7 @@ class Renewal:
                         done.encoded += not item.kept
                     else:
                         (done.waiting if item.passing else done.lost)[item.record] = item.fault
+                        done.tried[item.record] = frozenset(item.tried)
                     progress.step()
                     waiting.store_in_time()
             except BaseException:
