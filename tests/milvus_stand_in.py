@@ -50,7 +50,7 @@ class StandIn(Server):
         if self.before is not None:
             self.before(what, collection, told)
 
-    def query(self, collection, filter, fields, *, strong, limit=None):
+    def query(self, collection, filter, fields, *, strong, limit=None, patience=0.0):
         self._said("query", collection, filter)
         # What camseek asks Milvus is Python, too.
         asked = compile(filter, "filter", "eval")
