@@ -5,13 +5,15 @@ The server is a stand-in: no real one stops where a test wants it to.
 
 import threading
 
+import numpy as np
 import pytest
 
 from camseek.address import milvus_address
-from camseek.errors import StorageError
-from camseek.store import Signature
+from camseek.errors import CollectionChangedError, StorageError
+from camseek.store import Refit, Signature
 from camseek.store.milvus import MilvusCollection
 from camseek.store.milvus import collection as collection_module
+from camseek.store.milvus.pulling import state_of
 from milvus_stand_in import StandIn
 
 ADDRESS = milvus_address("milvus://127.0.0.1:1/name")
@@ -55,6 +57,21 @@ def put(picture):
 def names(collection):
     with collection.snapshot():
         return sorted(collection.catalogue.ledger().files())
+
+
+@pytest.fixture
+def fit(unit):
+    """Replaces all descriptors of a collection."""
+
+    def do(collection, number, **options):
+        with collection.write("fit") as writer:
+            writer.refitter.begin(Refit(asked="so", profile=collection.profile))
+            for record in writer.refitter.pending():
+                writer.refitter.put(record, unit(number))
+            writer.refitter.finish(**options)
+            writer.compact()
+
+    return do
 
 
 class TestLooking:
@@ -102,3 +119,61 @@ class TestLooking:
             collection.catalogue.count()
         monkeypatch.setattr(collection_module, "_LOOK_EVERY", 60.0)
         assert collection.catalogue.count() == 0
+
+
+class TestOvertaken:
+    """A mirror that is brought in step while the descriptors are replaced."""
+
+    def descriptors(self, collection):
+        with collection.snapshot():
+            records = collection.vectors.records()
+            return collection.vectors.of(records)
+
+    def test_an_answer_that_is_late_changes_nothing(self, opened, fill, fit, monkeypatch):
+        collection = opened()
+        fill(collection, [1, 2, 3])
+        late = state_of(collection._server, strong=True)
+        fit(collection, 50)
+        before = self.descriptors(collection)
+        monkeypatch.setattr(
+            collection_module,
+            "state_of",
+            lambda server, strong: state_of(server, strong=True) if strong else late,
+        )
+        with collection.write("test") as writer:
+            writer.refitter.begin(Refit(asked="other", profile=collection.profile))
+        assert collection.catalogue.count() == 3
+        np.testing.assert_array_equal(self.descriptors(collection), before)
+        with collection.write("test") as writer:
+            assert writer.refitter.unfinished().asked == "other"
+
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_descriptors_that_go_while_they_are_read(self, opened, fill, fit, times):
+        one, two = opened(), opened()
+        fill(one, [1, 2, 3])
+        records = two.catalogue.records().tolist()
+        fill(one, [4])
+        with one.write("test") as writer:
+            writer.release([b"/photos/4.jpg"], None)
+        left = [50 + n for n in range(times)]
+
+        def replace(what, collection, told):
+            if what == "query" and collection == "camseek_pictures_16" and left:
+                fit(one, left.pop())
+
+        two._server.before = replace
+        assert two.catalogue.count() == 3
+        assert left == []
+        assert two.catalogue.records().tolist() == records
+        np.testing.assert_array_equal(self.descriptors(two), self.descriptors(one))
+
+    def test_it_is_given_up_at_last(self, opened, fill, fit):
+        one, two = opened(), opened()
+        fill(one, [1])
+        two._server.before = lambda what, *told: (
+            fit(one, 50) if what == "query" and told[0].startswith("camseek_pictures") else None
+        )
+        with pytest.raises(CollectionChangedError, match="while it was being read"):
+            two.catalogue.count()
+        two._server.before = None
+        assert two.catalogue.count() == 1

@@ -30,7 +30,7 @@ from camseek.store.milvus.rows import HEAD_KEYS, Head, Names, head_text, parts_o
 from camseek.store.milvus.server import ROWS, TRACES, Server
 from camseek.store.milvus.traces import MilvusTraces
 from camseek.store.milvus.writer import MilvusWriter
-from camseek.store.reader import Reader
+from camseek.store.reader import Reader, changed
 from camseek.store.records import POINTS_TRACE, Profile
 from camseek.store.traces import FEATURELESS
 from camseek.store.writer import FolderWriter
@@ -38,6 +38,8 @@ from camseek.words import counted
 
 # Seconds for which it is not looked again whether others have written something.
 _LOOK_EVERY = 1.0
+# How often a mirror is begun anew, where descriptors are replaced while it reads them.
+_TRIES = 5
 
 
 class MilvusCollection(FolderCollection):
@@ -136,23 +138,45 @@ class MilvusCollection(FolderCollection):
             empty = State(now.identity).row(), ("created", rows["created"])
             database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", empty)
 
-    def _pull(self, seen: tuple[Head, State], *, whole: bool = False) -> Pull:
-        """Brings the mirror in step with what was seen of the server. Nobody else changes it meanwhile."""
+    @contextmanager
+    def _mirrored(self) -> Generator[sqlite3.Connection]:
+        """The mirror's database."""
         if self._mirror is None:
             raise CollectionError(f"{self._server.address} was closed", remedy="open it again")
         place = self._mirror.folder / DATABASE
         with translated(str(self._server.address)), closing(open_database(place, "mode=rw")) as database:
+            yield database
+
+    def _pull(self, seen: tuple[Head, State] | None = None, *, whole: bool = False) -> Pull:
+        """Brings the mirror in step with the server. Nobody else changes it meanwhile.
+
+        Args:
+            seen: What was just seen, with everything that was written before.
+            whole: As for ``Pull.run``.
+
+        Raises:
+            CollectionChangedError: Its descriptors were replaced again and again meanwhile.
+        """
+        with self._mirrored() as database:
             pull = Pull(self._server, database)
-            pull.run(*seen, whole=whole)
-        self._looked = time.monotonic()
-        return pull
+            for _ in range(_TRIES):
+                if pull.run(*(seen or state_of(self._server, strong=True)), whole=whole):
+                    self._looked = time.monotonic()
+                    return pull
+                seen = None
+        raise changed(str(self._server.address))
 
     def _refresh(self) -> None:
         """Looks whether others have written, where nobody else does so and it is time."""
         if time.monotonic() - self._looked < _LOOK_EVERY or not self._changing.acquire(blocking=False):
             return
         try:
-            self._pull(state_of(self._server, strong=False))
+            # It may be seconds old, and older than the mirror: it can say that nothing changed, nothing else.
+            _, lately = state_of(self._server, strong=False)
+            with self._mirrored() as database:
+                in_step = State.of(database) == lately
+            if not in_step:
+                self._pull()
         finally:
             # After a failure, too: those who search do not wait for a dead server one after the other.
             self._looked = time.monotonic()
@@ -161,7 +185,7 @@ class MilvusCollection(FolderCollection):
     def look(self) -> Pull:
         """Brings the mirror in step with everything that is on the server now, whatever the mirror has."""
         with self._changing:
-            return self._pull(state_of(self._server, strong=True), whole=True)
+            return self._pull(whole=True)
 
     # -- writing -----------------------------------------------------------------------------------------
 
@@ -192,7 +216,7 @@ class MilvusCollection(FolderCollection):
     def _catch_up(self) -> None:
         self._changing.acquire()
         self._writing = True
-        self._pull(state_of(self._server, strong=True))
+        self._pull()
 
     def _writer(self, database: sqlite3.Connection) -> FolderWriter:
         state = State.of(database) or State("")

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from camseek.errors import CollectionChangedError, NoCollectionError
+from camseek.errors import CollectionChangedError, CorruptCollectionError, NoCollectionError
 from camseek.patterns import Patterns
 from camseek.store.database import corrupt
 from camseek.store.milvus.rows import (
@@ -131,13 +131,17 @@ class Pull:
         self.dangling = 0
         self.bereft = 0
 
-    def run(self, head: Head, now: State, *, whole: bool = False) -> None:
+    def run(self, head: Head, now: State, *, whole: bool = False) -> bool:
         """Brings the mirror in step with a state of the server (``state_of``).
 
         Args:
             head: What the collection says of itself.
             now: How far its writers have come.
             whole: Look at everything, whatever the mirror has.
+
+        Returns:
+            Whether it is; not where the descriptors were replaced meanwhile: their rows may be gone, and the
+            mirror is as it was.
 
         Raises:
             CollectionChangedError: Another collection has the name now.
@@ -150,7 +154,7 @@ class Pull:
                 f"{self._address} was made anew while it was open", remedy="open it again"
             )
         if known == now and not whole:
-            return
+            return True
         self._database.execute("BEGIN IMMEDIATE")
         try:
             self._database.execute("PRAGMA defer_foreign_keys = 1")
@@ -163,11 +167,24 @@ class Pull:
             since = {session: known.known.get(session, (0, 0))[0] for session in changed}
             self._take_in(head, now, since, whole=whole, fitted=known.epoch != now.epoch)
             self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", now.row())
+            if self._is_overtaken(now):
+                self._database.execute("ROLLBACK")
+                return False
             self._database.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
+            if isinstance(error, CorruptCollectionError) and self._is_overtaken(now):
+                return False
             raise
+        return True
+
+    def _is_overtaken(self, now: State) -> bool:
+        """Whether the collection has other descriptors by now, or is another one."""
+        for row in self._server.rows_of(ROWS, [self._names.head], ("text",), strong=True):
+            head = head_of(self._address, row["text"])
+            return (head.identity, head.epoch) != (now.identity, now.epoch)
+        return True
 
     # -- what the collection says of itself --------------------------------------------------------------
 
