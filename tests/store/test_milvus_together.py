@@ -177,3 +177,77 @@ class TestOvertaken:
             two.catalogue.count()
         two._server.before = None
         assert two.catalogue.count() == 1
+
+
+class TestWrittenWhileFitting:
+    """Others bring pictures while one replaces all descriptors."""
+
+    @pytest.fixture
+    def moment(self, server, monkeypatch):
+        """Has something done once, just before a collection's session writes what meets a condition."""
+
+        def do(collection, meets, what):
+            def before(kind, where, told):
+                if kind == "upsert" and any(meets(where, row) for row in told):
+                    collection._server.before = None
+                    what()
+
+            collection._server.before = before
+
+        return do
+
+    def begin(self, collection, unit):
+        with collection.write("fit") as writer:
+            writer.refitter.begin(Refit(asked="so", profile=collection.profile))
+            for record in writer.refitter.pending():
+                writer.refitter.put(record, unit(77))
+
+    def finish(self, collection, unit):
+        """As somebody who does it again; how many pictures were left."""
+        with collection.write("fit") as writer:
+            left = writer.refitter.pending()
+            for record in left:
+                writer.refitter.put(record, unit(78))
+            writer.refitter.finish()
+            writer.compact()
+        return len(left)
+
+    def test_before_the_head_nothing_is_replaced_and_what_was_done_is_kept(
+        self, opened, fill, unit, moment, server
+    ):
+        one, two, three = opened(), opened(), opened()
+        fill(one, [1, 2])
+        self.begin(one, unit)
+        moment(one, lambda where, row: where == "camseek_pictures_16", lambda: fill(two, [3, 4, 5]))
+        with pytest.raises(CollectionChangedError, match="as before"):
+            self.finish(one, unit)
+        for collection in (one, two, three):
+            assert len(names(collection)) == collection.catalogue.count() == 5
+        epochs = {key.split("/")[1] for key in server.data["camseek_pictures_16"]}
+        assert len(epochs) == 1
+        assert self.finish(one, unit) == 3
+        for collection in (one, two, three):
+            assert len(names(collection)) == collection.catalogue.count() == 5
+            assert collection.catalogue.check() == []
+            assert collection.vectors.generation == 1
+
+    def test_in_the_very_moment_somebody_is_told(self, opened, fill, unit, moment):
+        one, two = opened(), opened()
+        fill(one, [1, 2])
+        self.begin(one, unit)
+        moment(one, lambda where, row: row["key"].endswith("/!/head"), lambda: fill(two, [3]))
+        with pytest.raises(CollectionChangedError, match="in the moment"):
+            self.finish(one, unit)
+        fill(two, [3])
+        assert len(names(one)) == one.catalogue.count() == 3
+        assert one.catalogue.check() == []
+
+    def test_a_writer_that_ends_under_other_descriptors_is_told(self, opened, fill, fit, put):
+        one, two = opened(), opened()
+        fill(one, [1])
+        with pytest.raises(CollectionChangedError, match="fitted"), two.write("index") as writer:
+            put(writer, [2])
+            writer.commit()
+            fit(one, 77)
+        fill(two, [2])
+        assert len(names(one)) == one.catalogue.count() == 2

@@ -127,6 +127,9 @@ class MilvusWriter(FolderWriter):
         self._leant_on: set[bytes] = set()
         # Content and kind of traces that are not there any more, or replaced.
         self._dropped_traces: set[tuple[bytes, bytes]] = set()
+        # Of the descriptors that this writer is writing in the place of all.
+        self._making: str | None = None
+        self._overtaken = False
         take_notes(database)
         super().__init__(database, str(server.address), folder)
 
@@ -181,13 +184,16 @@ class MilvusWriter(FolderWriter):
         head, _ = state_of(self._server, strong=True)
         if not head.before:
             return
-        found = self._server.picture_collections()
         for epoch in head.before:
-            for name in found:
-                keys = [row["key"] for row in self._server.walk(name, self._names.epoch(epoch), ("key",))]
-                self._server.delete(name, keys)
-            old = self._server.walk(TRACES, f"{self._names.all}!w/{epoch}/", ("key",))
-            self._server.delete(TRACES, [row["key"] for row in old])
+            self._sweep_epoch(epoch)
+
+    def _sweep_epoch(self, epoch: str) -> None:
+        """Takes away descriptors that are not in use."""
+        for name in self._server.picture_collections():
+            keys = [row["key"] for row in self._server.walk(name, self._names.epoch(epoch), ("key",))]
+            self._server.delete(name, keys)
+        old = self._server.walk(TRACES, f"{self._names.all}!w/{epoch}/", ("key",))
+        self._server.delete(TRACES, [row["key"] for row in old])
 
     def settle(self) -> None:
         """Takes dropped traces away, and makes sure that what this writer leant on is still there.
@@ -196,11 +202,19 @@ class MilvusWriter(FolderWriter):
 
         Raises:
             CollectionChangedError: Another writer fitted a whitening, or took away pictures that this one
-                gave further files in the same moment. Those files are not known now.
+                gave further files in the same moment. Those files are not known now. Or this one fitted, and
+                others wrote to what it replaced in the moment in which it did.
         """
         self.commit()
         if self._state.known.get(self._session) == self._began:
             return
+        if self._overtaken:
+            self._overtaken = False
+            raise CollectionChangedError(
+                f"others wrote to {self._address} in the moment in which its descriptors were replaced, "
+                "which is done: what they brought may not be there",
+                remedy="index the folders again that were being indexed",
+            )
         self._require_same_epoch(strong=True)
         self._sweep_traces()
         if not self._leant_on:
@@ -242,6 +256,16 @@ class MilvusWriter(FolderWriter):
     # -- what a commit tells the server ------------------------------------------------------------------
 
     def _publish(self) -> None:
+        try:
+            self._tell()
+        except CollectionChangedError:
+            # All that was not committed goes back, so that nothing of it is told again at the end.
+            self.abandon()
+            if self._making is not None:
+                self._sweep_epoch(self._making)
+            raise
+
+    def _tell(self) -> None:
         sql = "SELECT DISTINCT kind, one, two FROM temp.noted ORDER BY kind, one, two"
         noted = self._do(sql, (), (str, bytes, bytes))
         if not noted:
@@ -250,10 +274,15 @@ class MilvusWriter(FolderWriter):
         for kind, one, two in noted:
             kinds.setdefault(kind, []).append((one, two))
         self._seq += 1
-        # What is not seen yet is seen by ``settle``.
-        self._require_same_epoch(strong=False)
         fitted = (b"generation", b"") in kinds.get("head", [])
+        if fitted:
+            # Before hours of work, and again after it.
+            self._require_alone()
+        else:
+            # What is not seen yet is seen by ``settle``.
+            self._require_same_epoch(strong=False)
         epoch = secrets.token_hex(8) if fitted else self._state.epoch
+        self._making = epoch if fitted else None
         contents = [content for content, _ in kinds.get("picture", [])]
         if fitted:
             every = self._do("SELECT content FROM pictures", (), (bytes,))
@@ -290,6 +319,30 @@ class MilvusWriter(FolderWriter):
             _, now = state_of(self._server, strong=True)
         if (now.identity, now.epoch) != own:
             raise _fitted_meanwhile(self._address)
+
+    def _require_alone(self) -> Head:
+        """Makes sure that nobody else has written since this writer's mirror was brought in step.
+
+        Returns:
+            What the collection says of itself.
+
+        Raises:
+            CollectionChangedError: Somebody has: what they brought has no place among other descriptors.
+        """
+        head, now = state_of(self._server, strong=True)
+        if (now.identity, now.epoch) != (self._state.identity, self._state.epoch):
+            raise _fitted_meanwhile(self._address)
+        if self._others(now) != self._others(self._state):
+            raise CollectionChangedError(
+                f"others wrote to {self._address} while its descriptors were being replaced; "
+                "they are as before",
+                remedy="do it again: what was encoded is kept",
+            )
+        return head
+
+    def _others(self, state: State) -> dict[int, Any]:
+        """How far other writers have come."""
+        return {session: told for session, told in state.known.items() if session != self._session}
 
     def _dimensions(self) -> int:
         return self._do("SELECT value FROM meta WHERE key = 'dimensions'", (), (int,))[0][0]
@@ -453,9 +506,12 @@ class MilvusWriter(FolderWriter):
 
     def _put_head(self, epoch: str, *, fitted: bool) -> None:
         """Writes what the collection says of itself: whoever reads it from now on reads these descriptors."""
-        before, now = state_of(self._server, strong=True)
-        if now.epoch != self._state.epoch:
-            raise _fitted_meanwhile(self._address)
+        if fitted:
+            before = self._require_alone()
+        else:
+            before, now = state_of(self._server, strong=True)
+            if now.epoch != self._state.epoch:
+                raise _fitted_meanwhile(self._address)
         rows = dict(self._do("SELECT key, value FROM meta"))
         parts = before.parts
         if fitted:
@@ -472,6 +528,12 @@ class MilvusWriter(FolderWriter):
             meta={key: rows[key] for key in HEAD_KEYS if key in rows},
         )
         self._server.upsert(ROWS, [row(self._names.head, head_text(head), self._session, self._seq)])
+        if fitted:
+            self._making = None
+            # Nobody can be kept from writing between that look and this: one who did saw the old epoch to the
+            # end, or is told by its own ``settle``.
+            _, now = state_of(self._server, strong=True)
+            self._overtaken = self._others(now) != self._others(self._state)
         self._state = replace(self._state, head=(self._session, self._seq))
 
 
