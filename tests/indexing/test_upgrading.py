@@ -327,24 +327,23 @@ class TestWhileItRuns:
             assert hits(searching, folder / "2.jpg") == before
             assert next(searching.search_many([folder / "2.jpg"])).hits[0].path == str(folder / "2.jpg")
 
-    def test_on_a_server(self, milvus, made, other, model, folder, encoded, tmp_path):
+    def test_on_a_server_by_way_of_a_folder(self, milvus, made, other, model, folder, tmp_path):
         engine = made(place=milvus)
         before = held(engine)
-
-        def act():
-            (folder / "late.jpg").write_bytes(encoded(99))
-            with Engine.open(milvus, model=model, workers=1) as writing:
-                assert writing.index(folder).added == 1
-
-        assert engine.upgrade(other, progress=Meanwhile(3, act)).pictures == PICTURES + 1
-        fresh = made(place=tmp_path / "fresh", model=other)
-        with Engine.open(milvus) as reader:
-            for one in (engine, reader):
-                assert_same(held(one), held(fresh))
-                assert hits(one, folder / "2.jpg") == hits(fresh, folder / "2.jpg")
-        engine.undo_upgrade()
-        engine.remove([folder / "late.jpg"])
+        with pytest.raises(SettingsError, match="cannot be upgraded in its place") as told:
+            engine.upgrade(other)
+        assert "copy it to a folder" in told.value.remedy
+        with pytest.raises(SettingsError, match="nothing to go back to"):
+            engine.undo_upgrade()
         assert_same(held(engine), before, atol=0)
+        engine.copy(tmp_path / "copy")
+        with Engine.open(tmp_path / "copy", model=model, workers=1) as copy:
+            copy.upgrade(other)
+            copy.copy(f"{milvus}-2")
+        fresh = made(place=tmp_path / "fresh", model=other)
+        with Engine.open(f"{milvus}-2") as reader:
+            assert_same(held(reader), held(fresh))
+            assert hits(reader, folder / "2.jpg") == hits(fresh, folder / "2.jpg")
 
     def test_a_search_that_is_overtaken(self, made, models, model, address, folder):
         """The usual plan is that of what is kept now: the new network makes no sketches."""

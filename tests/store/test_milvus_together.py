@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from camseek.address import milvus_address
-from camseek.errors import CollectionChangedError, StorageError
+from camseek.errors import CollectionChangedError, SettingsError, StorageError
 from camseek.store import Refit, Signature
 from camseek.store.milvus import MilvusCollection
 from camseek.store.milvus import collection as collection_module
@@ -251,3 +251,12 @@ class TestWrittenWhileFitting:
             fit(one, 77)
         fill(two, [2])
         assert len(names(one)) == one.catalogue.count() == 2
+
+    def test_what_was_in_use_is_not_kept_where_others_could_not_go_back_to_it(self, opened, fill, fit):
+        collection = opened()
+        fill(collection, [1])
+        with pytest.raises(SettingsError, match="cannot be upgraded in its place"):
+            fit(collection, 77, keep=True)
+        with collection.write("test") as writer:
+            assert writer.refitter.kept() is None
+        assert collection.vectors.generation == 0

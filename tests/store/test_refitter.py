@@ -384,7 +384,6 @@ class TestAnotherNetwork:
         if beside:
             assert (beside.kept, beside.done, beside.refit.profile.model) == (True, 5, "toy")
 
-    @EITHER
     def test_there_and_back_and_there_again(self, filled, profile):
         before = vectors_of(filled)
         self.switch(filled)
@@ -405,7 +404,6 @@ class TestAnotherNetwork:
                 assert self.sketches(filled)[4] == "old 4"
         assert self.sketches(filled)[4] == "new 4"
 
-    @EITHER
     def test_pictures_that_come_and_go_meanwhile(self, filled, picture):
         self.switch(filled)
         with filled.write("test") as writer:

@@ -64,6 +64,9 @@ class FolderRefitter:
         slot = self._slot()
         return slot.refit if slot is not None and slot.kept else None
 
+    def require_keeping(self) -> None:
+        """Makes sure that what is in use can be kept when it is replaced: here it can."""
+
     def begin(self, refit: Refit) -> None:
         """Begins another; what was in the making, or kept, is thrown away."""
         self.discard()
@@ -108,7 +111,10 @@ class FolderRefitter:
 
         Raises:
             ValueError: Nothing is beside, or a picture that has files is still pending.
+            SettingsError: As ``require_keeping``, with ``keep``.
         """
+        if keep:
+            self.require_keeping()
         meta = self._meta()
         slot = slot_of(self._address, meta)
         if slot is None:

@@ -14,7 +14,7 @@ from typing import Any
 from camseek.errors import CollectionChangedError, SettingsError
 from camseek.patterns import Patterns
 from camseek.results import Skipped
-from camseek.store.milvus.pulling import MIRRORED, State, is_placeholder, length_of, placeholder, state_of
+from camseek.store.milvus.pulling import MIRRORED, State, is_placeholder, placeholder, state_of
 from camseek.store.milvus.rows import (
     HEAD_KEYS,
     FileRow,
@@ -34,6 +34,7 @@ from camseek.store.milvus.rows import (
 )
 from camseek.store.milvus.server import ROWS, TRACES, Server, contents_in, pictures_of_length, within
 from camseek.store.records import Signature, SkippedEntry
+from camseek.store.refitter import FolderRefitter
 from camseek.store.traces import FEATURELESS
 from camseek.store.writer import FolderWriter
 
@@ -103,6 +104,25 @@ def take_notes(database: sqlite3.Connection) -> None:
                 )
 
 
+class MilvusRefitter(FolderRefitter):
+    """Replaces the descriptors of a collection on a server.
+
+    What is in the making lies in the mirror alone: who loses that loses work. What was in use must not lie
+    there, as no other machine could go back to it.
+    """
+
+    def require_keeping(self) -> None:
+        """Refuses.
+
+        Raises:
+            SettingsError: Always.
+        """
+        raise SettingsError(
+            "a collection on a server cannot be upgraded in its place: it keeps nothing to go back to",
+            remedy="camseek copy it to a folder, upgrade that, and copy it back, under another name",
+        )
+
+
 class MilvusWriter(FolderWriter):
     """A writer of a collection on a server (the ``Writer`` interface)."""
 
@@ -132,6 +152,7 @@ class MilvusWriter(FolderWriter):
         self._overtaken = False
         take_notes(database)
         super().__init__(database, str(server.address), folder)
+        self._refitter = MilvusRefitter(self._do, str(server.address))
 
     # -- what a folder can, and a server cannot ----------------------------------------------------------
 
@@ -243,9 +264,6 @@ class MilvusWriter(FolderWriter):
                 found = self._picture(content)
                 for kind, told in found[0].traces.items() if found else ():
                     kept.update(self._names.trace(content, kind, *told))
-                for kind, held, crc in self._do(_BESIDE, (content,), (str, bytes, int)):
-                    if is_placeholder(held, crc):
-                        kept.update(self._names.trace(content, kind, length_of(held), crc))
             stems = tuple(f"{self._names.all}{content.hex()}/{kind.decode()}/" for content, kind in some)
             contents = contents_in(sorted({content.hex() for content, _ in some}))
             rows = self._server.walk(TRACES, self._names.all, ("key",), also=f" and {contents}", strong=False)
@@ -362,7 +380,7 @@ class MilvusWriter(FolderWriter):
                     continue
                 for number, data, crc in self._do(sql, (content, kind), (int, bytes, int)):
                     if is_placeholder(data, crc):
-                        continue  # of a representation that was in use before: it is on the server still
+                        continue  # it was sent before
                     keys = self._names.trace(content, kind, len(data), crc)
                     yield from pieces(keys, data, self._session, self._seq, content.hex())
                     if kind not in MIRRORED:
@@ -537,9 +555,6 @@ class MilvusWriter(FolderWriter):
         self._state = replace(self._state, head=(self._session, self._seq))
 
 
-_BESIDE = (
-    "SELECT r.kind, r.data, r.crc FROM refit_traces r JOIN pictures p ON p.id = r.picture WHERE p.content = ?"
-)
 _WHOLE = ("key", "session", "seq", "content", "text", "vector")
 
 
