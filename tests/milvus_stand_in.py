@@ -15,6 +15,7 @@ class StandIn(Server):
 
     Attributes:
         down: It does not answer.
+        killed: This process has ended.
         before: Called with what is about to be written or read: ``upsert``, ``delete`` or ``query``, the
             Milvus collection, and rows, keys or the filter.
         asked: How many rows were read of each Milvus collection.
@@ -24,7 +25,7 @@ class StandIn(Server):
 
     def __init__(self, address):
         self.address = address
-        self.down = False
+        self.down = self.killed = False
         self.before = None
         self.asked = defaultdict(int)
 
@@ -45,6 +46,8 @@ class StandIn(Server):
         return sorted(name for name in self.data if name.startswith("camseek_pictures_"))
 
     def _said(self, what, collection, told):
+        if self.killed:
+            raise Killed
         if self.down:
             raise StorageError("the server is down", remedy="start it")
         if self.before is not None:

@@ -3,7 +3,9 @@
 The server is a stand-in: no real one stops where a test wants it to.
 """
 
+import json
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +13,10 @@ import pytest
 from camseek.address import milvus_address
 from camseek.errors import CollectionChangedError, SettingsError, StorageError
 from camseek.store import Refit, Signature
-from camseek.store.milvus import MilvusCollection
+from camseek.store.milvus import MilvusCollection, pulling
 from camseek.store.milvus import collection as collection_module
 from camseek.store.milvus.pulling import state_of
-from milvus_stand_in import StandIn
+from milvus_stand_in import Killed, StandIn
 
 ADDRESS = milvus_address("milvus://127.0.0.1:1/name")
 
@@ -260,3 +262,101 @@ class TestWrittenWhileFitting:
         with collection.write("test") as writer:
             assert writer.refitter.kept() is None
         assert collection.vectors.generation == 0
+
+
+class TestKilled:
+    """A writer ends in the middle of a commit, which took the place of what others had written."""
+
+    @pytest.fixture
+    def kill(self, server, monkeypatch):
+        """Has what a collection's writer does end where it would write a row, or say that all is written."""
+
+        def do(collection, dies):
+            def before(what, where, told):
+                if what == "upsert" and any(dies(row) for row in told):
+                    collection._server.killed = True
+                    raise Killed
+
+            collection._server.before = before
+
+        return do
+
+    @pytest.fixture
+    def fresh(self, opened, monkeypatch, tmp_path):
+        """Opens the collection on another machine."""
+
+        def do():
+            with monkeypatch.context() as patch:
+                patch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+                return opened()
+
+        return do
+
+    @staticmethod
+    def at_the_end(row):
+        return "/!/s/" in row["key"] and not json.loads(row["text"])["open"]
+
+    @staticmethod
+    def at_the_files(row):
+        return "/row/file/" in row["key"]
+
+    @pytest.mark.parametrize("where", ["at_the_files", "at_the_end"])
+    def test_what_others_had_written_is_there(self, opened, fresh, fill, put, kill, where):
+        one, two, in_step, behind = opened(), opened(), opened(), opened()
+        assert in_step.catalogue.count() == 0
+        with pytest.raises(Killed), two.write("two") as writer:
+            put(writer, [1, 2, 3])
+            fill(one, [1, 2, 3])
+            assert in_step.catalogue.count() == 3
+            kill(two, getattr(self, where))
+            writer.commit()
+        for collection in (one, in_step, behind, fresh()):
+            assert collection.catalogue.count() == len(names(collection)) == 3
+        fill(one, [4])
+        for collection in (one, in_step, behind, fresh()):
+            assert collection.catalogue.count() == len(names(collection)) == 4
+            assert collection.catalogue.check() == []
+
+    def test_a_removal_is_seen_everywhere_or_nowhere(self, opened, fresh, fill, kill):
+        one, in_step = opened(), opened()
+        fill(one, [1, 2])
+        assert in_step.catalogue.count() == 2
+        with pytest.raises(Killed), one.write("remove") as writer:
+            writer.release([b"/photos/1.jpg"], None)
+            kill(one, self.at_the_end)
+            writer.commit()
+        other = fresh()
+        assert names(in_step) == names(other) == [b"/photos/2.jpg"]
+        fill(other, [7])
+        assert names(in_step) == names(other) == [b"/photos/2.jpg", b"/photos/7.jpg"]
+
+    def test_rows_that_came_after_a_look_are_seen_later_and_it_costs_less_and_less(
+        self, opened, fill, put, kill, monkeypatch
+    ):
+        clock = [1000.0]
+        monkeypatch.setattr(pulling, "time", SimpleNamespace(time=lambda: clock[0]))
+        one, in_step = opened(), opened()
+        fill(one, [1, 2, 3])
+        assert in_step.catalogue.count() == 3
+        with pytest.raises(Killed), one.write("both") as writer:
+            writer.release([b"/photos/1.jpg"], None)
+            put(writer, [5])
+            kill(one, lambda row: self.at_the_end(row) or seen(row))
+
+            def seen(row):
+                # Nothing but that it begins is written.
+                if self.at_the_files(row):
+                    assert in_step.catalogue.count() == 3
+                return False
+
+            writer.commit()
+        clock[0] += 1
+        assert names(in_step) == [b"/photos/2.jpg", b"/photos/3.jpg", b"/photos/5.jpg"]
+        asked = in_step._server.asked
+        looks = 0
+        for _ in range(100):
+            clock[0] += 10
+            before = asked["camseek_pictures_16"]
+            assert in_step.catalogue.count() == 3
+            looks += asked["camseek_pictures_16"] > before
+        assert 5 < looks < 15

@@ -174,8 +174,8 @@ class MilvusCollection(FolderCollection):
             # It may be seconds old, and older than the mirror: it can say that nothing changed, nothing else.
             _, lately = state_of(self._server, strong=False)
             with self._mirrored() as database:
-                in_step = State.of(database) == lately
-            if not in_step:
+                known = State.of(database)
+            if known is None or not known.has(lately):
                 self._pull()
         finally:
             # After a failure, too: those who search do not wait for a dead server one after the other.

@@ -3,16 +3,18 @@
 import json
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from camseek.errors import CollectionChangedError, CorruptCollectionError, NoCollectionError
 from camseek.patterns import Patterns
 from camseek.store.database import corrupt
 from camseek.store.milvus.rows import (
+    Come,
     FileRow,
     Head,
     Names,
@@ -38,6 +40,8 @@ alone."""
 _STATE = "mirror"
 # Pictures whose descriptors and traces are held at a time.
 _SOME = 256
+# Seconds until a commit that is not whole is looked at once more.
+_LOOK_AGAIN = 1.0
 # Sessions that are asked for at a time.
 _SESSIONS = 50
 _INSERT_PICTURE = "INSERT INTO pictures (content, width, height, format, frames) VALUES (?, ?, ?, ?, ?)"
@@ -57,13 +61,18 @@ class State:
         identity: Of the collection.
         epoch: Of the descriptors in the mirror.
         head: Session and commit in which the head was written that the mirror knows.
-        known: The last commit of each session that the mirror has, and the last with which something went.
+        known: How far each session had come when the mirror was last brought in step.
+        looked: Of those whose last commit is not whole, when that was first seen, and last looked at: seconds
+            of this machine's clock.
     """
 
     identity: str
     epoch: str = ""
     head: tuple[int, int] = (0, 0)
-    known: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    known: dict[int, Come] = field(default_factory=dict[int, Come])
+    looked: dict[int, tuple[float, float]] = field(
+        default_factory=dict[int, tuple[float, float]], compare=False
+    )
 
     @classmethod
     def of(cls, database: sqlite3.Connection) -> "State | None":
@@ -71,15 +80,55 @@ class State:
         rows = database.execute("SELECT value FROM meta WHERE key = ?", (_STATE,)).fetchall()
         with suppress(ValueError, TypeError, KeyError, IndexError):
             data = json.loads(rows[0][0])
-            known = {int(session): (int(seq), int(gone)) for session, (seq, gone) in data["known"].items()}
+            known = {
+                int(session): Come(int(seq), int(gone), bool(is_open))
+                for session, (seq, gone, is_open) in data["known"].items()
+            }
+            looked = {
+                int(session): (float(first), float(last)) for session, (first, last) in data["looked"].items()
+            }
             head = int(data["head"][0]), int(data["head"][1])
-            return cls(str(data["identity"]), str(data["epoch"]), head, known)
+            return cls(str(data["identity"]), str(data["epoch"]), head, known, looked)
         return None
 
     def row(self) -> tuple[str, str]:
         """The row of ``meta`` for it."""
-        data = {"identity": self.identity, "epoch": self.epoch, "head": self.head, "known": self.known}
+        data = {
+            "identity": self.identity,
+            "epoch": self.epoch,
+            "head": self.head,
+            "known": self.known,
+            "looked": self.looked,
+        }
         return _STATE, json.dumps(data)
+
+    def has(self, now: "State") -> bool:
+        """Whether a mirror of this state has all of another, as far as it need look."""
+        return self == now and not any(map(self.is_due, self.looked))
+
+    def looked_at(self, now: "State", when: float, seen: set[int]) -> dict[int, tuple[float, float]]:
+        """``looked`` of another state that a mirror of this one was brought to.
+
+        Args:
+            now: The other.
+            when: That was begun, seconds.
+            seen: The sessions of which all was read.
+        """
+        looked: dict[int, tuple[float, float]] = {}
+        for session in (session for session, come in now.known.items() if come.open):
+            before = self.looked.get(session) if self.known.get(session) == now.known[session] else None
+            first, last = before or (when, when)
+            looked[session] = min(first, when), when if session in seen else last
+        return looked
+
+    def is_due(self, session: int) -> bool:
+        """Whether it is time to look again at a commit that is not whole.
+
+        A commit that goes on is looked at whenever it has taken twice as long as when it was last looked at:
+        of one whose writer was killed all is seen at last, and it costs less and less.
+        """
+        first, last = self.looked.get(session, (0.0, 0.0))
+        return not last <= time.time() < last + max(_LOOK_AGAIN, last - first)
 
 
 def state_of(server: Server, *, strong: bool) -> tuple[Head, State]:
@@ -92,14 +141,14 @@ def state_of(server: Server, *, strong: bool) -> tuple[Head, State]:
     """
     address, names = str(server.address), Names(server.address.name)
     fields = ("key", "session", "seq", "text")
-    head, at, known = None, (0, 0), dict[int, tuple[int, int]]()
+    head, at, known = None, (0, 0), dict[int, Come]()
     # Every search may wait for this: a server that is gone is told soon.
     for row in server.walk(ROWS, names.state, fields, strong=strong, patience=CONNECTING):
         if row["key"] == names.head:
             head, at = head_of(address, row["text"]), (int(row["session"]), int(row["seq"]))
         else:
-            session, gone = session_of(address, row["key"], row["text"])
-            known[session] = int(row["seq"]), gone
+            session, come = session_of(address, row["key"], row["seq"], row["text"])
+            known[session] = come
     if head is None:
         raise no_collection(address)
     return head, State(head.identity, head.epoch, at, known)
@@ -153,20 +202,30 @@ class Pull:
             raise CollectionChangedError(
                 f"{self._address} was made anew while it was open", remedy="open it again"
             )
-        if known == now and not whole:
+        if known.has(now) and not whole:
             return True
+        began = time.time()
         self._database.execute("BEGIN IMMEDIATE")
         try:
             self._database.execute("PRAGMA defer_foreign_keys = 1")
             if known.head != now.head:
                 self._take_head(head, fitted=known.epoch != now.epoch, anew=not known.epoch)
-            changed = [session for session in now.known if known.known.get(session) != now.known[session]]
+            # Rows of a commit that is not whole took the place of others': they are all that there is now.
+            since = {
+                session: known.known.get(session, Come()).whole
+                for session, come in now.known.items()
+                if come.open or known.known.get(session) != come
+            }
             # Something went, of which there is no row any more that could say so.
+            going = [session for session, seq in since.items() if now.known[session].gone > seq]
             whole = whole or known.epoch != now.epoch or not set(known.known) <= set(now.known)
-            whole = whole or any(_gone(known, session) != _gone(now, session) for session in changed)
-            since = {session: known.known.get(session, (0, 0))[0] for session in changed}
+            whole = whole or any(
+                known.known.get(session) != now.known[session] or known.is_due(session) for session in going
+            )
             self._take_in(head, now, since, whole=whole, fitted=known.epoch != now.epoch)
-            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", now.row())
+            seen = {session for session in since if whole or session not in going}
+            state = replace(now, looked=known.looked_at(now, began, seen))
+            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", state.row())
             if self._is_overtaken(now):
                 self._database.execute("ROLLBACK")
                 return False
@@ -246,7 +305,7 @@ class Pull:
     ) -> Iterator[dict[str, Any]]:
         """All rows of a prefix, or those that sessions wrote since then."""
         parts = [
-            f"(session == {session} and seq > {seq} and seq <= {now.known[session][0]})"
+            f"(session == {session} and seq > {seq} and seq <= {now.known[session].seq})"
             for session, seq in since.items()
         ]
         if whole:
@@ -378,10 +437,6 @@ class Pull:
                     "AND id NOT IN (SELECT root FROM skipped)",
                     (number,),
                 )
-
-
-def _gone(state: State, session: int) -> int:
-    return state.known.get(session, (0, 0))[1]
 
 
 def placeholder(length: int) -> bytes:

@@ -7,7 +7,7 @@ Keys begin with the collection's name and a slash (``NAME`` below); a piece of a
 key                                   in                what
 ====================================  ================  =====================================================
 ``NAME/!/head``                       ``ROWS``          what the collection says of itself
-``NAME/!/s/SESSION``                  ``ROWS``          how far a writer has come: its last whole commit
+``NAME/!/s/SESSION``                  ``ROWS``          how far a writer has come: its last commit
 ``NAME/row/root/DIGEST``              ``ROWS``          an indexed folder, with its patterns
 ``NAME/row/file/DIGEST``              ``ROWS``          a file of a folder: its content and signature
 ``NAME/row/skip/DIGEST``              ``ROWS``          a file of a folder that could not be used
@@ -28,7 +28,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Float32
@@ -406,19 +406,41 @@ def root_of(address: str, text: Any) -> tuple[bytes, Patterns]:
         raise damaged(address, "a folder", error) from error
 
 
-def session_text(gone: int) -> str:
-    """The text of a writer's row: the last of its commits with which something went."""
-    return text_of({"gone": gone})
+class Come(NamedTuple):
+    """How far a writer has come.
+
+    Attributes:
+        seq: Its last commit.
+        gone: The last with which something went, or may go.
+        open: Whether the last one is not whole: it is being written, or its writer was killed.
+    """
+
+    seq: int = 0
+    gone: int = 0
+    open: bool = False
+
+    @property
+    def whole(self) -> int:
+        """The last commit that is whole."""
+        return self.seq - self.open
 
 
-def session_of(address: str, key: str, text: Any) -> tuple[int, int]:
-    """The session of a row, and the last of its commits with which something went.
+def session_text(come: Come) -> str:
+    """The text of a writer's row; ``session_of`` reads it."""
+    return text_of({"gone": come.gone, "open": come.open})
+
+
+def session_of(address: str, key: str, seq: int, text: Any) -> tuple[int, Come]:
+    """The session of a row, and how far it has come.
 
     Raises:
         CorruptCollectionError: It is none.
     """
     try:
-        return int(key.rpartition("/")[2]), _whole(_object(text)["gone"], 0, 1 << 62)
+        data = _object(text)
+        if type(data["open"]) is not bool:
+            raise ValueError("nobody says whether its last commit is whole")
+        return int(key.rpartition("/")[2]), Come(int(seq), _whole(data["gone"], 0, 1 << 62), data["open"])
     except _WRONG as error:
         raise damaged(address, "what a writer says", error) from error
 

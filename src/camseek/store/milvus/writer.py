@@ -17,6 +17,7 @@ from camseek.results import Skipped
 from camseek.store.milvus.pulling import MIRRORED, State, is_placeholder, placeholder, state_of
 from camseek.store.milvus.rows import (
     HEAD_KEYS,
+    Come,
     FileRow,
     Head,
     Names,
@@ -142,7 +143,7 @@ class MilvusWriter(FolderWriter):
         self._names = Names(server.address.name)
         self._state, self._session = state, session
         self._began = state.known.get(session)
-        self._seq, self._gone_at = self._began or (0, 0)
+        self._seq, self._gone_at, self._open = self._began or Come()
         # Contents that this writer did not bring, and gave another file.
         self._leant_on: set[bytes] = set()
         # Content and kind of traces that are not there any more, or replaced.
@@ -281,6 +282,8 @@ class MilvusWriter(FolderWriter):
             self.abandon()
             if self._making is not None:
                 self._sweep_epoch(self._making)
+            if self._open:
+                self._say(open=False)
             raise
 
     def _tell(self) -> None:
@@ -307,22 +310,34 @@ class MilvusWriter(FolderWriter):
             contents = [*dict.fromkeys([*contents, *(content for (content,) in every)])]
             self._server.prepare(self._dimensions())
         self._dropped_traces.update(kinds.get("dropped", []))
+        there = "SELECT 1 FROM pictures WHERE content = ?"
+        gone = [content for content in contents if not self._do(there, (content,))]
+        put, lost = self._rows(kinds)
+        if gone or lost:
+            self._gone_at = self._seq
+        # Rows take the place of those that others had written: were this process killed before the commit is
+        # whole, nobody would look for them, but for this.
+        self._say(open=True)
         # In this order: whoever sees a row finds what it names.
         self._put_traces(kinds.get("trace", []))
-        gone = self._put_pictures(epoch, contents)
-        lost = self._put_rows(kinds)
+        self._put_pictures(epoch, contents)
+        self._put_rows(put, lost)
         if gone:
             self._take_out(gone)
         if "head" in kinds:
             self._put_head(epoch, fitted=fitted)
-        if gone or lost:
-            self._gone_at = self._seq
-        said = row(self._names.session(self._session), session_text(self._gone_at), self._session, self._seq)
-        self._server.upsert(ROWS, [said])
-        known = self._state.known | {self._session: (self._seq, self._gone_at)}
-        self._state = replace(self._state, epoch=epoch, known=known)
+        come = self._say(open=False)
+        self._state = replace(self._state, epoch=epoch, known=self._state.known | {self._session: come})
         self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", self._state.row())
         self._do("DELETE FROM temp.noted")
+
+    def _say(self, *, open: bool) -> Come:
+        """Says how far this writer has come."""
+        come = Come(self._seq, self._gone_at, open)
+        said = row(self._names.session(self._session), session_text(come), self._session, self._seq)
+        self._server.upsert(ROWS, [said])
+        self._open = open
+        return come
 
     def _require_same_epoch(self, *, strong: bool) -> None:
         """Makes sure that descriptors are still made as this writer makes them.
@@ -390,9 +405,8 @@ class MilvusWriter(FolderWriter):
         for number, length in sent:
             self._do("UPDATE traces SET data = ? WHERE number = ?", (placeholder(length), number))
 
-    def _put_pictures(self, epoch: str, contents: Sequence[bytes]) -> list[bytes]:
-        """Writes pictures that are there; returns the contents of those that are not any more."""
-        gone: list[bytes] = []
+    def _put_pictures(self, epoch: str, contents: Sequence[bytes]) -> None:
+        """Writes pictures, those that are there."""
         dimensions = self._dimensions()
         pictures = pictures_of_length(dimensions)
 
@@ -400,7 +414,6 @@ class MilvusWriter(FolderWriter):
             for content in contents:
                 found = self._picture(content)
                 if found is None:
-                    gone.append(content)
                     continue
                 picture, stored = found
                 key, text = self._names.picture(epoch, content), picture_text(picture)
@@ -408,7 +421,6 @@ class MilvusWriter(FolderWriter):
                 yield row(key, text, self._session, self._seq, content=content.hex(), vector=vector)
 
         self._server.upsert(pictures, rows())
-        return gone
 
     def _picture(self, content: bytes) -> tuple[PictureRow, bytes | None] | None:
         """A picture as the mirror has it, and its descriptor."""
@@ -436,8 +448,8 @@ class MilvusWriter(FolderWriter):
         )
         return picture, stored
 
-    def _put_rows(self, kinds: dict[str, list[tuple[bytes, bytes]]]) -> bool:
-        """Writes folders, files and what was skipped; returns whether something went."""
+    def _rows(self, kinds: dict[str, list[tuple[bytes, bytes]]]) -> tuple[list[dict[str, Any]], list[str]]:
+        """The rows of folders, files and what was skipped, and the keys of those that are not any more."""
         put: list[dict[str, Any]] = []
         gone: list[str] = []
 
@@ -463,9 +475,11 @@ class MilvusWriter(FolderWriter):
         for path, root in kinds.get("skip", []):
             entry = self._skipped(path, root)
             note("skip", [path, root], skipped_text(entry, root) if entry else None)
+        return put, gone
+
+    def _put_rows(self, put: list[dict[str, Any]], gone: list[str]) -> None:
         self._server.upsert(ROWS, put)
         self._server.delete(ROWS, gone)
-        return bool(gone)
 
     def _file(self, path: bytes, root: bytes) -> FileRow | None:
         rows = self._do(
