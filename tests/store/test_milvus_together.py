@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from camseek.address import milvus_address
-from camseek.errors import CollectionChangedError, SettingsError, StorageError
+from camseek.errors import CollectionBusyError, CollectionChangedError, SettingsError, StorageError
 from camseek.store import Refit, Signature
 from camseek.store.milvus import MilvusCollection, pulling
 from camseek.store.milvus import collection as collection_module
@@ -113,6 +113,16 @@ class TestLooking:
         finally:
             go.set()
             slow.join()
+
+    def test_a_writer_that_is_refused_leaves_the_other_its_mirror(self, opened, put, fill):
+        one, two = opened(), opened()
+        with one.write("one") as writer:
+            put(writer, [1])
+            with pytest.raises(CollectionBusyError), one.write("another"):
+                pass
+            fill(two, [2])
+            assert one.catalogue.count() == 0
+        assert one.catalogue.count() == 2
 
     def test_a_server_that_is_down_is_not_asked_again_at_once(self, opened, monkeypatch):
         collection = opened()

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -142,34 +142,39 @@ class FolderCollection:
         """
         lock = WriterLock(os.fsencode(self._folder), command)
         try:
-            self._catch_up()
-            with translated(self.address):
-                database = open_database(self._folder / DATABASE, "mode=rw")
-            try:
-                with translated(self.address):
-                    migrate(database)
-                self._require_current(database)
-                writer = self._writer(database)
-                try:
-                    yield writer
-                except StorageError:
-                    writer.abandon()
-                    raise
-                except BaseException:
-                    # Torn where a second interrupt came while the first one's unit was being undone.
-                    writer.abandon() if writer.torn else writer.commit()
-                    raise
-                writer.commit()
-                self._save_beside(writer)
-                with self.snapshot():
-                    pass  # the profile that this writer may have made
-            finally:
-                database.close()
+            with self._in_step():
+                yield from self._written()
         finally:
             lock.release()
 
-    def _catch_up(self) -> None:
-        """What this process alone writes to from now on is as it is; a mirror is brought in step first."""
+    def _written(self) -> Generator[FolderWriter]:
+        """The writer, while this process is the only one."""
+        with translated(self.address):
+            database = open_database(self._folder / DATABASE, "mode=rw")
+        try:
+            with translated(self.address):
+                migrate(database)
+            self._require_current(database)
+            writer = self._writer(database)
+            try:
+                yield writer
+            except StorageError:
+                writer.abandon()
+                raise
+            except BaseException:
+                # Torn where a second interrupt came while the first one's unit was being undone.
+                writer.abandon() if writer.torn else writer.commit()
+                raise
+            writer.commit()
+            self._save_beside(writer)
+            with self.snapshot():
+                pass  # the profile that this writer may have made
+        finally:
+            database.close()
+
+    def _in_step(self) -> AbstractContextManager[None]:
+        """Inside, what is written to is as it is, but for this writer; a mirror is brought in step first."""
+        return nullcontext()
 
     def _writer(self, database: sqlite3.Connection) -> FolderWriter:
         """What writes to a database that is open and of this format."""

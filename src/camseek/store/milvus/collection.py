@@ -70,7 +70,6 @@ class MilvusCollection(FolderCollection):
         self._server = Server(address)
         # Held while the mirror is changed: by one look at the server, or as long as somebody writes.
         self._changing = threading.Lock()
-        self._writing = False
         self._looked = 0.0
         self._session = _new_session()
         self._mirror: Mirror | None = None
@@ -208,15 +207,12 @@ class MilvusCollection(FolderCollection):
             # Rows of a commit that did not become whole may be there: no later one may make them so.
             self._session = _new_session()
             raise
-        finally:
-            if self._writing:
-                self._writing = False
-                self._changing.release()
 
-    def _catch_up(self) -> None:
-        self._changing.acquire()
-        self._writing = True
-        self._pull()
+    @contextmanager
+    def _in_step(self) -> Generator[None]:
+        with self._changing:
+            self._pull()
+            yield
 
     def _writer(self, database: sqlite3.Connection) -> FolderWriter:
         state = State.of(database) or State("")
