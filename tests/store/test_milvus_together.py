@@ -7,7 +7,9 @@ import json
 import threading
 from types import SimpleNamespace
 
+import grpc
 import numpy as np
+import pymilvus
 import pytest
 
 from camseek.address import milvus_address
@@ -16,6 +18,7 @@ from camseek.store import Refit, Signature
 from camseek.store.milvus import MilvusCollection, pulling
 from camseek.store.milvus import collection as collection_module
 from camseek.store.milvus.pulling import state_of
+from camseek.store.milvus.server import Server
 from milvus_stand_in import Killed, StandIn
 
 ADDRESS = milvus_address("milvus://127.0.0.1:1/name")
@@ -370,3 +373,53 @@ class TestKilled:
             assert in_step.catalogue.count() == 3
             looks += asked["camseek_pictures_16"] > before
         assert 5 < looks < 15
+
+
+class TestCallsThatFail:
+    """What the client passes on, or makes of what failed."""
+
+    class Failed(grpc.RpcError):
+        def __init__(self, code, details=None):
+            self._code, self._details = code, details
+
+        def code(self):
+            return self._code
+
+        def details(self):
+            return self._details
+
+    @pytest.fixture
+    def failing(self):
+        """A connection of which every question fails with an error."""
+
+        def do(error, cause=None):
+            def query(*args, **options):
+                raise error from cause
+
+            connection = object.__new__(Server)
+            connection.address = milvus_address("milvus://someone:s3cret@127.0.0.1:1/name")
+            connection._package, connection._grpc = pymilvus, grpc
+            connection._client = SimpleNamespace(query=query)
+            return connection
+
+        return do
+
+    @pytest.mark.parametrize(
+        ("code", "details", "said"),
+        [
+            ("DEADLINE_EXCEEDED", "Deadline Exceeded", "does not answer: Deadline Exceeded"),
+            ("RESOURCE_EXHAUSTED", None, "does not answer: RESOURCE_EXHAUSTED"),
+            ("UNAUTHENTICATED", "no such s3cret\nmore", r"let one in: no such \*\*\*$"),
+            ("PERMISSION_DENIED", "", "let one in: PERMISSION_DENIED"),
+        ],
+    )
+    def test_they_are_told_in_words(self, failing, code, details, said):
+        connection = failing(self.Failed(grpc.StatusCode[code], details))
+        with pytest.raises(StorageError, match=said):
+            connection.query("camseek_rows", "", (), strong=True)
+
+    def test_what_lies_under_a_failed_connection_counts(self, failing):
+        made = pymilvus.MilvusException(message="Fail connecting to server")
+        connection = failing(made, self.Failed(grpc.StatusCode.UNAUTHENTICATED))
+        with pytest.raises(StorageError, match="does not let one in"):
+            connection.query("camseek_rows", "", (), strong=True)

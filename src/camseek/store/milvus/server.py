@@ -54,6 +54,8 @@ class Server:
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)
         try:
             self._package: Any = importlib.import_module("pymilvus")
+            # Of its errors the package passes some on as they are.
+            self._grpc: Any = importlib.import_module("grpc")
         except ImportError as error:
             raise CollectionError(
                 f"a collection on a server needs the package pymilvus, which cannot be loaded: {error}",
@@ -84,11 +86,13 @@ class Server:
         """Milvus's errors in the words of a user; what lets in is never among them."""
         try:
             yield
-        except self._package.MilvusException as error:
-            said = str(error.message).splitlines()[0] if error.message else "no reason is given"
+        except (self._package.MilvusException, self._grpc.RpcError) as error:
+            code, told = self._code(error), getattr(error, "message", None) or _details(error)
+            said = str(told).splitlines()[0] if told else code or "no reason is given"
             for secret in (self.address.token, self.address.token.partition(":")[2]):
                 said = said.replace(secret, "***") if secret else said
-            if "auth" in said.lower() or "permission" in said.lower():
+            refused = code in ("UNAUTHENTICATED", "PERMISSION_DENIED")
+            if refused or "auth" in said.lower() or "permission" in said.lower():
                 raise StorageError(
                     f"the server of {self.address} does not let one in: {said:.300}",
                     remedy="check user and password, or the token, and what they may do",
@@ -97,6 +101,17 @@ class Server:
                 f"the server of {self.address} failed, or does not answer: {said:.300}",
                 remedy="check that it runs, then do it again; what was done before is kept",
             ) from None
+
+    def _code(self, error: BaseException | None) -> str:
+        """The name of the code of the call that failed, under whatever was made of it; empty for none."""
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            if isinstance(error, self._grpc.RpcError):
+                code: Any = getattr(error, "code", None)
+                return str(getattr(code() if callable(code) else code, "name", ""))
+            error = error.__cause__ or error.__context__
+        return ""
 
     # -- what is there -----------------------------------------------------------------------------------
 
@@ -267,6 +282,11 @@ class Server:
 
 
 _FIELDS = ("key", "session", "seq", "content", "text", "vector")
+
+
+def _details(error: Any) -> Any:
+    details = getattr(error, "details", None)
+    return details() if callable(details) else details
 
 
 def within(prefix: str, low: str | None = None) -> str:
