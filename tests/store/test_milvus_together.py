@@ -5,6 +5,7 @@ The server is a stand-in: no real one stops where a test wants it to.
 
 import json
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import grpc
@@ -423,3 +424,56 @@ class TestCallsThatFail:
         connection = failing(made, self.Failed(grpc.StatusCode.UNAUTHENTICATED))
         with pytest.raises(StorageError, match="does not let one in"):
             connection.query("camseek_rows", "", (), strong=True)
+
+
+class TestTakenOutMeanwhile:
+    """One brings a picture in the moment in which another takes it out."""
+
+    @pytest.mark.parametrize("step", ["camseek_traces", "camseek_pictures_16"])
+    def test_who_brings_it_is_told_and_it_stays_nowhere(self, opened, picture, step, server):
+        one, two = opened(), opened()
+
+        def bring(writer):
+            brought = replace(picture(1), traces={"points-1": b"points", "other": b"data"})
+            root = writer.root(b"/photos")
+            writer.point(b"/photos/1.jpg", writer.insert(brought), Signature(1, 2, 3), root)
+
+        with one.write("one") as writer:
+            bring(writer)
+        with one.write("one") as writer:
+            writer.release([b"/photos/1.jpg"], None)
+        with pytest.raises(CollectionChangedError, match="another writer took"), two.write("two") as writer:
+            with one.write("one") as first:
+                bring(first)
+            bring(writer)
+
+            def before(what, where, told):
+                # When its traces, or its picture, are written and its file is not.
+                rows = what == "upsert" and where == "camseek_rows"
+                if (rows and "/row/" in told[0]["key"]) or (
+                    step == "camseek_traces" and what == "upsert" and where == "camseek_pictures_16"
+                ):
+                    two._server.before = None
+                    with one.write("one") as first:
+                        first.release([b"/photos/1.jpg"], None)
+
+            two._server.before = before
+        for collection in (one, two, opened()):
+            assert names(collection) == []
+            assert collection.catalogue.count() == 0
+        assert not server.data["camseek_pictures_16"]
+        assert not server.data["camseek_traces"]
+        with two.write("two") as writer:
+            bring(writer)
+        assert names(one) == [b"/photos/1.jpg"]
+        assert one.catalogue.count() == 1
+
+    def test_nothing_is_asked_where_nobody_took_anything(self, opened, fill, put):
+        one, two = opened(), opened()
+        fill(one, [1, 2])
+        asked = two._server.asked
+        with two.write("two") as writer:
+            before = asked["camseek_pictures_16"]
+            put(writer, [3, 4])
+            fill(one, [5])
+        assert asked["camseek_pictures_16"] == before

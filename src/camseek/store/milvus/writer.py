@@ -26,6 +26,7 @@ from camseek.store.milvus.rows import (
     file_text,
     head_text,
     parts_of,
+    picture_of,
     picture_text,
     pieces,
     root_text,
@@ -144,8 +145,8 @@ class MilvusWriter(FolderWriter):
         self._state, self._session = state, session
         self._began = state.known.get(session)
         self._seq, self._gone_at, self._open = self._began or Come()
-        # Contents that this writer did not bring, and gave another file.
-        self._leant_on: set[bytes] = set()
+        # Contents that this writer gave a file, and whether it brought them.
+        self._leant_on: dict[bytes, bool] = {}
         # Content and kind of traces that are not there any more, or replaced.
         self._dropped_traces: set[tuple[bytes, bytes]] = set()
         # Of the descriptors that this writer is writing in the place of all.
@@ -196,8 +197,7 @@ class MilvusWriter(FolderWriter):
             (record,),
             (bytes, int),
         )
-        if not noted:
-            self._leant_on.add(content)
+        self._leant_on[content] = bool(noted) or self._leant_on.get(content, False)
         super().point(path, record, signature, root)
 
     def compact(self) -> None:
@@ -237,14 +237,14 @@ class MilvusWriter(FolderWriter):
                 "which is done: what they brought may not be there",
                 remedy="index the folders again that were being indexed",
             )
-        self._require_same_epoch(strong=True)
+        now = self._require_same_epoch(strong=True)
         self._sweep_traces()
-        if not self._leant_on:
-            return
-        pictures = pictures_of_length(self._dimensions())
-        keys = {self._names.picture(self._state.epoch, content): content for content in self._leant_on}
-        there = {row["key"] for row in self._server.rows_of(pictures, keys, ("key",), strong=True)}
-        lost = [content for key, content in keys.items() if key not in there]
+        # Who takes something says so before: who has not said so yet sees this writer's files.
+        took = any(
+            come.gone > self._state.known.get(session, Come()).whole
+            for session, come in self._others(now).items()
+        )
+        lost = self._lost() if took else []
         self._leant_on.clear()
         for content in lost:
             sql = "SELECT f.path FROM files f JOIN pictures p ON p.id = f.picture WHERE p.content = ?"
@@ -255,6 +255,31 @@ class MilvusWriter(FolderWriter):
                 f"another writer took pictures out of {self._address} to which files were added here",
                 remedy="do it again",
             )
+
+    def _lost(self) -> list[bytes]:
+        """The contents that got a file here and are not there now, or not with all that was brought."""
+        lost: list[bytes] = []
+        pictures = pictures_of_length(self._dimensions())
+        contents = sorted(self._leant_on)
+        for start in range(0, len(contents), _SOME):
+            some = {
+                self._names.picture(self._state.epoch, content): content
+                for content in contents[start : start + _SOME]
+                if self._picture(content) is not None
+            }
+            parts: dict[str, bytes] = {}
+            missing = set(some)
+            for found in self._server.rows_of(pictures, some, ("key", "content", "text"), strong=True):
+                missing.discard(found["key"])
+                content = some[found["key"]]
+                if self._leant_on[content]:
+                    picture = picture_of(self._address, found["content"], found["text"])
+                    for kind, told in picture.traces.items():
+                        parts |= dict.fromkeys(self._names.trace(content, kind, *told), content)
+            there = {found["key"] for found in self._server.rows_of(TRACES, parts, ("key",), strong=True)}
+            bare = {content for key, content in parts.items() if key not in there}
+            lost += sorted(bare | {some[key] for key in missing})
+        return lost
 
     def _sweep_traces(self) -> None:
         dropped = sorted(self._dropped_traces)
@@ -339,8 +364,11 @@ class MilvusWriter(FolderWriter):
         self._open = open
         return come
 
-    def _require_same_epoch(self, *, strong: bool) -> None:
+    def _require_same_epoch(self, *, strong: bool) -> State:
         """Makes sure that descriptors are still made as this writer makes them.
+
+        Returns:
+            How far everybody has come.
 
         Raises:
             CollectionChangedError: Another writer has fitted a whitening.
@@ -352,6 +380,7 @@ class MilvusWriter(FolderWriter):
             _, now = state_of(self._server, strong=True)
         if (now.identity, now.epoch) != own:
             raise _fitted_meanwhile(self._address)
+        return now
 
     def _require_alone(self) -> Head:
         """Makes sure that nobody else has written since this writer's mirror was brought in step.
