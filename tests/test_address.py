@@ -62,6 +62,10 @@ def test_addresses_of_servers(text, shown, token):
         "milvus://user:secret@host/name#x",
         "milvus://user:secret@[host/name",
         'milvus://user:secret@host/na"me',
+        "milvus://host/name?token=secret",
+        "milvus://host/name#secret",
+        "milvus://user:secret",
+        "milvus://host:secret/name",
     ],
 )
 def test_what_is_none(text):

@@ -78,11 +78,11 @@ def milvus_address(address: str) -> MilvusAddress | None:
         parts = urlsplit(f"//{rest}")
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise _no_address(shown) from None
+        raise _no_address(scheme) from None
     *above, name = parts.path.strip("/").split("/")
     named = _NAME.fullmatch(name) and all(map(_NAME.fullmatch, above)) and len(above) <= 1
     if not (host and named) or parts.query or parts.fragment:
-        raise _no_address(shown)
+        raise _no_address(scheme)
     token = unquote(known[2]) if known else os.environ.get(TOKEN, "")
     return MilvusAddress(
         host=host,
@@ -131,8 +131,9 @@ def without_credentials(address: str | bytes | os.PathLike[str]) -> str:
     return _CREDENTIALS.sub(r"\1", text)
 
 
-def _no_address(shown: str) -> SettingsError:
+def _no_address(scheme: str) -> SettingsError:
+    # Nothing else of it: what lets in may stand anywhere in an address that is none.
     return SettingsError(
-        f"{shown} is no address of a collection",
+        f"this address with {scheme}:// is no address of a collection",
         remedy=f"write {_FORM}; a name is 1 to 60 letters, digits and . _ -, and begins with no sign",
     )

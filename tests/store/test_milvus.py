@@ -318,6 +318,15 @@ class TestStrangers:
         with pytest.raises(CorruptCollectionError, match="unit length"):
             open_collection(made.address)
 
+    def test_a_key_that_cannot_be(self, made, fill):
+        fill(made, [1])
+        names = Names(milvus_address(made.address).name)
+        [row] = raw(made).rows_of(ROWS, [names.head], ("session", "seq", "content", "text", "vector"))
+        key = f'{names.rows}file/" or key > "'
+        raw(made).upsert(ROWS, [row | {"key": key}])
+        with pytest.raises(CorruptCollectionError, match=r"the key .* cannot be"):
+            made.catalogue.check()
+
     def test_a_milvus_collection_of_another_program(self, milvus_port, profile):
         address = f"milvus://127.0.0.1:{milvus_port}/x"
         server = Server(milvus_address(address))
@@ -334,6 +343,40 @@ class TestStrangers:
 
 
 class TestServer:
+    def test_all_rows_are_walked_page_by_page(self, made, fill, monkeypatch, tmp_path):
+        """Over segments that are full and such that grow, with rows that were replaced and taken away."""
+        fill(made, range(10))
+        for name in (ROWS, "camseek_pictures_16"):
+            made._server._client.flush(name)
+        with made.write("test") as writer:
+            for record in made.catalogue.records().tolist()[::2]:
+                writer.put_trace(record, "a", b"data")
+            writer.release([b"/photos/4.jpg"], None)
+        fill(made, [20, 3])
+        monkeypatch.setattr(server_module, "PAGE", 3)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+        with open_collection(made.address) as far:
+            assert files_of(far) == files_of(made)
+            assert far.catalogue.count() == made.catalogue.count() == 10
+            assert far.catalogue.check() == []
+
+    def test_a_collection_that_was_half_made(self, milvus_port):
+        connection = Server(milvus_address(f"milvus://127.0.0.1:{milvus_port}/x"))
+        name = "camseek_pictures_13"
+        with pytest.MonkeyPatch.context() as patch:
+            client = connection._client
+            make = client.create_collection
+            bare = lambda *args, index_params, **rest: make(*args, **rest)  # noqa: E731
+            patch.setattr(client, "create_collection", bare)
+            patch.setattr(Server, "_is_ready", lambda *args: args[1] != name)
+            connection.prepare(13)
+        try:
+            assert connection._client.list_indexes(name) == []
+            connection.prepare(13)
+            assert list(connection.walk(name, "x/", ("key",))) == []
+        finally:
+            connection._client.drop_collection(name)
+
     def test_no_collection_of_this_name(self, milvus, made):
         with pytest.raises(NoCollectionError, match="does not exist"):
             open_collection(f"{milvus}-other")

@@ -9,6 +9,7 @@ from typing import Any
 
 from camseek.address import MilvusAddress
 from camseek.errors import CollectionError, CollectionVersionError, CorruptCollectionError, StorageError
+from camseek.store.database import corrupt
 
 ROWS = "camseek_rows"
 """Files, folders, what was skipped, and what collections say of themselves."""
@@ -19,6 +20,7 @@ TEXT = 65_000
 
 _PICTURES = "camseek_pictures_"
 _KEY = 250
+_IS_KEY = re.compile(rf"[A-Za-z0-9._/!-]{{1,{_KEY}}}")
 _OLDEST = (2, 3)
 # Seconds until a server must have answered: a connection, and a question.
 CONNECTING, _ASKING = 10.0, 60.0
@@ -148,13 +150,11 @@ class Server:
             schema.add_field("content", kinds.VARCHAR, max_length=64)
             schema.add_field("text", kinds.VARCHAR, max_length=65_535)
             schema.add_field("vector", kinds.FLOAT_VECTOR, dim=length)
-            index = client.prepare_index_params()
-            index.add_index("vector", index_type="FLAT", metric_type="IP")
             with self._translated():
                 try:
                     # One shard: whoever sees a row sees all that were written before it.
                     client.create_collection(
-                        name, schema=schema, index_params=index, num_shards=1, timeout=_ASKING
+                        name, schema=schema, index_params=self._index(), num_shards=1, timeout=_ASKING
                     )
                 except self._package.MilvusException:
                     # Another one may have made it in the same moment.
@@ -175,8 +175,16 @@ class Server:
                     remedy="use another database of the server",
                 )
             if "Loaded" not in str(self._client.get_load_state(name, timeout=_ASKING).get("state")):
+                # Who made the collection may have been killed before it had one; without, it is never loaded.
+                if not self._client.list_indexes(name, timeout=_ASKING):
+                    self._client.create_index(name, self._index(), timeout=_ASKING)
                 self._client.load_collection(name, timeout=_ASKING)
         return True
+
+    def _index(self) -> Any:
+        params = self._client.prepare_index_params()
+        params.add_index("vector", index_type="FLAT", metric_type="IP")
+        return params
 
     def picture_collections(self) -> list[str]:
         """The Milvus collections of pictures of any length."""
@@ -229,15 +237,25 @@ class Server:
         strong: bool = True,
         patience: float = _ASKING,
     ) -> Iterator[dict[str, Any]]:
-        """The rows whose keys begin with a prefix, ascending by key, some thousand read at a time."""
+        """The rows whose keys begin with a prefix, ascending by key, some thousand read at a time.
+
+        Raises:
+            CorruptCollectionError: A key is not as camseek writes it: it would become part of a filter.
+        """
         low = prefix
         while True:
             condition = f"{within(prefix, low)}{also}"
             rows = self.query(collection, condition, fields, strong=strong, limit=PAGE, patience=patience)
+            for row in rows:
+                if not _IS_KEY.fullmatch(str(row["key"])):
+                    fault = ValueError(f"the key {row['key']!r:.80} cannot be")
+                    raise corrupt(str(self.address), fault)
             yield from rows
             if len(rows) < PAGE:
                 return
-            low, strong = rows[-1]["key"], False
+            # Every page with all that was written before: a server may answer the next one from a replica
+            # that is behind, and what is not listed leaves the mirror.
+            low = rows[-1]["key"]
 
     def rows_of(
         self, collection: str, keys: Iterable[str], fields: Sequence[str], *, strong: bool = False
