@@ -229,8 +229,8 @@ class _Catalogue(FolderCatalogue):
     def check(self) -> list[str]:
         """Reads everything; each fault in a sentence, none when the collection is sound.
 
-        What the server has and no file holds, and the other way about, is told, too: writers that were killed
-        leave it behind, and the next index run makes it good.
+        Files whose pictures the server has not are told, too: writers that were killed leave them behind, and
+        the next index run makes them good.
         """
         pull = self._collection.look()
         found: list[str] = []

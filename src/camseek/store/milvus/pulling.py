@@ -170,7 +170,6 @@ class Pull:
 
     Attributes:
         dangling: Files whose pictures are not there.
-        bereft: Pictures that no file holds.
     """
 
     def __init__(self, server: Server, database: sqlite3.Connection) -> None:
@@ -178,7 +177,6 @@ class Pull:
         self._database = database
         self._address, self._names = str(server.address), Names(server.address.name)
         self.dangling = 0
-        self.bereft = 0
 
     def run(self, head: Head, now: State, *, whole: bool = False) -> bool:
         """Brings the mirror in step with a state of the server (``state_of``).
@@ -289,9 +287,7 @@ class Pull:
         self._put_skipped([skipped_of(self._address, text) for text in texts.get("skip", [])], whole=whole)
         if whole:
             self._drop_roots()
-        self.bereft = self._database.execute(
-            "DELETE FROM pictures WHERE id NOT IN (SELECT picture FROM files)"
-        ).rowcount
+        self._database.execute("DELETE FROM pictures WHERE id NOT IN (SELECT picture FROM files)")
 
     def _changed(
         self,
