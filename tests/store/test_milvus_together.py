@@ -18,6 +18,7 @@ from camseek.errors import CollectionBusyError, CollectionChangedError, Settings
 from camseek.store import Refit, Signature
 from camseek.store.milvus import MilvusCollection, pulling
 from camseek.store.milvus import collection as collection_module
+from camseek.store.milvus import writer as writer_module
 from camseek.store.milvus.pulling import state_of
 from camseek.store.milvus.server import Server
 from milvus_stand_in import Killed, StandIn
@@ -183,7 +184,8 @@ class TestOvertaken:
         assert two.catalogue.records().tolist() == records
         np.testing.assert_array_equal(self.descriptors(two), self.descriptors(one))
 
-    def test_it_is_given_up_at_last(self, opened, fill, fit):
+    def test_it_is_given_up_at_last(self, opened, fill, fit, monkeypatch):
+        monkeypatch.setattr(collection_module, "_TRIES", 2)
         one, two = opened(), opened()
         fill(one, [1])
         two._server.before = lambda what, *told: (
@@ -477,3 +479,74 @@ class TestTakenOutMeanwhile:
             put(writer, [3, 4])
             fill(one, [5])
         assert asked["camseek_pictures_16"] == before
+
+    def test_a_removal_that_was_killed_long_ago_takes_nothing(self, opened, fill, monkeypatch):
+        one, two = opened(), opened()
+        fill(one, [1, 2])
+
+        def before(what, where, told):
+            if what == "upsert" and "/!/s/" in told[0]["key"] and '"open":false' in told[0]["text"]:
+                one._server.killed = True
+                raise Killed
+
+        with pytest.raises(Killed), one.write("one") as writer:
+            writer.release([b"/photos/1.jpg"], None)
+            one._server.before = before
+            writer.commit()
+        counts = []
+        for dead in (3600.0, -1.0):
+            monkeypatch.setattr(writer_module, "_DEAD", dead)
+            looked = []
+            lost = writer_module.MilvusWriter._lost
+            with monkeypatch.context() as patch:
+                patch.setattr(
+                    writer_module.MilvusWriter,
+                    "_lost",
+                    lambda self, lost=lost, looked=looked: looked.append(1) or lost(self),
+                )
+                fill(two, [10 + len(counts)])
+            counts.append(len(looked))
+        assert counts == [1, 0]
+
+
+class TestLeftBehind:
+    """Pictures on the server that no file names are taken away when it is compacted."""
+
+    def test_where_two_had_another_idea_of_a_file(self, opened, picture, put, server):
+        one, two = opened(), opened()
+        with one.write("one") as first, two.write("two") as second:
+            put(first, [1])
+            root = second.root(b"/photos")
+            second.point(b"/photos/1.jpg", second.insert(picture(2)), Signature(1, 2, 3), root)
+            first.commit()
+            second.commit()
+        assert len(server.data["camseek_pictures_16"]) == 2
+        with one.write("compact") as writer:
+            writer.compact()
+        assert len(server.data["camseek_pictures_16"]) == 1
+        for collection in (one, two, opened()):
+            assert collection.catalogue.count() == 1
+            assert collection.catalogue.check() == []
+
+    def test_of_one_that_was_killed_after_an_hour(self, opened, put, server, monkeypatch):
+        one, two = opened(), opened()
+
+        def before(what, where, told):
+            if what == "upsert" and "/row/" in told[0]["key"]:
+                two._server.killed = True
+                raise Killed
+
+        with pytest.raises(Killed), two.write("two") as writer:
+            put(writer, [1])
+            two._server.before = before
+            writer.commit()
+        assert one.catalogue.count() == 0
+        with one.write("compact") as writer:
+            writer.compact()
+        # Its writer might go on.
+        assert len(server.data["camseek_pictures_16"]) == 1
+        monkeypatch.setattr(writer_module, "_DEAD", -1.0)
+        with one.write("compact") as writer:
+            writer.compact()
+        assert server.data["camseek_pictures_16"] == {}
+        assert one.catalogue.check() == []

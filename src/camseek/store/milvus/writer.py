@@ -7,6 +7,7 @@ So each commit may be done twice, and several writers need no lock.
 
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -43,6 +44,8 @@ from camseek.store.writer import FolderWriter
 # Pictures, or contents, that are looked at together.
 _SOME = 100
 _MOST_BEFORE = 20
+# Seconds after which a commit that is not whole is nobody's any more.
+_DEAD = 3600.0
 _OF_HEAD = (*HEAD_KEYS, "whitening")
 # What is noted: of which table and when, under which kind, and by which names. What has left already by the
 # time that what hangs on it goes is not asked for by name: it was noted itself.
@@ -144,7 +147,10 @@ class MilvusWriter(FolderWriter):
         self._names = Names(server.address.name)
         self._state, self._session = state, session
         self._began = state.known.get(session)
-        self._seq, self._gone_at, self._open = self._began or Come()
+        come = self._began or Come()
+        self._seq: int = come.seq
+        self._gone_at: int = come.gone
+        self._open: bool = come.open
         # Contents that this writer gave a file, and whether it brought them.
         self._leant_on: dict[bytes, bool] = {}
         # Content and kind of traces that are not there any more, or replaced.
@@ -203,11 +209,10 @@ class MilvusWriter(FolderWriter):
     def compact(self) -> None:
         """Commits, gives freed space of the mirror back, and takes away what was replaced on the server."""
         super().compact()
-        head, _ = state_of(self._server, strong=True)
-        if not head.before:
-            return
+        head, now = state_of(self._server, strong=True)
         for epoch in head.before:
             self._sweep_epoch(epoch)
+        self._sweep_unheld(now)
 
     def _sweep_epoch(self, epoch: str) -> None:
         """Takes away descriptors that are not in use."""
@@ -216,6 +221,41 @@ class MilvusWriter(FolderWriter):
             self._server.delete(name, keys)
         old = self._server.walk(TRACES, f"{self._names.all}!w/{epoch}/", ("key",))
         self._server.delete(TRACES, [row["key"] for row in old])
+
+    def _sweep_unheld(self, now: State) -> None:
+        """Takes away pictures that no file names: two had another idea of a file, or one was killed.
+
+        Whoever is writing may be about to name one: what is not whole is left alone for an hour, and who was
+        slower yet is told.
+        """
+        ended = self._ended(now)
+        fields = "key", "session", "seq", "content"
+        prefix = self._names.epoch(self._state.epoch)
+        unheld = [
+            bytes.fromhex(found["content"])
+            for found in self._server.walk(pictures_of_length(self._dimensions()), prefix, fields)
+            if int(found["seq"]) <= ended.get(int(found["session"]), 0)
+            and not self._do("SELECT 1 FROM pictures WHERE content = ?", (bytes.fromhex(found["content"]),))
+        ]
+        if not unheld:
+            return
+        self._seq += 1
+        self._gone_at = self._seq
+        self._say(open=True)
+        self._take_out(unheld)
+        come = self._say(open=False)
+        self._state = replace(self._state, known=self._state.known | {self._session: come})
+        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", self._state.row())
+
+    def _ended(self, state: State) -> dict[int, int]:
+        """The last commit of each session that nobody goes on with: whole, or of one that was killed."""
+        long_ago = time.time() - _DEAD
+        ended: dict[int, int] = {}
+        for session, come in state.known.items():
+            first = self._state.looked.get(session, (time.time(), 0.0))[0]
+            dead = self._state.known.get(session) == come and first < long_ago
+            ended[session] = come.seq if dead else come.whole
+        return ended
 
     def settle(self) -> None:
         """Takes dropped traces away, and makes sure that what this writer leant on is still there.
@@ -240,10 +280,8 @@ class MilvusWriter(FolderWriter):
         now = self._require_same_epoch(strong=True)
         self._sweep_traces()
         # Who takes something says so before: who has not said so yet sees this writer's files.
-        took = any(
-            come.gone > self._state.known.get(session, Come()).whole
-            for session, come in self._others(now).items()
-        )
+        ended = self._ended(self._state)
+        took = any(come.gone > ended.get(session, 0) for session, come in self._others(now).items())
         lost = self._lost() if took else []
         self._leant_on.clear()
         for content in lost:
@@ -402,7 +440,7 @@ class MilvusWriter(FolderWriter):
             )
         return head
 
-    def _others(self, state: State) -> dict[int, Any]:
+    def _others(self, state: State) -> dict[int, Come]:
         """How far other writers have come."""
         return {session: told for session, told in state.known.items() if session != self._session}
 
