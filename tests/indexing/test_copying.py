@@ -1,5 +1,6 @@
 """Collections copied between folders and a Milvus server."""
 
+import os
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -125,6 +126,11 @@ def test_damaged_parts_are_left_out_and_told(full, address, tmp_path):
     with open_collection(str(tmp_path / "copy")) as there:
         assert len(there.traces.missing("points-1")) == 1
         assert there.catalogue.check() == []
+
+
+def test_a_copy_within_itself_is_refused(full, tmp_path):
+    with pytest.raises(SettingsError, match="lies in the folder of"):
+        copying.copy(full, os.path.join(full.address, "copy"), job=JOB)
 
 
 def test_what_was_made_otherwise_is_refused(full, tmp_path, model):

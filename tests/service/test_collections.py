@@ -70,6 +70,24 @@ def test_it_goes_on_while_the_collection_goes_over_to_another_network(own, tmp_p
     assert "late interaction" not in stages[1]
 
 
+def test_its_network_is_not_here_any_more(own, tmp_path, model, monkeypatch):
+    """Health tells it, and nobody where the collection lies."""
+    monkeypatch.setenv("CAMSEEK_MODELS", str(tmp_path / "models"))
+    place = other_model(tmp_path / "models")
+    client, _ = own
+    picture = client.get(f"{MUSEUM}/pictures").json()["pictures"][0]["id"]
+    with Engine.open(tmp_path / "c", model=model, workers=2) as engine:
+        engine.upgrade(place)
+    shutil.rmtree(place)
+    assert client.get("/api/v1/health").status_code == 503
+    answer = client.post(f"{MUSEUM}/search", json={"query": [{"picture": picture}]})
+    assert (answer.status_code, answer.json()["code"]) == (503, "model")
+    with serving(tmp_path / "c", tmp_path / "other state", None) as stranger:
+        for told in (stranger.get("/api/v1/health"), stranger.get(MUSEUM)):
+            assert told.status_code == 503
+            assert str(tmp_path) not in told.text
+
+
 class TestPictures:
     def test_a_list_in_pages(self, client):
         page = client.get(f"{MUSEUM}/pictures?limit=3").json()

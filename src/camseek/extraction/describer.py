@@ -12,7 +12,7 @@ from camseek.config import Device, Limits, Settings
 from camseek.encoding.activations import Activations
 from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening
-from camseek.errors import SettingsError
+from camseek.errors import ModelError
 from camseek.extraction.agreement import require_model
 from camseek.extraction.extractor import Extraction, Extractor
 from camseek.extraction.traces import possible, traces_of
@@ -173,8 +173,7 @@ class Describers:
         """The model that descriptors of a profile are made with.
 
         Raises:
-            ModelError: It cannot be loaded.
-            SettingsError: It is not here.
+            ModelError: It is not here, or cannot be loaded.
         """
         with self._loading:
             known = self._models.get(_key(profile))
@@ -182,7 +181,7 @@ class Describers:
                 return known
             place = find_network(profile.model_checksum, profile.model)
             if place is None:
-                raise SettingsError(
+                raise ModelError(
                     f"{self._collection.address} was made with the model {profile.model} "
                     f"({profile.model_checksum[:12]}), which is not among the models that are here",
                     remedy="give that model with --model, or import it first: camseek model import",

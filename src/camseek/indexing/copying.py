@@ -1,5 +1,6 @@
 """A collection copied to another address as it is: nothing is encoded, and no picture is read."""
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from camseek.address import is_server, real_address
 from camseek.errors import CollectionChangedError, NoCollectionError, SettingsError
 from camseek.indexing.pace import Pace
 from camseek.job import Job
@@ -107,11 +109,16 @@ def copy(source: Collection, address: str, *, job: Job) -> CopyReport:
         job: Progress, and whether to go on.
 
     Raises:
-        SettingsError: What is there was made otherwise.
+        SettingsError: What is there was made otherwise, or the address lies in the collection's own folder.
         CollectionChangedError: All descriptors were replaced meanwhile.
         CollectionError: One of them cannot be read or written.
     """
     started = time.perf_counter()
+    within = real_address(source.address), real_address(address)
+    if not any(map(is_server, within)) and os.path.commonpath(within) == within[0] != within[1]:
+        raise SettingsError(
+            f"{address} lies in the folder of {source.address} itself", remedy="copy to another place"
+        )
     with source.snapshot():
         profile, known = source.profile, _Known.of(source)
         records = source.catalogue.records().tolist()

@@ -166,11 +166,12 @@ def undo(
 ) -> UpgradeReport:
     """Goes back to what was in use before the last upgrade, in one step; done again, it goes forth again.
 
-    Pictures that came since are encoded first, with the network of that time, which must be here then.
-    Arguments and errors as for ``upgrade``.
+    Pictures that came since are encoded first, with the network of that time, which must be here: without it
+    nothing could be searched for. Arguments and errors as for ``upgrade``.
 
     Raises:
-        SettingsError: Nothing is kept, or a picture must be encoded and that network is not here.
+        SettingsError: Nothing is kept.
+        ModelError: That network is not here.
     """
     started = time.perf_counter()
     turns = Turns(collection, _COMMAND, job)
@@ -185,6 +186,7 @@ def undo(
     whitening = refit.profile.whitening
     channels = refit.profile.dimensions if whitening is None else len(Whitening.from_bytes(whitening).mean)
     recoder = Recoder(collection, describer, before, unwhitened(refit.profile, channels), job)
+    _ = describer(recoder.plain).model
     recoder.start(left)
     done = Renewal(turns, recoder, refit, keep=True).run(allow_removal=allow_removal)
     return _report(collection, before, done, started)

@@ -160,7 +160,10 @@ class Hosted:
     def reason(self) -> str | None:
         """Why it cannot be used, or None."""
         try:
-            _ = self.engine.collection.profile
+            engine = self.engine
+            with engine.collection.snapshot():
+                pass  # the descriptors of now: another program may have gone over to another network
+            _ = engine.model
         except ApiError as error:
             return f"{error.problem.title}: {error.problem.code}"
         except CamseekError as error:
