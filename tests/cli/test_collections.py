@@ -57,10 +57,10 @@ class TestForeign:
         verbs["add"] = ("add", indexed / "new.jpg", "--collection", collection)
         for verb in ("index", "add", "search", "explain"):
             error = failing(*verbs[verb])
-            assert error["code"] == "settings"
+            assert error["code"] == "model"
             assert "abababababab" in error["message"]
             assert str(collection) in error["message"]
-            assert "index the pictures into a new collection" in error["remedy"]
+            assert "import it first" in error["remedy"]
         assert camseek("info", "--collection", collection)["pictures"] == 4
         assert camseek("check", "--collection", collection)["sound"]
 

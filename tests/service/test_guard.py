@@ -129,7 +129,8 @@ class TestTokens:
     def test_a_browser_keeps_it_as_a_cookie_that_no_script_reads(self, held):
         client, read, _ = held
         answer = client.post("/api/v1/session", json={"token": read})
-        assert answer.json() == {"scopes": ["read"], "needs_token": True}
+        told = {"scopes": ["read"], "needs_token": True, "folders": False, "hosts": []}
+        assert answer.json() == told
         cookie = answer.headers["set-cookie"].lower()
         assert "httponly" in cookie
         assert "samesite=strict" in cookie

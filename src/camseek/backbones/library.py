@@ -57,7 +57,13 @@ def find_network(checksum: str, name: str) -> Path | None:
     Args:
         checksum: SHA-256 of its network's file.
         name: What its card calls it: of several with that network, the one of the name.
+
+    Raises:
+        ModelError: It is not the embedded one, and the imported ones cannot be listed.
     """
+    embedded = ModelCard.read(EMBEDDED)
+    if (embedded.model.sha256, embedded.name) == (checksum, name):
+        return EMBEDDED  # whoever uses no other need have none
     found: list[tuple[bool, Path]] = []
     for place in (EMBEDDED, *imported_models().values()):
         # What cannot be read is no reason not to look at the others.

@@ -12,8 +12,8 @@ _SECONDS = 1.0
 class Pace:
     """Makes the work of a run permanent every second, or every so many pictures."""
 
-    def __init__(self, writer: Scribe, *, pictures: int = _PICTURES) -> None:
-        self._writer, self._pictures = writer, pictures
+    def __init__(self, writer: Scribe, *, pictures: int | None = None) -> None:
+        self._writer, self._pictures = writer, pictures or _PICTURES
         self._committed, self._waiting = time.monotonic(), 0
 
     def step(self) -> None:
