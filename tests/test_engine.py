@@ -18,6 +18,7 @@ from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import apply_whitening
 from camseek.errors import (
     FeaturelessError,
+    ModelError,
     NoCollectionError,
     NotAPictureError,
     RegionError,
@@ -146,7 +147,7 @@ class TestOpening:
         database.execute("UPDATE meta SET value = ? WHERE key = 'model_checksum'", ("ab" * 32,))
         database.commit()
         database.close()
-        with Engine.open(address) as opened, pytest.raises(SettingsError, match="made with the model"):
+        with Engine.open(address) as opened, pytest.raises(ModelError, match="made with the model"):
             opened.search(folder / "0.jpg")
 
     def test_another_layer(self, engine, address):
