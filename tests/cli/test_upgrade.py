@@ -2,13 +2,11 @@
 
 import shutil
 import signal
-import sqlite3
-import time
-from contextlib import closing
 
 import pytest
 
 from models import other_model
+from renewals import await_rows, descriptors, fact
 
 PICTURES = 40
 SIZE = ("--size", "64")
@@ -29,22 +27,6 @@ def indexed(models, photos, index, collection):
     folder = photos(5)
     index(folder, *SIZE)
     return folder
-
-
-def connected(collection):
-    return closing(sqlite3.connect(f"file:{collection}/collection.sqlite?mode=ro", uri=True))
-
-
-def fact(collection, sql):
-    with connected(collection) as database:
-        return database.execute(sql).fetchone()[0]
-
-
-def descriptors(collection):
-    """Every descriptor by its picture's content."""
-    sql = "SELECT content, vector FROM pictures JOIN descriptors ON picture = id"
-    with connected(collection) as database:
-        return dict(database.execute(sql))
 
 
 def test_there_and_back(indexed, camseek, text, collection):
@@ -136,7 +118,7 @@ class TestKillMinus9:
                 killed = tmp_path / f"killed{number}.{attempt}"
                 shutil.copytree(large, killed)
                 running = starting("upgrade", killed, "--model", "other")
-                seen = self.await_rows(killed, moment, running)
+                seen = await_rows(killed, moment, running)
                 running.kill()
                 running.communicate()
                 if seen and running.returncode == -signal.SIGKILL:
@@ -153,13 +135,3 @@ class TestKillMinus9:
             assert descriptors(killed) == new
             camseek("upgrade", killed, "--undo")
             assert descriptors(killed) == old
-
-    def await_rows(self, collection, count, running):
-        """Waits until so many new descriptors are permanent; False if the run has ended before."""
-        until = time.monotonic() + 60
-        while fact(collection, "SELECT count(*) FROM refit") < count:
-            if running.poll() is not None:
-                return False
-            assert time.monotonic() < until
-            time.sleep(0.0005)
-        return True
