@@ -173,6 +173,8 @@ def _beside(report: Report, served: Served, queries: list[bytes], options: Optio
 def _crowd(served: Served, uploads: list[str], count: int, taken: list[float], failed: list[str]) -> None:
     """Clients that ask as soon as they are answered, until so many searches are done."""
     left = iter(range(count))
+    # Each begins with another: people do not all ask for the same at once.
+    places = [place * len(uploads) // _CLIENTS for place in range(_CLIENTS)]
 
     def run(own: Iterator[str]) -> None:
         with httpx.Client(base_url=served.base, headers=_HEADERS, timeout=600) as client:
@@ -182,7 +184,7 @@ def _crowd(served: Served, uploads: list[str], count: int, taken: list[float], f
                 except httpx.HTTPError as error:
                     failed.append(str(error))
 
-    threads = [threading.Thread(target=run, args=(cycle(uploads),)) for _ in range(_CLIENTS)]
+    threads = [threading.Thread(target=run, args=(cycle(uploads[at:] + uploads[:at]),)) for at in places]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,7 +1,6 @@
 """A service in this process on a port of its own, its client, and what they say to each other."""
 
 import json
-import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import uvicorn
 
 from camseek.service.app import application
 from camseek.service.house import House
+from camseek.service.running import listening
 from camseek.service.settings import ServiceSettings
 from textures import texture
 
@@ -35,7 +35,7 @@ def scene():
 def serving(address, state, model, protocol="h11", **options):
     """A client of a service over one collection, on a port of its own."""
     settings = ServiceSettings(collections={"museum": str(address)}, state=state, **options)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listening("127.0.0.1", 0) as found:
         config = uvicorn.Config(
             *(application(House(settings, model)),),
             lifespan="on",
@@ -45,13 +45,13 @@ def serving(address, state, model, protocol="h11", **options):
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [found]})
         thread.start()
         try:
             while not server.started:
                 assert thread.is_alive()
                 time.sleep(0.005)
-            base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            base = f"http://127.0.0.1:{found.getsockname()[1]}"
             with httpx.Client(base_url=base, headers=FORM, timeout=120) as client:
                 yield client
         finally:
