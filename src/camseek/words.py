@@ -1,4 +1,8 @@
-"""Counted things in words."""
+"""Counted things in words, and how a program says that it was interrupted."""
+
+INTERRUPTED = 130
+"""The exit code of a program that was: a shell's, 128 and the signal's number."""
+NOTHING_WRITTEN = "nothing was written"
 
 
 def counted(number: int, noun: str, several: str | None = None) -> str:

@@ -28,8 +28,9 @@ from camseek.cli.upgrade import upgrade
 from camseek.cli.verbs import Resumable, Verbs, give_examples, give_help
 from camseek.errors import CamseekError, OutputError
 from camseek.version import VERSION
+from camseek.words import INTERRUPTED, NOTHING_WRITTEN
 
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 
 class _Interrupted(Exception):  # noqa: N818  # no error of anybody's
@@ -135,7 +136,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(
             "interrupted",
             "interrupted",
-            "what was done is kept; run it again to go on" if goes_on else "nothing was written",
+            "what was done is kept; run it again to go on" if goes_on else NOTHING_WRITTEN,
             as_json=as_json,
             exit_code=INTERRUPTED,
         )
