@@ -37,6 +37,7 @@
         ├── CorruptCollectionError   its file is damaged
         ├── CollectionVersionError   another version of camseek made it
         └── StorageError             the disk is full, read-only or failing
+            └── ServerError              the server that keeps it does not answer, or does not let one in
 
 A caller's bug raises ``ValueError`` or ``TypeError`` instead.
 """
@@ -302,3 +303,9 @@ class StorageError(CollectionError):
     """The disk is full, read-only or failing."""
 
     code = "storage"
+
+
+class ServerError(StorageError):
+    """The server that keeps the collection does not answer, or does not let one in."""
+
+    code = "server"

@@ -10,7 +10,7 @@ import pytest
 from camseek.errors import SettingsError
 from camseek.service import guard, tokens
 from camseek.service.settings import ServiceSettings, collection_name
-from camseek.service.tokens import add_token, read_tokens
+from camseek.service.tokens import add_token, read_tokens, revoke_token
 from served import FORM, serving
 from textures import png, texture
 
@@ -113,7 +113,41 @@ class TestTokens:
         ]
         assert given == [401, 200, 200]
         (tmp_path / "tokens").unlink()
-        assert client.get("/api/v1/collections", headers=writer).status_code == 401
+        answer = client.get("/api/v1/collections", headers=writer)
+        assert (answer.status_code, answer.json()["code"]) == (503, "tokens")
+        assert str(tmp_path) not in answer.text
+
+    @pytest.mark.parametrize("slip", ["mode", "line", "both"])
+    def test_a_slip_in_the_file_locks_nobody_out_and_lets_nobody_in(
+        self, held, tmp_path, monkeypatch, caplog, slip
+    ):
+        """As ``grep -v anna tokens > new; mv new tokens`` leaves it."""
+        monkeypatch.setattr(tokens, "_LOOK", 0.0)
+        client, read, write = held
+        place, new = tmp_path / "tokens", tmp_path / "new"
+        intruder = add_token(tmp_path / "other", "eve", write=True)
+        lines = [line for line in place.read_text().splitlines() if not line.startswith("anna")]
+        lines += (tmp_path / "other").read_text().splitlines()
+        if slip != "mode":
+            lines.append("garbage line here x y z")
+        new.write_text("\n".join(lines))
+        new.chmod(0o600 if slip == "line" else 0o644)
+        new.replace(place)
+
+        def given(token):
+            answer = client.get("/api/v1/collections", headers={"Authorization": f"Bearer {token}"})
+            return answer.status_code, answer.json()
+
+        assert given(write)[0] == 200
+        for token in (read, intruder, "wrong"):
+            status, told = given(token)
+            assert (status, told["detail"]) == (503, "the service's tokens cannot be read")
+        assert client.post("/api/v1/session", json={"token": read}).status_code == 503
+        assert "nobody new is let in" in caplog.text
+        # Mended, it is as it says.
+        place.write_text("\n".join(line for line in lines if "garbage" not in line))
+        place.chmod(0o600)
+        assert [given(token)[0] for token in (read, write, intruder)] == [401, 200, 200]
 
     def test_a_readers_token_searches_and_changes_nothing(self, held):
         client, read, write = held
@@ -155,6 +189,22 @@ class TestTokens:
         found = read_tokens(place)
         assert found.scopes(first) == ()
         assert found.scopes(second) == ("read",)
+
+    def test_one_is_taken_back_whatever_else_is_wrong(self, tmp_path):
+        place = tmp_path / "tokens"
+        add_token(place, "anna", write=True)
+        kept = add_token(place, "ben", write=False)
+        with place.open("a") as file:
+            file.write("garbage\n")
+        revoke_token(place, "anna")
+        assert [line.split(" ")[0] for line in place.read_text().splitlines()] == ["ben", "garbage"]
+        revoke_token(place, "garbage")
+        assert read_tokens(place).scopes(kept) == ("read",)
+        assert place.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(SettingsError, match="no token of anna"):
+            revoke_token(place, "anna")
+        with pytest.raises(SettingsError, match="cannot read"):
+            revoke_token(tmp_path / "none", "anna")
 
     def test_a_file_that_is_none_is_refused(self, tmp_path):
         place = tmp_path / "tokens"

@@ -15,6 +15,7 @@ export type Corner = [number, number];
 
 export type Job = Records["JobRecord"];
 export type Collection = Records["CollectionRecord"];
+export type Unusable = Records["UnusableCollection"];
 export type Picture = Records["Picture"];
 export type PicturePage = Records["PicturePage"];
 export type Upload = Records["Upload"];
@@ -107,14 +108,13 @@ export interface Listing {
 export const api = {
   session: () => json<Session>(address("session")),
   signOut: () => asked(address("session"), written("DELETE")),
-  /** Which collections cannot be used, and why; an unwell service answers as well. */
-  unwell: async () => {
-    const answer = await fetch(address("health"), { credentials: "same-origin" });
-    const told = (await answer.json()) as Records["Health"];
-    return told.collections.filter(({ status }) => status !== "ok");
-  },
   signIn: (token: string) => asked(address("session"), written("POST", { token })),
-  collections: () => json<Collection[]>(address("collections")),
+  /** All collections: those that can be used, and those that cannot just now, with the reason. */
+  collections: async () => {
+    const told = await json<(Collection | Unusable)[]>(address("collections"));
+    const usable = (one: Collection | Unusable): one is Collection => "pictures" in one;
+    return { usable: told.filter(usable), unusable: told.filter((one): one is Unusable => !usable(one)) };
+  },
   collection: (name: string) => json<Collection>(address("collections", name)),
   picture: (name: string, id: string) => json<Picture>(address("collections", name, "pictures", id)),
   remove: (name: string, id: string) =>

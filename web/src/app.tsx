@@ -1,7 +1,7 @@
 /** The frame of the page: which collection, what is under way, and the view that the address asks for. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { type Collection, type Session, Refused, api, sendPictures } from "./api";
+import { type Collection, type Session, type Unusable, Refused, api, sendPictures } from "./api";
 import { Browse } from "./browse";
 import { dropped } from "./drop";
 import { Groups } from "./groups";
@@ -11,7 +11,7 @@ import { Marks, Skips } from "./lists";
 import { AddFolder, Manifest } from "./places";
 import { Dialog, Menu, writes } from "./parts";
 import { begin } from "./query";
-import { type Route, HOME, go, parsed, to, useRoute } from "./route";
+import { type Route, HOME, go, to, useRoute } from "./route";
 import { forget } from "./searching";
 import { Search } from "./search";
 import { Start } from "./start";
@@ -46,7 +46,7 @@ export function App() {
   const route = useRoute();
   const [session, setSession] = useState<Session | null>(null);
   const [collections, setCollections] = useState<Collection[] | null>(null);
-  const [unwell, setUnwell] = useState<{ name: string; reason: string | null }[]>([]);
+  const [unusable, setUnusable] = useState<Unusable[]>([]);
   const [fault, setFault] = useState<Refused | null>(null);
   const [message, setMessage] = useState<{ text: string; bad: boolean } | null>(null);
   const [version, setVersion] = useState(0);
@@ -68,8 +68,8 @@ export function App() {
       setSession(here);
       if (!here.scopes.length) return;
       const found = await api.collections();
-      if (!found.some(({ name }) => name === parsed(location.hash).collection)) setUnwell(await api.unwell());
-      setCollections(found);
+      setUnusable(found.unusable);
+      setCollections(found.usable);
       setFault(null);
     } catch (told) {
       setFault(told instanceof Refused ? told : new Refused({ title: String(told), status: 0 }));
@@ -210,7 +210,7 @@ export function App() {
   if (!collection)
     return (
       <main id="main" class="centre">
-        {(route.collection || !collections.length) && <NotHere name={route.collection} collections={collections} unwell={unwell} again={load} />}
+        {(route.collection || !collections.length) && <NotHere name={route.collection} collections={collections} unusable={unusable} again={load} />}
       </main>
     );
 
@@ -225,7 +225,7 @@ export function App() {
           <img src="icon.svg" alt="" width="28" height="28" />
           <span>camseek</span>
         </a>
-        <Which collections={collections} now={collection} />
+        <Which collections={collections} unusable={unusable} now={collection} />
         <nav aria-label="Views">
           <Tab route={route} view="start" name="Search" />
           <Tab route={route} view="browse" name="Browse" />
@@ -326,16 +326,16 @@ export function App() {
 function NotHere(props: {
   name: string | null;
   collections: Collection[];
-  unwell: { name: string; reason: string | null }[];
+  unusable: Unusable[];
   again: () => Promise<void>;
 }) {
-  const faulty = props.unwell.filter(({ name }) => !props.name || name === props.name);
+  const faulty = props.unusable.filter(({ name }) => !props.name || name === props.name);
   return (
     <>
       <h1>{faulty.length ? "These pictures cannot be used just now" : "There is no collection of this name here"}</h1>
-      {faulty.map(({ name, reason }) => (
+      {faulty.map(({ name, problem }) => (
         <p>
-          <strong>{name}</strong>: {reason}
+          <strong>{name}</strong>: {sentence(problem.detail)}
         </p>
       ))}
       {props.collections.length > 0 && (
@@ -382,11 +382,11 @@ function Tab({ route, view, name }: { route: Route; view: Route["view"]; name: s
   );
 }
 
-function Which({ collections, now }: { collections: Collection[]; now: Collection }) {
+function Which({ collections, unusable, now }: { collections: Collection[]; unusable: Unusable[]; now: Collection }) {
   const count = `${number(now.pictures)} ${now.pictures === 1 ? "picture" : "pictures"}`;
   return (
     <div class="which">
-      {collections.length > 1 ? (
+      {collections.length + unusable.length > 1 ? (
         <select
           aria-label="Collection"
           value={now.name}
@@ -394,6 +394,9 @@ function Which({ collections, now }: { collections: Collection[]; now: Collectio
         >
           {collections.map(({ name }) => (
             <option value={name}>{name}</option>
+          ))}
+          {unusable.map(({ name }) => (
+            <option value={name}>{name} (cannot be used just now)</option>
           ))}
         </select>
       ) : (
@@ -494,7 +497,7 @@ function SignIn({ again }: { again: () => Promise<void> }) {
   const enter = (event: Event) => {
     event.preventDefault();
     api.signIn(field.current?.value.trim() ?? "").then(again, (told: unknown) =>
-      setFault(told instanceof Refused && told.problem.status === 0 ? told.message : "This word is not the right one."),
+      setFault(told instanceof Refused && told.problem.status !== 401 ? sentence(told.message) : "This word is not the right one."),
     );
   };
   return (

@@ -101,7 +101,7 @@ export interface paths {
         };
         /**
          * Collections
-         * @description Every collection that can be used; health says of the others.
+         * @description Every collection; of one that cannot be used just now, why.
          */
         get: operations["collections_api_v1_collections_get"];
         put?: never;
@@ -811,7 +811,12 @@ export interface components {
              */
             status: "ok" | "failed";
             /** Reason */
-            reason: string | null;
+            reason?: string | null;
+            /**
+             * Code
+             * @description The reason's word, as requests for it are answered.
+             */
+            code?: string | null;
         };
         /**
          * CollectionLimits
@@ -1455,6 +1460,15 @@ export interface components {
             token: string;
         };
         /**
+         * UnusableCollection
+         * @description A collection that cannot be used just now.
+         */
+        UnusableCollection: {
+            /** Name */
+            name: string;
+            problem: components["schemas"]["Problem"];
+        };
+        /**
          * Upload
          * @description A query picture.
          */
@@ -1711,7 +1725,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["CollectionRecord"][];
+                    "application/json": (components["schemas"]["CollectionRecord"] | components["schemas"]["UnusableCollection"])[];
                 };
             };
             /** @description What went wrong. */

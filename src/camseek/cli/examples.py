@@ -15,7 +15,7 @@ EXAMPLES = {
         "--collection museum=my.camseek",
         "--collection museum=my.camseek --token-file tokens --read-only",
     ),
-    "token": ("anna --token-file tokens", "curator --token-file tokens --write"),
+    "token": ("curator --token-file tokens --write", "anna --token-file tokens --revoke"),
     "search": (
         "photo.jpg --collection my.camseek",
         "photo.jpg --region 60,0,250,340 --top 5 --report hits.html",

@@ -239,11 +239,24 @@ def serve(
 @click.argument("name", metavar="NAME", type=WordType())
 @click.option("--token-file", metavar="FILE", type=NameType(), required=True, help="Where its hash is kept.")
 @click.option("--write", is_flag=True, help="It also adds, removes and marks pictures.")
+@click.option("--revoke", is_flag=True, help="Take the token of NAME out: nobody is let in with it any more.")
 @json_option
-def token(name: str, token_file: str, write: bool, as_json: bool) -> None:
-    """Make a token for camseek serve, and print it once; an earlier one of NAME goes."""
-    from camseek.service.tokens import add_token
+def token(name: str, token_file: str, write: bool, revoke: bool, as_json: bool) -> None:
+    """Make a token for camseek serve, and print it once; an earlier one of NAME goes.
 
+    A service that runs sees within a second what has come and gone.
+    """
+    from camseek.service.tokens import add_token, revoke_token
+
+    if revoke:
+        if write:
+            raise click.UsageError("say --write or --revoke")
+        revoke_token(Path(token_file), name)
+        if as_json:
+            emit({"name": name, "scopes": [], "token": None})
+        else:
+            note(f"nobody is let in as {printable(name)} any more")
+        return
     made = add_token(Path(token_file), name, write=write)
     if as_json:
         emit({"name": name, "scopes": ["read", "write"] if write else ["read"], "token": made})

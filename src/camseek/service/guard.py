@@ -17,7 +17,6 @@ from camseek.service.settings import ServiceSettings
 from camseek.service.tokens import SCOPES, Scope, TokenFile
 
 COOKIE = "camseek"
-WRONG_TOKEN = "that is no token of this service"  # noqa: S105  # what is said, and no token
 HEADER = "x-camseek"
 """What a request that changes something carries where no token does: no other site's page can send it."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -114,8 +113,8 @@ class Guard:
         if not path.startswith(("/api/", "/metrics")) or path in _OPEN:
             pass  # the page itself says nothing of any collection
         elif "read" not in scopes:
-            if token:
-                raise ApiError(401, "token", WRONG_TOKEN, "ask whoever runs it for one")
+            if token and self._tokens is not None:
+                raise self._tokens.refusal()
             raise ApiError(401, "token", "a token is needed", "send it as: Authorization: Bearer TOKEN")
         if method in _SAFE:
             return scopes

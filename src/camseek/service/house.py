@@ -134,7 +134,7 @@ class House:
 
     def _open(self) -> None:
         for hosted in self.shelf:
-            _ = hosted.reason  # whoever asks for its health hears of it
+            _ = hosted.problem  # whoever asks for its health hears of it
 
     def close(self) -> None:
         """Ends work, to be taken up by the next service, and closes what is open."""

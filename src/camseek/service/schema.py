@@ -126,12 +126,20 @@ class CollectionRecord(Strict):
     limits: CollectionLimits
 
 
+class UnusableCollection(Strict):
+    """A collection that cannot be used just now."""
+
+    name: str
+    problem: Problem
+
+
 class CollectionHealth(Strict):
     """Whether a collection can be used."""
 
     name: str
     status: Literal["ok", "failed"]
-    reason: str | None
+    reason: str | None = None
+    code: str | None = Field(default=None, description="The reason's word, as requests for it are answered.")
 
 
 class Health(Strict):

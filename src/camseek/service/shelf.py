@@ -18,8 +18,8 @@ from camseek.errors import CamseekError
 from camseek.extraction.extractor import Extractor, FileMaps
 from camseek.extraction.reading import PictureReader
 from camseek.service.naming import Naming
-from camseek.service.problems import OPENING, ApiError, problem_of
-from camseek.service.schema import Picture, TableRecord
+from camseek.service.problems import OPENING, ApiError, told
+from camseek.service.schema import Picture, Problem, TableRecord
 from camseek.service.settings import ServiceSettings
 from camseek.service.tables import Table, Tables
 from camseek.store import CollectionInfo, StoredPicture
@@ -132,9 +132,8 @@ class Hosted:
         opener.join(max(self._since + _OPENING - time.monotonic(), 0.0))
         if (opened := self._engine) is not None:
             return opened
-        failed = self._failed
-        if failed and not opener.is_alive():
-            raise failed[1]
+        if failed := self._failed:
+            raise failed[1]  # that of the last time while it is tried again: a server that is down takes long
         later = {"retry-after": "5"}
         raise ApiError(503, OPENING, "the collection is being opened", "ask again in some seconds", **later)
 
@@ -157,18 +156,15 @@ class Hosted:
             engine.close()
 
     @property
-    def reason(self) -> str | None:
+    def problem(self) -> Problem | None:
         """Why it cannot be used, or None."""
         try:
             engine = self.engine
             with engine.collection.snapshot():
                 pass  # the descriptors of now: another program may have gone over to another network
             _ = engine.model
-        except ApiError as error:
-            return f"{error.problem.title}: {error.problem.code}"
-        except CamseekError as error:
-            # Its message may name folders of the server.
-            return f"{problem_of(error).title}: {error.code}"
+        except (ApiError, CamseekError) as error:
+            return told(error, whole=self._settings.paths)
         return None
 
     def close(self) -> None:

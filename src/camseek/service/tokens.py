@@ -14,6 +14,7 @@ from typing import Literal
 
 from camseek.errors import SettingsError
 from camseek.files import read_regular, reason_of
+from camseek.service.problems import ApiError
 from camseek.writing import write_whole
 
 Scope = Literal["read", "write"]
@@ -23,6 +24,10 @@ _MOST_BYTES = 1_000_000
 _LOOK = 1.0
 _LOG = logging.getLogger("camseek.service")
 _LINE = re.compile(r"([A-Za-z0-9_.@-]{1,64}) (read|read,write) ([0-9a-f]{64})")
+_REMEDY = "make it with: camseek token NAME --token-file FILE"
+
+
+_Known = tuple[str, tuple[Scope, ...], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Tokens:
         known: Name, scopes and SHA-256 of each.
     """
 
-    known: tuple[tuple[str, tuple[Scope, ...], bytes], ...]
+    known: tuple[_Known, ...]
 
     def scopes(self, token: str) -> tuple[Scope, ...]:
         """What a token allows; nothing where it is none. Takes as long for every token."""
@@ -46,7 +51,12 @@ class Tokens:
 
 
 class TokenFile:
-    """A file of tokens as it is now: who is taken out of it may do nothing from then on."""
+    """A file of tokens as it is now: who is taken out of it may do nothing from then on.
+
+    While others than its owner may read or change it, or a line of it is none, nobody new is let in by it;
+    those stay who were let in before and whose lines are still there. So a line can be taken out with any
+    tool, and no slip of it locks everybody out.
+    """
 
     def __init__(self, path: Path) -> None:
         """Reads it.
@@ -59,9 +69,10 @@ class TokenFile:
         self._looked = time.monotonic()
         self._seen = _signature(path)
         self._tokens = read_tokens(path)
+        self._faulty = False
 
     def scopes(self, token: str) -> tuple[Scope, ...]:
-        """What a token allows; nothing where it is none, or the file cannot be read any more."""
+        """What a token allows; nothing where it is none, or the file cannot be used any more."""
         with self._lock:
             if time.monotonic() - self._looked >= _LOOK:
                 self._looked = time.monotonic()
@@ -72,12 +83,31 @@ class TokenFile:
             tokens = self._tokens
         return tokens.scopes(token)
 
+    def refusal(self) -> ApiError:
+        """What is said to whoever comes with a token that allows nothing."""
+        if self._faulty:
+            return ApiError(
+                503,
+                "tokens",
+                "the service's tokens cannot be read",
+                "tell whoever runs it: its log says why",
+                **{"retry-after": "60"},
+            )
+        return ApiError(401, "token", "that is no token of this service", "ask whoever runs it for one")
+
     def _read(self) -> None:
+        known: list[_Known] = []
         try:
-            self._tokens = read_tokens(self._path)
+            lines = _lines_of(self._path)
+            known, fault = _known_in(self._path, lines)
+            fault = _open_to_others(self._path) or fault
         except SettingsError as error:
-            _LOG.warning("nobody is let in: %s", error)
-            self._tokens = Tokens(())
+            fault = error
+        self._faulty = fault is not None
+        if fault is not None:
+            _LOG.warning("nobody new is let in, until it is mended: %s; %s", fault, fault.remedy)
+            known = [item for item in known if item in self._tokens.known]
+        self._tokens = Tokens(tuple(known))
 
 
 def _signature(path: Path) -> tuple[int, ...]:
@@ -95,27 +125,47 @@ def read_tokens(path: Path) -> Tokens:
     Raises:
         SettingsError: It cannot be read, others than its owner may, or a line is none.
     """
-    remedy = "make it with: camseek token NAME --token-file FILE"
+    lines = _lines_of(path)
+    known, fault = _known_in(path, lines)
+    if fault := _open_to_others(path) or fault:
+        raise fault
+    if not known:
+        raise SettingsError(f"{path} holds no token", remedy=_REMEDY)
+    return Tokens(tuple(known))
+
+
+def _open_to_others(path: Path) -> SettingsError | None:
+    """What is wrong with a file that others than its owner may read or change."""
     try:
-        if os.name == "posix" and path.stat().st_mode & 0o077:
-            raise SettingsError(f"{path} can be read by others than its owner", remedy=f"chmod 600 {path}")
-        lines = read_regular(path, _MOST_BYTES).decode("utf-8").splitlines()
+        if os.name != "posix" or not path.stat().st_mode & 0o077:
+            return None
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {reason_of(error)}", remedy=remedy) from error
+        return SettingsError(f"cannot read {path}: {reason_of(error)}", remedy=_REMEDY)
+    return SettingsError(f"{path} can be read by others than its owner", remedy=f"chmod 600 {path}")
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return read_regular(path, _MOST_BYTES).decode("utf-8").splitlines()
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {reason_of(error)}", remedy=_REMEDY) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is no text", remedy=remedy) from error
-    known: list[tuple[str, tuple[Scope, ...], bytes]] = []
+        raise SettingsError(f"{path} is no text", remedy=_REMEDY) from error
+
+
+def _known_in(path: Path, lines: list[str]) -> tuple[list[_Known], SettingsError | None]:
+    """The tokens of a file's lines, and what is wrong with the first line that is none."""
+    known: list[_Known] = []
+    fault = None
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
-        found = _LINE.fullmatch(line.strip())
-        if found is None:
-            raise SettingsError(f"{path}, line {number}, is no token", remedy=remedy)
-        scopes: tuple[Scope, ...] = SCOPES if "write" in found[2] else ("read",)
-        known.append((found[1], scopes, bytes.fromhex(found[3])))
-    if not known:
-        raise SettingsError(f"{path} holds no token", remedy=remedy)
-    return Tokens(tuple(known))
+        if found := _LINE.fullmatch(line.strip()):
+            scopes: tuple[Scope, ...] = SCOPES if "write" in found[2] else ("read",)
+            known.append((found[1], scopes, bytes.fromhex(found[3])))
+        elif fault is None:
+            fault = SettingsError(f"{path}, line {number}, is no token", remedy="take that line out")
+    return known, fault
 
 
 def add_token(path: Path, name: str, *, write: bool) -> str:
@@ -134,19 +184,36 @@ def add_token(path: Path, name: str, *, write: bool) -> str:
     lines: list[str] = []
     if os.path.lexists(path):
         read_tokens(path)
-        lines = path.read_text("utf-8").splitlines()
+        lines = _lines_of(path)
     token = secrets.token_urlsafe(32)
     kept = [line for line in lines if line.split(" ")[0] != name]
     kept.append(f"{name} {'read,write' if write else 'read'} {_digest(token).hex()}")
+    _write(path, kept)
+    return token
+
+
+def revoke_token(path: Path, name: str) -> None:
+    """Takes the token of a name out of a file, whatever else is wrong with the file.
+
+    Raises:
+        SettingsError: There is none of the name, or the file cannot be used.
+    """
+    lines = _lines_of(path)
+    kept = [line for line in lines if line.split(" ")[0] != name]
+    if kept == lines:
+        raise SettingsError(f"{path} has no token of {name}", remedy="its lines begin with the names")
+    _write(path, kept)
+
+
+def _write(path: Path, lines: list[str]) -> None:
     try:
         if not os.path.lexists(path):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        write_whole(path, "".join(f"{line}\n" for line in kept).encode(), replace=True)
+        write_whole(path, "".join(f"{line}\n" for line in lines).encode(), replace=True)
     except OSError as error:
         raise SettingsError(
             f"cannot write {path}: {reason_of(error)}", remedy="name a file in a folder of yours"
         ) from error
-    return token
 
 
 def _digest(token: str) -> bytes:

@@ -12,10 +12,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
+from camseek.errors import CamseekError
 from camseek.names import is_given, is_remote
 from camseek.service.house import House, in_thread
 from camseek.service.jobs import INCOMING, Job
-from camseek.service.problems import ApiError
+from camseek.service.problems import ApiError, told
 from camseek.service.renders import Side
 from camseek.service.routes.access import may_write
 from camseek.service.routes.given import FILES, Which, files_of
@@ -31,6 +32,7 @@ from camseek.service.schema import (
     Removed,
     SkippedFile,
     TableRecord,
+    UnusableCollection,
 )
 from camseek.service.shelf import THUMBNAIL, Hosted, Listed
 from camseek.service.tables import read_table
@@ -71,14 +73,19 @@ def routes(house: House) -> APIRouter:
         )
 
     @api.get("")
-    async def collections(request: Request) -> list[CollectionRecord]:
-        """Every collection that can be used; health says of the others."""
+    async def collections(request: Request) -> list[CollectionRecord | UnusableCollection]:
+        """Every collection; of one that cannot be used just now, why."""
         scopes = request.state.scopes
 
-        def told() -> list[CollectionRecord]:
-            return [record(hosted, scopes) for hosted in house.shelf if hosted.reason is None]
+        def one(hosted: Hosted) -> CollectionRecord | UnusableCollection:
+            if (problem := hosted.problem) is None:
+                try:
+                    return record(hosted, scopes)
+                except (ApiError, CamseekError) as error:  # it went in this moment
+                    problem = told(error, whole=house.settings.paths)
+            return UnusableCollection(name=hosted.name, problem=problem)
 
-        return await in_thread(house.rooms.others, told)
+        return await in_thread(house.rooms.others, lambda: [one(hosted) for hosted in house.shelf])
 
     @api.get("/{name}")
     async def collection(name: str, request: Request) -> CollectionRecord:
@@ -253,8 +260,8 @@ def routes(house: House) -> APIRouter:
 
         def put() -> TableRecord:
             table = read_table(content)
-            told = hosted.told_of(table)
-            if hosted.info().pictures and not told.matched:
+            matched = hosted.told_of(table)
+            if hosted.info().pictures and not matched.matched:
                 raise ApiError(
                     422,
                     "table",
@@ -262,7 +269,7 @@ def routes(house: House) -> APIRouter:
                     "give it a column of the files' names, called file",
                 )
             house.tables.put(hosted.key, table, content)
-            return told
+            return matched
 
         return await in_thread(house.rooms.others, put)
 

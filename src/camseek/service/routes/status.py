@@ -4,9 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from camseek.service.guard import COOKIE, WRONG_TOKEN
+from camseek.service.guard import COOKIE
 from camseek.service.house import House, in_thread
-from camseek.service.problems import ApiError
 from camseek.service.routes.access import may_write
 from camseek.service.schema import (
     ClassRecord,
@@ -29,9 +28,13 @@ def routes(house: House) -> APIRouter:
 
         def look() -> list[CollectionHealth]:
             return [
-                CollectionHealth(name=hosted.name, status="failed" if reason else "ok", reason=reason)
+                CollectionHealth(name=hosted.name, status="ok")
+                if problem is None
+                else CollectionHealth(
+                    name=hosted.name, status="failed", reason=problem.detail, code=problem.code
+                )
                 for hosted in house.shelf
-                for reason in (hosted.reason,)
+                for problem in (hosted.problem,)
             ]
 
         found = await in_thread(house.rooms.others, look)
@@ -68,7 +71,7 @@ def routes(house: House) -> APIRouter:
             return Session(scopes=list(request.state.scopes), needs_token=False)
         scopes = house.tokens.scopes(token.token)
         if not scopes:
-            raise ApiError(401, "token", WRONG_TOKEN, "ask whoever runs it for one")
+            raise house.tokens.refusal()
         response.set_cookie(
             COOKIE,
             token.token,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from camseek.address import MilvusAddress
-from camseek.errors import CollectionError, CollectionVersionError, CorruptCollectionError, StorageError
+from camseek.errors import CollectionError, CollectionVersionError, CorruptCollectionError, ServerError
 from camseek.store.database import corrupt
 
 ROWS = "camseek_rows"
@@ -49,7 +49,7 @@ class Server:
         Raises:
             CollectionError: The package is missing.
             CollectionVersionError: The server is older than 2.3, or tells no version.
-            StorageError: It does not answer, or does not let one in.
+            ServerError: It does not answer, or does not let one in.
         """
         self.address = address
         # It writes to the log whatever it raises, arguments and all.
@@ -95,11 +95,11 @@ class Server:
                 said = said.replace(secret, "***") if secret else said
             refused = code in ("UNAUTHENTICATED", "PERMISSION_DENIED")
             if refused or "auth" in said.lower() or "permission" in said.lower():
-                raise StorageError(
+                raise ServerError(
                     f"the server of {self.address} does not let one in: {said:.300}",
                     remedy="check user and password, or the token, and what they may do",
                 ) from None
-            raise StorageError(
+            raise ServerError(
                 f"the server of {self.address} failed, or does not answer: {said:.300}",
                 remedy="check that it runs, then do it again; what was done before is kept",
             ) from None
