@@ -187,7 +187,7 @@ def _read(vectors: Vectors, records: Int64[I64, " n"], generation: int) -> Float
         return vectors.of(records, generation=generation)
     except KeyError:
         found = np.zeros((len(records), vectors.dimensions), np.float32)
-        for place in np.flatnonzero(np.isin(records, vectors.records())).tolist():
+        for place in np.flatnonzero(vectors.has(records)).tolist():
             with suppress(KeyError):
                 found[place] = vectors.of(records[place : place + 1], generation=generation)[0]
         return found

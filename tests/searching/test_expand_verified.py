@@ -110,9 +110,9 @@ def test_the_querys_words_are_compared_once(engine, monkeypatch):
     asked = []
     scores = FolderWords.scores
 
-    def told(words, query, *, workers):
+    def told(words, query, **more):
         asked.append(query)
-        return scores(words, query, workers=workers)
+        return scores(words, query, **more)
 
     monkeypatch.setattr(FolderWords, "scores", told)
     result = engine.search(png(texture(3)), plan=EXPANDED, top=5)

@@ -79,6 +79,9 @@ class TestContract:
         assert (vectors.dimensions, vectors.generation) == (16, 0)
         assert vectors.records().tolist() == RECORDS
         assert vectors.records().dtype == np.int64
+        asked = np.array([0, 3, 5, 9, 9, 1, 20, 60, 10**15])
+        assert vectors.has(asked).tolist() == np.isin(asked, RECORDS).tolist()
+        assert vectors.has(asked[:0]).tolist() == []
 
     def test_descriptors_of_records(self, vectors, unit):
         found = vectors.of(np.array([9, 1, 9]))

@@ -8,6 +8,7 @@ is derived from the pictures' packed points alone, and can be made anew from the
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
@@ -28,6 +29,27 @@ _STALE = 0.25
 _MOST = 1 + 1e-9  # a score; more is of a file that was not written here
 _FIXED = 65536.0
 """Weights are counted in parts of this size, so that sums are whole numbers, equal in any order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WordCounts:
+    """How common the words of a query are.
+
+    Attributes:
+        pictures: How many pictures there are.
+        having: int64 (M,): how many of them have each of the query's terms.
+    """
+
+    pictures: int
+    having: Int64[I64, " M"]
+
+    def __add__(self, other: "WordCounts") -> "WordCounts":
+        """Those of both, which have no picture in common."""
+        return WordCounts(self.pictures + other.pictures, self.having + other.having)
+
+    def weights(self) -> Float64[F64, " M"]:
+        """What each word counts, in whole parts: log((N + 1) / n)."""
+        return np.rint(np.log((self.pictures + 1) / np.maximum(self.having, 1)) * _FIXED)
 
 
 def _is_stale(part: Lists) -> bool:
@@ -147,7 +169,18 @@ class WordsIndex:
                 self._frozen = listed(self._words, self._fresh)
             return (*self._lists, self._frozen)
 
-    def scores(self, query: QueryWords, *, workers: int = 1) -> tuple[Int64[I64, " R"], Float64[F64, " R"]]:
+    def counts(self, query: QueryWords) -> WordCounts:
+        """How common the words of a query are.
+
+        Raises:
+            ValueError: As ``scores``.
+        """
+        self._require(query)
+        return _counted(query.terms, self._parts())
+
+    def scores(
+        self, query: QueryWords, *, workers: int = 1, counts: WordCounts | None = None
+    ) -> tuple[Int64[I64, " R"], Float64[F64, " R"]]:
         """How much each picture shares with a query.
 
         For the words t of the query that picture X has as well, w_t the weight of one (log((N + 1) / n_t),
@@ -160,6 +193,8 @@ class WordsIndex:
         Args:
             query: From the same codebook.
             workers: Threads that share what there is to look at, where that is much.
+            counts: How common its words are among more pictures than these, where this is a part of an index;
+                None where it is all of it.
 
         Returns:
             All pictures' records, int64 (R,), rising, and their scores, float64 (R,), in [0, 1]: 0 where
@@ -169,10 +204,9 @@ class WordsIndex:
             ValueError: The query's words are of another codebook, or the file that the index was opened from
                 is damaged.
         """
-        if query.codebook != self._codebook:
-            raise ValueError("the words of the query are of another codebook")
+        self._require(query)
         parts = self._parts()
-        weights = self._weights(query.terms, parts)
+        weights = (counts or _counted(query.terms, parts)).weights()
         size = np.sqrt(np.square(weights).sum()) * PERFECT
         found: list[F64] = []
         for part in parts:
@@ -186,11 +220,9 @@ class WordsIndex:
         order = np.argsort(records)
         return records[order], np.concatenate(found)[order]
 
-    def _weights(self, terms: UInt16[U16, " M"], parts: Sequence[Lists]) -> Float64[F64, " M"]:
-        """What each word counts, in whole parts."""
-        total = sum(part.there for part in parts)
-        having = sum((part.counts(terms) for part in parts), np.zeros(len(terms), np.int64))
-        return np.rint(np.log((total + 1) / np.maximum(having, 1)) * _FIXED)
+    def _require(self, query: QueryWords) -> None:
+        if query.codebook != self._codebook:
+            raise ValueError("the words of the query are of another codebook")
 
     def save(self, path: str | os.PathLike[str], stamp: bytes = b"") -> None:
         """Writes all of it to one file, which is there whole or not at all.
@@ -244,3 +276,9 @@ class WordsIndex:
         lists, index._stamp = read_lists(path, index._codebook, index._words, most)
         index._lists = (lists,)
         return index
+
+
+def _counted(terms: UInt16[U16, " M"], parts: Sequence[Lists]) -> WordCounts:
+    """How many pictures there are in all parts, and how many have each word."""
+    having = sum((part.counts(terms) for part in parts), np.zeros(len(terms), np.int64))
+    return WordCounts(sum(part.there for part in parts), having)

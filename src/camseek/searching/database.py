@@ -13,7 +13,7 @@ from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F32, F64, I64
 from camseek.results import Size
 from camseek.searching.looks import Look, Unreadable, cosines
-from camseek.store import Ranking, Vectors
+from camseek.store import Ranking, Vectors, WordsRanking
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,8 +70,19 @@ class Database(Protocol):
         """The cosines of records with a descriptor; NaN of featureless pictures."""
         ...
 
-    def words(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
-        """The records whose points are stored, ascending, and how much of a query's words each shares."""
+    def words(
+        self,
+        queries: Sequence[QueryWords],
+        count: int | None,
+        *,
+        without: Collection[int] = (),
+        own: Collection[int] = (),
+        asked: Int64[I64, " M"],
+    ) -> WordsRanking:
+        """The records that share most words with a query's pictures, and what ``asked`` records share.
+
+        As ``camseek.store.WordsSearch.ranked``; ``count`` None for all.
+        """
         ...
 
     def points(self, records: Sequence[int]) -> "list[StoredPoints | Unreadable]":
@@ -111,7 +122,7 @@ def cosines_with(
     try:
         known, held = np.ones(len(records), bool), vectors.of(records, generation=generation)
     except KeyError:
-        known = np.isin(records, vectors.records())
+        known = vectors.has(records)
         held = vectors.of(records[known], generation=generation)
     query = np.broadcast_to(descriptor.astype(np.float64), held.shape)
     found[known] = cosines(query, held)

@@ -309,8 +309,8 @@ class Searcher:
         with self.collection.snapshot():
             pictures = self.collection.catalogue.pictures(records)
             lost = [record for record in records if record not in pictures or not pictures[record].paths]
-            there = set(self.collection.vectors.records().tolist()) if lost else set[int]()
-        if there.intersection(lost):
+            there = self.collection.vectors.has(np.array(lost, np.int64))
+        if there.any():
             raise CorruptCollectionError(
                 f"{self.collection.address} is damaged: a descriptor has no picture or no file",
                 remedy="restore it from a copy, or index the pictures into a new collection",

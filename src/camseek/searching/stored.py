@@ -30,7 +30,17 @@ from camseek.searching.database import (
     sketch_of,
 )
 from camseek.searching.looks import Look, LookSet, Unreadable, digest
-from camseek.store import FINE_TRACE, POINTS_TRACE, SKETCH_TRACE, Collection, Ranking, StoredPicture, step_of
+from camseek.store import (
+    FINE_TRACE,
+    POINTS_TRACE,
+    SKETCH_TRACE,
+    Collection,
+    Ranking,
+    StoredPicture,
+    WordsRanking,
+    WordsSearch,
+    step_of,
+)
 
 _DAMAGED = Unreadable("what is stored of it is damaged: camseek enrich makes it anew")
 # A ranking of all pictures has no more than this.
@@ -62,9 +72,8 @@ class StoredDatabase:
     _seen: dict[int, dict[Hashable, Any] | Unreadable] = field(
         default_factory=dict[int, dict[Hashable, Any] | Unreadable]
     )
-    _compared: list[tuple[QueryWords, tuple[I64, F64]]] = field(
-        default_factory=list[tuple[QueryWords, tuple[I64, F64]]]
-    )
+    # Its questions about words go on from each other: there is one.
+    _words: list[WordsSearch] = field(default_factory=list[WordsSearch])
 
     def quiet(self) -> "StoredDatabase":
         """The same, with what was seen so far, and nobody told."""
@@ -120,18 +129,19 @@ class StoredDatabase:
         """
         return cosines_with(self.collection.vectors, descriptor, records, generation=self.generation)
 
-    def words(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
-        """The records whose points are stored, ascending, and how much of a query's words each shares.
-
-        The first that is asked for is kept: the first stages may be joined again with more beside it.
-        """
-        for known, found in self._compared:
-            if known is query:
-                return found
-        found = self.collection.words.scores(query, workers=self.job.workers)
-        if not self._compared:
-            self._compared.append((query, found))
-        return found
+    def words(
+        self,
+        queries: Sequence[QueryWords],
+        count: int | None,
+        *,
+        without: Set[int] = (),
+        own: Set[int] = (),
+        asked: Int64[I64, " M"],
+    ) -> WordsRanking:
+        """The records that share most words with a query's pictures, and what ``asked`` records share."""
+        if not self._words:
+            self._words.append(self.collection.words.search(workers=self.job.workers))
+        return self._words[0].ranked(queries, count, without=without, own=own, asked=asked)
 
     def points(self, records: Sequence[int]) -> list[StoredPoints | Unreadable]:
         """The points of records; ``Unreadable`` for one that has none, or damaged ones."""

@@ -236,7 +236,7 @@ def _copies(hosted: Hosted, hits: Sequence[Hit]) -> dict[int, list[int]]:
     A copy has the same verdict: what is decided of one by its points must not hide under another.
     """
     vectors = hosted.engine.collection.vectors
-    there = np.isin([hit.record for hit in hits], vectors.records())
+    there = vectors.has(np.array([hit.record for hit in hits], np.int64))
     seen = [hit for hit, has in zip(hits, there.tolist(), strict=True) if has]
     if len(seen) < 2:
         return {}

@@ -16,6 +16,7 @@ from camseek.store.interface import (
     Scribe,
     Traces,
     Vectors,
+    WordsSearch,
     Writer,
     pictures_of,
 )
@@ -46,6 +47,7 @@ from camseek.store.records import (
     WhiteningNote,
     step_of,
 )
+from camseek.store.sharing import ScoredWords, WordsRanking, looked_up, told_apart
 
 __all__ = [
     "ADDED_BY_HAND",
@@ -72,6 +74,7 @@ __all__ = [
     "Refit",
     "Refitter",
     "Root",
+    "ScoredWords",
     "Scribe",
     "Signature",
     "SkippedEntry",
@@ -79,14 +82,18 @@ __all__ = [
     "Traces",
     "Vectors",
     "WhiteningNote",
+    "WordsRanking",
+    "WordsSearch",
     "Writer",
     "as_stored",
     "collection_files",
     "create_collection",
+    "looked_up",
     "open_collection",
     "pictures_of",
     "require_free",
     "step_of",
+    "told_apart",
 ]
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from camseek.matching.words import QueryWords
-from camseek.numerics import F32, F64, I64
+from camseek.numerics import BOOL, F32, I64
 from camseek.patterns import Patterns
 from camseek.store.records import (
     NO_TRACES,
@@ -26,6 +26,7 @@ from camseek.store.records import (
     SkippedEntry,
     StoredPicture,
 )
+from camseek.store.sharing import WordsRanking
 
 # Pictures whose rows are read at a time.
 _AT_A_TIME = 512
@@ -100,6 +101,10 @@ class Vectors(Protocol):
 
     def records(self) -> Int64[I64, " N"]:
         """The records that have descriptors, ascending."""
+        ...
+
+    def has(self, records: Int64[I64, " N"]) -> Bool[BOOL, " N"]:
+        """Which of these records have a descriptor."""
         ...
 
     def of(self, records: Int64[I64, " N"], *, generation: int | None = None) -> Float32[F32, "N D"]:
@@ -181,21 +186,46 @@ class Traces(Protocol):
 
 
 @runtime_checkable
-class Words(Protocol):
-    """The visual words of pictures' points, which the ``points`` traces hold."""
+class WordsSearch(Protocol):
+    """What one search asks of visual words."""
 
-    def scores(self, query: QueryWords, *, workers: int = 1) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
-        """The records whose points are stored, ascending, and how much of a query's words each shares.
+    def ranked(
+        self,
+        queries: Sequence[QueryWords],
+        k: int | None,
+        *,
+        without: Iterable[int] = (),
+        own: Iterable[int] = (),
+        asked: Int64[I64, " M"],
+    ) -> WordsRanking:
+        """The pictures that share most words with a query of several pictures: in the mean over these.
 
         Scores are those of ASMK* (Tolias, Avrithis and Jegou, ICCV 2013), 0 where nothing is shared; they
-        depend on what is stored now alone, not on how it came.
+        depend on what is stored now alone, not on how it came. Pictures of which no points are stored are
+        not found.
 
         Args:
-            query: The query's words.
-            workers: Threads that may share the work.
+            queries: The words of each picture, one or more.
+            k: How many records at most, 0 or more; None for all.
+            without: Records to leave out.
+            own: Records that are found as others, and count for nothing in the ``moments``.
+            asked: Records whose scores are wanted wherever they stand, all different.
 
         Raises:
             CorruptCollectionError: Stored points are damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class Words(Protocol):
+    """The visual words of pictures' points, which the ``points`` traces hold."""
+
+    def search(self, *, workers: int = 1) -> "WordsSearch":
+        """Begins to ask for one search, which may ask several times.
+
+        Args:
+            workers: Threads that may share the work.
         """
         ...
 

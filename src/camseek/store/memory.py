@@ -68,6 +68,10 @@ class MemoryVectors:
         """The records that have descriptors, ascending."""
         return self._sorted.copy()
 
+    def has(self, records: Int64[I64, " n"]) -> Bool[BOOL, " n"]:
+        """Which of these records have a descriptor."""
+        return np.isin(records, self._sorted)
+
     def of(self, records: Int64[I64, " n"], *, generation: int | None = None) -> Float32[F32, "n D"]:
         """The descriptors of these records, in their order.
 

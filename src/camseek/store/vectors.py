@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float16, Float32, Int64
+from jaxtyping import Bool, Float16, Float32, Int64
 from numpy.typing import NDArray
 
 from camseek.files import CODES_INDEX
-from camseek.numerics import F32, I64
+from camseek.numerics import BOOL, F32, I64
 from camseek.store.beside import Saved, named, taken_up
 from camseek.store.codes import SAMPLE, Axes
 from camseek.store.codes_file import Codes, read_codes, write_codes
@@ -33,6 +33,7 @@ _BLOCK = "SELECT picture, vector FROM descriptors WHERE picture > ? ORDER BY pic
 # Answered from an index: nothing walks through the vectors.
 _WITHIN = "FROM descriptors WHERE picture BETWEEN ? AND ?"
 _THESE = "SELECT picture, vector FROM descriptors WHERE picture IN (RECORDS)"
+_WHICH = "SELECT picture FROM descriptors WHERE picture IN (RECORDS)"
 _COUNT = "SELECT count(*) FROM descriptors"
 _NEWER = "SELECT count(*) FROM descriptors WHERE picture > ?"
 _SPAN = "SELECT coalesce(min(picture), 0), coalesce(max(picture), 0) FROM descriptors"
@@ -106,6 +107,11 @@ class FolderVectors:
         """The records that have descriptors, ascending."""
         rows = self._reader.query("SELECT picture FROM descriptors ORDER BY picture", kinds=(int,))
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def has(self, records: Int64[I64, " N"]) -> Bool[BOOL, " N"]:
+        """Which of these records have a descriptor."""
+        rows = self._reader.query_of(_WHICH, records.tolist(), kinds=(int,))
+        return np.isin(records, [record for (record,) in rows])
 
     def of(self, records: Int64[I64, " N"], *, generation: int | None = None) -> Float32[F32, "N D"]:
         """The descriptors of these records, in their order.

@@ -4,19 +4,21 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from camseek.files import WORDS_INDEX
 from camseek.matching.codebook import embedded_codebook
-from camseek.matching.index import WordsIndex
+from camseek.matching.index import WordCounts, WordsIndex
 from camseek.matching.words import QueryWords, WordPoints
 from camseek.numerics import F64, I64
 from camseek.store.beside import Saved, named, taken_up
 from camseek.store.database import corrupt
 from camseek.store.reader import Reader
 from camseek.store.records import POINTS_TRACE
+from camseek.store.sharing import ScoredWords
 from camseek.store.traces import TRACES_SINCE, FolderTraces
 
 # Pictures whose points are read at a time, while other threads wait for the connection.
@@ -26,6 +28,8 @@ _PAUSE = 0.0002
 _KEPT = "SELECT picture FROM traces WHERE kind = ? ORDER BY picture"
 _COUNT = "SELECT count(*), coalesce(sum(picture > ?), 0) FROM traces WHERE kind = ?"
 _SIZES = "SELECT id, width, height FROM pictures WHERE id IN (RECORDS)"
+
+Answer = TypeVar("Answer")
 
 WORDS_KEY = "words_index"
 """The row of ``meta`` that names the file's token."""
@@ -54,16 +58,38 @@ class FolderWords:
         self._waiting: list[int] = []
         self._looked_at: int | None = None
 
-    def scores(self, query: QueryWords, *, workers: int = 1) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
+    def search(self, *, workers: int = 1) -> ScoredWords:
+        """Begins to ask for one search (see ``Words``)."""
+        return ScoredWords(self, workers=workers)
+
+    def counts(self, query: QueryWords) -> WordCounts:
+        """How many pictures' points are stored, and how many of these have each of a query's words.
+
+        Raises: As ``scores``.
+        """
+        return self._asked(lambda index: index.counts(query))
+
+    def scores(
+        self, query: QueryWords, *, workers: int = 1, counts: WordCounts | None = None
+    ) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
         """The records whose points are stored, ascending, and how much of a query's words each shares.
+
+        Args:
+            query: The query's words.
+            workers: Threads that may share the work.
+            counts: How common its words are, where these pictures are a part of others.
 
         Raises:
             CorruptCollectionError: Stored points are damaged.
         """
+        return self._asked(lambda index: index.scores(query, workers=workers, counts=counts))
+
+    def _asked(self, ask: Callable[[WordsIndex], Answer]) -> Answer:
+        """What the index of this moment says."""
         while True:
             index = self._in_step()
             try:
-                return index.scores(query, workers=workers)
+                return ask(index)
             except ValueError:
                 with self._reader.snapshot():
                     if not self._forget_saved():

@@ -28,7 +28,7 @@ from camseek.searching.database import (
 )
 from camseek.searching.looks import Described, DescribeLook, Look, LookSet, Unreadable
 from camseek.searching.stages import RegionMatch
-from camseek.store import MemoryVectors, Ranking
+from camseek.store import MemoryVectors, Ranking, ScoredWords, WordsRanking
 
 
 class NotSeenError(Exception):
@@ -215,9 +215,18 @@ class MeasuredDatabase:
         """The cosines of rows with a descriptor; NaN of featureless pictures."""
         return cosines_with(self.vectors, descriptor, records)
 
-    def words(self, query: QueryWords) -> tuple[Int64[I64, " N"], Float64[F64, " N"]]:
-        """The rows whose points were taken, ascending, and how much of a query's words each shares."""
-        return self.answers.index.scores(query)
+    def words(
+        self,
+        queries: Sequence[QueryWords],
+        count: int | None,
+        *,
+        without: Collection[int] = (),
+        own: Collection[int] = (),
+        asked: Int64[I64, " M"],
+    ) -> WordsRanking:
+        """The rows that share most words with a query's pictures, and what ``asked`` rows share."""
+        words = ScoredWords(self.answers.index)
+        return words.ranked(queries, count, without=without, own=own, asked=asked)
 
     def points(self, records: Sequence[int]) -> list[StoredPoints | Unreadable]:
         """The points of rows; ``Unreadable`` for one that has none."""

@@ -13,13 +13,11 @@ from camseek.results import Evidence, Stage
 from camseek.searching.query import Sought
 from camseek.searching.stages.base import Candidates, Detail, FirstStage, Searching, Step, Terms
 from camseek.searching.stages.nearest import Nearest
-from camseek.searching.stages.words import Words, word_scores
-from camseek.store import Ranking
+from camseek.searching.stages.words import Words
+from camseek.store import Ranking, looked_up, told_apart
 
-_LEAST_SHARED = 1e-4
-"""Added to what a picture shares before its logarithm, which is then finite for one that shares nothing."""
 _LEAST_DEVIATION = 0.25
-"""Of these logarithms: where nearly all pictures share nothing, one that shares a little is no wonder."""
+"""Of these logarithms: where most pictures share nothing, one that shares a little is no wonder."""
 _WORDS = 0.25
 """What words count beside descriptors that stand out as far."""
 
@@ -57,18 +55,19 @@ class Joined(FirstStage):
         """The pictures that stand out most."""
         depth = None if search.wanted is None else max(search.wanted, self.depth)
         near = search.database.nearest(step.terms.descriptor, depth, search.without | search.own)
-        words = word_scores(search, step.features)
-        first = words.scores.argpartition(-depth)[-depth:] if depth and depth < len(words.scores) else None
         own = np.array(sorted(search.own - search.without), np.int64)
-        records = np.union1d(near.records, words.records if first is None else words.records[first])
-        records = np.union1d(records, own)
+        asked = np.union1d(near.records, own)
+        words = search.database.words(
+            step.features, depth, without=search.without, own=own.tolist(), asked=asked
+        )
+        records = np.union1d(asked, words.records)
         cosines = self._cosines(search, step, near, records)
-        shared = _looked_up(records, words)
-        others = ~np.isin(words.records, own)
-        by_descriptor = _standardised(cosines, *near.moments(), near.scores[:1], near.compared)
-        mean, deviation, best, count = _moments(_told_apart(words.scores[others]))
-        deviation = max(deviation, _LEAST_DEVIATION)
-        by_words = _standardised(_told_apart(shared), mean, deviation, best, count)
+        shared = words.of(records, asked)
+        best = float(near.scores[0]) if len(near.scores) else None
+        by_descriptor = _standardised(cosines, *near.moments(), best, near.compared)
+        moments = words.moments
+        deviation = max(moments.deviation, _LEAST_DEVIATION)
+        by_words = _standardised(told_apart(shared), moments.mean, deviation, moments.best, moments.count)
         scores = _joined(by_descriptor, by_words)
         order = np.lexsort((records, -scores))[: search.wanted]
         raw = {Nearest.name: cosines, Words.name: shared}
@@ -92,7 +91,7 @@ class Joined(FirstStage):
         self, search: Searching, step: Step, near: Ranking, records: Int64[I64, " N"]
     ) -> Float64[F64, " N"]:
         """The cosines of records, also of those that words alone found; NaN for a featureless picture."""
-        found = _looked_up(records, near)
+        found = looked_up(records, (near.records, near.scores))
         missing = np.isnan(found)
         if missing.any():
             found[missing] = search.database.cosines(step.terms.descriptor, records[missing])
@@ -108,7 +107,7 @@ class _Standardised:
 
 
 def _standardised(
-    raw: Float64[F64, " N"], mean: float, deviation: float, best: Float64[F64, " _"], compared: int
+    raw: Float64[F64, " N"], mean: float, deviation: float, best: float | None, compared: int
 ) -> _Standardised:
     """Scores as one stage gives them, NaN where it knows nothing of a picture: that is like any other to it.
 
@@ -116,35 +115,16 @@ def _standardised(
         raw: Of the records.
         mean: Of all that were compared.
         deviation: Of all that were compared.
-        best: The largest of them; empty where there is none.
+        best: The largest of them; None where there is none.
         compared: How many.
     """
-    if deviation <= 0 or not len(best):
+    if deviation <= 0 or best is None:
         return _Standardised(np.zeros_like(raw), 0.0)
     scores = np.where(np.isnan(raw), 0.0, (raw - mean) / deviation)
-    return _Standardised(scores, standing((float(best[0]) - mean) / deviation, compared) ** 2)
-
-
-def _told_apart(shared: Float64[F64, " N"]) -> Float64[F64, " N"]:
-    return np.log(shared + _LEAST_SHARED)
-
-
-def _moments(values: Float64[F64, " N"]) -> tuple[float, float, Float64[F64, " _"], int]:
-    """Mean, deviation and largest of values, and how many they are."""
-    if not len(values):
-        return 0.0, 0.0, values, 0
-    return float(values.mean()), float(values.std()), values.max(keepdims=True), len(values)
+    return _Standardised(scores, standing((best - mean) / deviation, compared) ** 2)
 
 
 def _joined(descriptors: _Standardised, words: _Standardised) -> Float64[F64, " N"]:
     weights = np.array([descriptors.weight, _WORDS * words.weight])
     weights = 2 * weights / weights.sum() if weights.any() else np.ones(2)
     return weights[0] * descriptors.scores + weights[1] * words.scores
-
-
-def _looked_up(records: Int64[I64, " N"], ranking: Ranking) -> Float64[F64, " N"]:
-    """A ranking's scores of records, NaN of those that it does not have."""
-    found = np.full(len(records), np.nan)
-    _, here, there = np.intersect1d(records, ranking.records, assume_unique=True, return_indices=True)
-    found[here] = ranking.scores[there]
-    return found
