@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -166,7 +166,7 @@ class FolderCollection:
                 writer.abandon() if writer.torn else writer.commit()
                 raise
             writer.commit()
-            self._save_beside(writer)
+            self._save_beside(writer.name_beside, writer.abandon)
             with self.snapshot():
                 pass  # the profile that this writer may have made
         finally:
@@ -180,13 +180,18 @@ class FolderCollection:
         """What writes to a database that is open and of this format."""
         return FolderWriter(database, self.address, os.fsencode(self._folder))
 
-    def _save_beside(self, writer: FolderWriter) -> None:
-        """Saves what is made of the database, where that is worth it."""
+    def _save_beside(self, name: Callable[[str, str], None], undo: Callable[[], None]) -> None:
+        """Saves what is made of the database, where that is worth it.
+
+        Args:
+            name: Has the database name a file by its token, under a key.
+            undo: What a failure leaves is undone.
+        """
         for key, part in ((WORDS_KEY, self._words), (CODES_KEY, self._vectors)):
             try:
-                part.save(partial(writer.name_beside, key))
+                part.save(partial(name, key))
             except (CamseekError, OSError):
-                writer.abandon()  # searches begin sooner with it, nothing else
+                undo()  # searches begin sooner with it, nothing else
 
     def _require_current(self, database: sqlite3.Connection) -> None:
         """Makes the profile that of now: no other process can change it while this one is the writer.

@@ -26,6 +26,9 @@ def step_of(scores: Float32[F32, "..."]) -> Int64[I64, "..."]:
     return steps.clip(0, 2 * STEPS - 1)
 
 
+MOST_SHARDS = 1024
+"""In so many parts at most a collection on a server is searched."""
+
 ADDED_BY_HAND = 0
 """The root of files that ``add`` brought: no folder reconciles them."""
 

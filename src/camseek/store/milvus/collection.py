@@ -18,7 +18,9 @@ from camseek.store.database import FORMAT_VERSION, open_database, translated
 from camseek.store.folder import FolderCollection
 from camseek.store.meta import profile_of, profile_rows
 from camseek.store.milvus.mirrors import Mirror
+from camseek.store.milvus.parts import WHOLE, Part
 from camseek.store.milvus.pulling import (
+    STATE_KEY,
     Pull,
     State,
     length_of,
@@ -40,6 +42,8 @@ from camseek.words import counted
 _LOOK_EVERY = 1.0
 # How often a mirror is begun anew, where descriptors are replaced while it reads them.
 _TRIES = 5
+# The row of the mirror's ``meta`` for its own name.
+_MADE = "mirror_made"
 
 
 class MilvusCollection(FolderCollection):
@@ -54,12 +58,13 @@ class MilvusCollection(FolderCollection):
     the same pictures in another way.
     """
 
-    def __init__(self, address: MilvusAddress, *, keep_vectors: bool = True) -> None:
+    def __init__(self, address: MilvusAddress, *, keep_vectors: bool = True, part: Part = WHOLE) -> None:
         """Opens an existing collection.
 
         Args:
             address: Where it is.
             keep_vectors: Keep the descriptors in memory between searches.
+            part: Open a part of its pictures alone, to be read.
 
         Raises:
             NoCollectionError: There is none.
@@ -68,6 +73,7 @@ class MilvusCollection(FolderCollection):
             StorageError: The server does not answer, or the mirror cannot be written.
         """
         self._server = Server(address)
+        self._part = part
         # Held while the mirror is changed: by one look at the server, or as long as somebody writes.
         self._changing = threading.Lock()
         self._looked = 0.0
@@ -77,8 +83,9 @@ class MilvusCollection(FolderCollection):
             if not self._server.is_prepared():
                 raise no_collection(str(address))
             head, now = state_of(self._server, strong=True)
-            self._mirror = Mirror(address)
+            self._mirror = Mirror(address, part)
             self._make_mirror(self._mirror, head, now)
+            self._made = self._named_mirror()
             self._pull((head, now))
             reader = Reader(self._mirror.folder, address=str(address), refresh=self._refresh)
             traces = MilvusTraces(reader, self._server)
@@ -137,6 +144,13 @@ class MilvusCollection(FolderCollection):
             empty = State(now.identity).row(), ("created", rows["created"])
             database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", empty)
 
+    def _named_mirror(self) -> str:
+        """The mirror's name, another one for each that is begun; given to one that has none."""
+        with self._mirrored() as database:
+            database.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (_MADE, secrets.token_hex(8)))
+            [(name,)] = database.execute("SELECT value FROM meta WHERE key = ?", (_MADE,)).fetchall()
+        return str(name)
+
     @contextmanager
     def _mirrored(self) -> Generator[sqlite3.Connection]:
         """The mirror's database."""
@@ -157,7 +171,7 @@ class MilvusCollection(FolderCollection):
             CollectionChangedError: Its descriptors were replaced again and again meanwhile.
         """
         with self._mirrored() as database:
-            pull = Pull(self._server, database)
+            pull = Pull(self._server, database, self._part)
             for _ in range(_TRIES):
                 if pull.run(*(seen or state_of(self._server, strong=True)), whole=whole):
                     self._looked = time.monotonic()
@@ -186,6 +200,34 @@ class MilvusCollection(FolderCollection):
         with self._changing:
             return self._pull(whole=True)
 
+    @property
+    def mirror_name(self) -> str:
+        """What tells this mirror from others: within it, a record's number is never used twice."""
+        return self._made
+
+    def epoch(self) -> str:
+        """Of which epoch the descriptors are, inside ``snapshot``: all mirrors know it by the same word."""
+        rows = self._reader.query("SELECT value FROM meta WHERE key = ?", (STATE_KEY,), (str,))
+        state = State.read(rows[0][0]) if rows else None
+        return "" if state is None else state.epoch
+
+    def catch_up(self) -> None:
+        """Brings the mirror in step with everything that was written before, unless somebody is writing."""
+        if self._changing.acquire(timeout=_LOOK_EVERY):
+            try:
+                self._pull()
+            finally:
+                self._changing.release()
+
+    def save(self) -> None:
+        """Saves what is made of the mirror where that is worth it: who opens it next begins sooner."""
+
+        def name(key: str, token: str) -> None:
+            with self._mirrored() as database:
+                database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, token))
+
+        self._save_beside(name, lambda: None)
+
     # -- writing -----------------------------------------------------------------------------------------
 
     @contextmanager
@@ -193,11 +235,16 @@ class MilvusCollection(FolderCollection):
         """Becomes a writer, of which there may be several; what was done is kept on leaving, as in a folder.
 
         Raises:
+            CollectionError: It is a part of one.
             CollectionBusyError: This process is writing already, through the same open collection.
             CollectionChangedError: Another writer fitted a whitening meanwhile, or took pictures away to
                 which this one gave files.
             StorageError: The server does not answer, or the mirror cannot be written.
         """
+        if not self._part.is_whole:
+            raise CollectionError(
+                f"a part of {self._server.address} cannot be written to", remedy="open all of it"
+            )
         try:
             with super().write(command) as writer:
                 yield writer

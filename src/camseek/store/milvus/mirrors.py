@@ -11,6 +11,7 @@ from camseek.address import MilvusAddress
 from camseek.errors import CollectionBusyError, StorageError
 from camseek.places import mirrors_folder
 from camseek.store.lock import WriterLock
+from camseek.store.milvus.parts import WHOLE, Part
 
 # So many processes of a machine have a mirror that is kept; others make one anew each time.
 _KEPT = 8
@@ -23,8 +24,8 @@ class Mirror:
         folder: Where the mirror's collection lies, or may be made.
     """
 
-    def __init__(self, address: MilvusAddress) -> None:
-        """Takes the first that is free.
+    def __init__(self, address: MilvusAddress, part: Part = WHOLE) -> None:
+        """Takes the first of a collection, or of a part of it, that is free.
 
         Raises:
             StorageError: No folder can be made, in the cache and elsewhere.
@@ -32,6 +33,8 @@ class Mirror:
         self._lock: WriterLock | None = None
         self._gone: str | None = None
         place = mirrors_folder() / hashlib.sha256(str(address).encode()).hexdigest()[:16]
+        if not part.is_whole:
+            place /= f"part-{part.number + 1}-of-{part.of}"
         for number in range(_KEPT):
             try:
                 # The names and pictures of a collection are its owner's business.

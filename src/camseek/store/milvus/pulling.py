@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import sqlite3
 import time
 import zlib
@@ -13,6 +14,7 @@ from typing import Any
 from camseek.errors import CollectionChangedError, CorruptCollectionError, NoCollectionError
 from camseek.patterns import Patterns
 from camseek.store.database import corrupt
+from camseek.store.milvus.parts import WHOLE, Part
 from camseek.store.milvus.rows import (
     Come,
     FileRow,
@@ -32,12 +34,15 @@ from camseek.store.milvus.rows import (
 from camseek.store.milvus.server import CONNECTING, ROWS, TRACES, Server, pictures_of_length
 from camseek.store.records import ADDED_BY_HAND, POINTS_TRACE, SkippedEntry
 from camseek.store.traces import FEATURELESS, MARK
+from camseek.store.words import WORDS_KEY
 
 MIRRORED = frozenset({POINTS_TRACE})
 """The kinds of traces whose data a mirror has: the index of words is made of them. Of others it has lengths
 alone."""
 
-_STATE = "mirror"
+STATE_KEY = "mirror"
+"""The row of a mirror's ``meta`` for its state."""
+
 # Pictures whose descriptors and traces are held at a time.
 _SOME = 256
 # Seconds until a commit that is not whole is looked at once more.
@@ -77,9 +82,14 @@ class State:
     @classmethod
     def of(cls, database: sqlite3.Connection) -> "State | None":
         """That of a mirror; None of one that is not whole."""
-        rows = database.execute("SELECT value FROM meta WHERE key = ?", (_STATE,)).fetchall()
+        rows = database.execute("SELECT value FROM meta WHERE key = ?", (STATE_KEY,)).fetchall()
+        return cls.read(rows[0][0]) if rows else None
+
+    @classmethod
+    def read(cls, text: Any) -> "State | None":
+        """What ``row`` wrote; None where it is none."""
         with suppress(ValueError, TypeError, KeyError, IndexError):
-            data = json.loads(rows[0][0])
+            data = json.loads(text)
             known = {
                 int(session): Come(int(seq), int(gone), bool(is_open))
                 for session, (seq, gone, is_open) in data["known"].items()
@@ -100,7 +110,7 @@ class State:
             "known": self.known,
             "looked": self.looked,
         }
-        return _STATE, json.dumps(data)
+        return STATE_KEY, json.dumps(data)
 
     def has(self, now: "State") -> bool:
         """Whether a mirror of this state has all of another, as far as it need look."""
@@ -172,8 +182,16 @@ class Pull:
         dangling: Files whose pictures are not there.
     """
 
-    def __init__(self, server: Server, database: sqlite3.Connection) -> None:
+    def __init__(self, server: Server, database: sqlite3.Connection, part: Part = WHOLE) -> None:
+        """Begins to look.
+
+        Args:
+            server: The server.
+            database: The mirror's.
+            part: Which pictures the mirror is of.
+        """
         self._server = server
+        self._part = part
         self._database = database
         self._address, self._names = str(server.address), Names(server.address.name)
         self.dangling = 0
@@ -270,7 +288,9 @@ class Pull:
         prefix, fields = self._names.epoch(head.epoch), ("key", "content", "text")
         found = [
             picture_of(self._address, row["content"], row["text"])
-            for row in self._changed(self._pictures, prefix, fields, now, since, whole=whole)
+            for row in self._changed(
+                self._pictures, prefix, fields, now, since, whole=whole, of=self._part.condition
+            )
         ]
         if whole:
             listed = {picture.content for picture in found}
@@ -278,7 +298,9 @@ class Pull:
             self._database.executemany("DELETE FROM pictures WHERE content = ?", gone)
         self._put_pictures(found, fitted=fitted)
         told: dict[str, list[dict[str, Any]]] = {}
-        for row in self._changed(ROWS, self._names.rows, fields, now, since, whole=whole):
+        # Of what changed all files are looked at: one that had a picture of this part may have another now.
+        ours = self._part.condition_of_rows if whole else ""
+        for row in self._changed(ROWS, self._names.rows, fields, now, since, whole=whole, of=ours):
             told.setdefault(self._names.kind_of(row["key"]), []).append(row)
         texts = {kind: [row["text"] for row in rows] for kind, rows in told.items()}
         self._put_roots([root_of(self._address, text) for text in texts.get("root", [])], whole=whole)
@@ -298,16 +320,17 @@ class Pull:
         since: dict[int, int],
         *,
         whole: bool,
+        of: str,
     ) -> Iterator[dict[str, Any]]:
-        """All rows of a prefix, or those that sessions wrote since then."""
+        """All rows of a prefix, or those that sessions wrote since then; of a condition beside."""
         parts = [
             f"(session == {session} and seq > {seq} and seq <= {now.known[session].seq})"
             for session, seq in since.items()
         ]
         if whole:
-            yield from self._server.walk(collection, prefix, fields)
+            yield from self._server.walk(collection, prefix, fields, also=of)
         for start in range(0, 0 if whole else len(parts), _SESSIONS):
-            also = f" and ({' or '.join(parts[start : start + _SESSIONS])})"
+            also = f" and ({' or '.join(parts[start : start + _SESSIONS])}){of}"
             yield from self._server.walk(collection, prefix, fields, also=also)
 
     def _records(self) -> dict[bytes, int]:
@@ -362,6 +385,11 @@ class Pull:
             sql = "SELECT kind, length(data), crc FROM traces WHERE picture = ? AND kind <> ?"
             rows = self._database.execute(sql, (record, FEATURELESS))
             there = {kind: (length, crc) for kind, length, crc in rows}
+            if POINTS_TRACE in there and there[POINTS_TRACE] != picture.traces.get(POINTS_TRACE):
+                # An index knows a picture by its number: it is made anew, as it is for a writer of points.
+                self._database.execute(
+                    "INSERT OR REPLACE INTO meta VALUES (?, ?)", (WORDS_KEY, secrets.token_hex(16))
+                )
             for kind in set(there) - set(picture.traces):
                 self._database.execute("DELETE FROM traces WHERE picture = ? AND kind = ?", (record, kind))
             for kind, (length, crc) in picture.traces.items():
@@ -393,6 +421,10 @@ class Pull:
         return self._database.execute("INSERT INTO roots (path) VALUES (?)", (path,)).lastrowid or 0
 
     def _put_files(self, files: Sequence[FileRow], *, whole: bool) -> None:
+        if not self._part.is_whole:
+            elsewhere = [(file.path,) for file in files if not self._part.holds(file.content)]
+            self._database.executemany("DELETE FROM files WHERE path = ?", elsewhere)
+            files = [file for file in files if self._part.holds(file.content)]
         known = self._records()
         unknown = {file.content for file in files} - set(known)
         if unknown:
