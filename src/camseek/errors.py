@@ -28,6 +28,7 @@
     ├── DecoderError               no process can be started to decode pictures in
     ├── ClusterError               a cluster of machines cannot be used
     ├── SourceError                the folder or files to index cannot be used
+    │   └── UnreadPicturesError      pictures of a collection cannot be read again
     ├── OutputError                a report cannot be written
     ├── CancelledError             whoever started the work has stopped it
     └── CollectionError
@@ -249,6 +250,22 @@ class SourceError(CamseekError):
     """The folder or files to index cannot be used."""
 
     code = "source"
+
+
+class UnreadPicturesError(SourceError):
+    """Pictures of a collection cannot be read again: their files are gone or others now, or this may pass.
+
+    Attributes:
+        files: A name of each, as it is stored, and why.
+        passing: Whether all of them are there as they were, and cannot be read just now.
+    """
+
+    def __init__(
+        self, message: str, *, remedy: str, files: tuple[tuple[bytes, str], ...] = (), passing: bool = False
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.files = files
+        self.passing = passing
 
 
 class OutputError(CamseekError):

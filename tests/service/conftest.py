@@ -1,5 +1,7 @@
 """A small collection with its points, and a service over it."""
 
+import shutil
+
 import pytest
 
 from camseek import Engine
@@ -27,3 +29,14 @@ def client(stocked, tmp_path_factory, model):
     """A client of a service over the stocked collection, which its tests leave as it is."""
     with serving(stocked[0], tmp_path_factory.mktemp("state"), model) as made:
         yield made
+
+
+@pytest.fixture
+def own(stocked, tmp_path, model):
+    """A service over a copy of the collection and its pictures, to be changed."""
+    address, photos = tmp_path / "c", tmp_path / "museum"
+    shutil.copytree(stocked[1], photos)
+    with Engine.open(address, model=model, create=True, workers=2) as engine:
+        engine.index(photos)
+    with serving(address, tmp_path / "state", model, paths=True) as client:
+        yield client, photos

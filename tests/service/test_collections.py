@@ -21,17 +21,6 @@ from textures import png, texture
 MUSEUM = "/api/v1/collections/museum"
 
 
-@pytest.fixture
-def own(stocked, tmp_path, model):
-    """A service over a copy of the collection and its pictures, to be changed."""
-    address, photos = tmp_path / "c", tmp_path / "museum"
-    shutil.copytree(stocked[1], photos)
-    with Engine.open(address, model=model, create=True, workers=2) as engine:
-        engine.index(photos)
-    with serving(address, tmp_path / "state", model, paths=True) as client:
-        yield client, photos
-
-
 def test_it_goes_on_while_the_collection_goes_over_to_another_network(own, tmp_path, model, monkeypatch):
     """The other one has no sketches to compare, and is found among the models that are here."""
     monkeypatch.setenv("CAMSEEK_MODELS", str(tmp_path / "models"))

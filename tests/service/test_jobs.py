@@ -147,6 +147,26 @@ class TestJobs:
         assert long.report == {"added": 3}
         found.close()
 
+    def test_an_upgrade_gives_way_to_an_update(self, state):
+        order = []
+
+        def upgrade(job):
+            order.append("upgrade")
+            if order.count("upgrade") == 1:
+                waits(job)
+            return {}
+
+        found = Jobs(state, {"upgrade": upgrade, "index": lambda _: order.append("index") or {}}, KEYS)
+        found.begin()
+        long = found.ask("upgrade", "museum", {"model": "other"})
+        until(lambda: order)
+        behind = found.ask("undo_upgrade", "museum", {})
+        found.cancel(behind)
+        done(found.ask("index", "museum", {}))
+        assert done(long).state == "done"
+        assert order == ["upgrade", "index", "upgrade"]
+        found.close()
+
     def test_what_gives_way_can_be_stopped(self, state):
         begun, go_on = threading.Event(), threading.Event()
         found = Jobs(state, {"index": waits, "remove": lambda _: begun.set() or (go_on.wait() and {})}, KEYS)

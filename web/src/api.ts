@@ -31,6 +31,9 @@ export type SearchRequest = Partial<Omit<Records["SearchRequest"], "query" | "op
 /** What one of many queries found. */
 export type BatchRow = Records["BatchRow"];
 export type Group = Records["GroupRecord"];
+export type Model = Records["ModelRecord"];
+/** Work that is asked for. */
+export type Start = Omit<Records["JobRequest"], "collection">;
 export type Skipped = Records["SkippedFile"];
 export type Folder = Records["Folder"];
 export type Session = Records["Session"];
@@ -141,8 +144,9 @@ export const api = {
       headers: { ...OWN, "Content-Type": "text/csv" },
       body: file,
     }),
-  start: (kind: string, collection: string, how: { allow_removal?: boolean; folder?: string } = {}) =>
-    json<Job>(address("jobs"), written("POST", { kind, collection, ...how })),
+  start: (kind: Start["kind"], collection: string, how: Partial<Start> = {}) =>
+    json<Job>(address("jobs"), written("POST", { ...how, kind, collection })),
+  models: () => json<Model[]>(address("models")),
   serverFolders: (name: string) => json<Records["ServerFolder"]>(`${address("folders")}?name=${encodeURIComponent(name)}`),
   manifest: (collection: string, url: string, use: "add" | "batch") =>
     json<Job>(address("collections", collection, "manifest"), written("POST", { url, use })),

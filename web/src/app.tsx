@@ -1,13 +1,14 @@
 /** The frame of the page: which collection, what is under way, and the view that the address asks for. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { type Collection, type Session, type Unusable, Refused, api, sendPictures } from "./api";
+import { type Collection, type Session, type Start as Begun, type Unusable, Refused, api, sendPictures } from "./api";
 import { Browse } from "./browse";
 import { dropped } from "./drop";
 import { Groups } from "./groups";
 import { JobLine, useJob } from "./jobs";
 import { Keys } from "./keys";
 import { Marks, Skips } from "./lists";
+import { Network } from "./network";
 import { AddFolder, Manifest } from "./places";
 import { Dialog, Menu, writes } from "./parts";
 import { begin } from "./query";
@@ -30,7 +31,7 @@ export interface Shared {
   /** One picture is searched for; of several it is asked what is meant. */
   giveMany: (files: File[]) => void;
   changed: () => void;
-  startJob: (kind: string) => void;
+  startJob: (kind: Begun["kind"]) => void;
   /** Hosts from which the service fetches pictures; none where its owner named none. */
   hosts: string[];
   giveAddress: (url: string) => void;
@@ -53,7 +54,7 @@ export function App() {
   const [keys, setKeys] = useState(false);
   const [over, setOver] = useState(false);
   const [several, setSeveral] = useState<File[] | null>(null);
-  const [asking, setAsking] = useState<"folder" | "manifest" | null>(null);
+  const [asking, setAsking] = useState<"folder" | "manifest" | "network" | null>(null);
   const [adding, setAdding] = useState<{ sent: number; count: number; stop: AbortController } | null>(null);
 
   const say = useCallback((text: string) => setMessage({ text, bad: false }), []);
@@ -173,7 +174,7 @@ export function App() {
     };
   }, [giveMany, giveAddress]);
 
-  const startJob = (kind: string) => {
+  const startJob = (kind: Begun["kind"]) => {
     if (collection) api.start(kind, collection.name).then(follow, complain);
   };
   const send = async (what: "pictures" | "batch/files", files: File[]) => {
@@ -242,6 +243,11 @@ export function App() {
                 {number(collection.skipped)} that could not be read
               </a>
             )}
+            {mayWrite && (
+              <button type="button" data-closes onClick={() => setAsking("network")}>
+                Another network…
+              </button>
+            )}
             <button type="button" data-closes onClick={() => setKeys(true)}>
               Keys <kbd>?</kbd>
             </button>
@@ -300,6 +306,7 @@ export function App() {
         </Dialog>
       )}
       {asking === "folder" && <AddFolder collection={collection.name} onJob={follow} complain={complain} onClose={() => setAsking(null)} />}
+      {asking === "network" && <Network collection={collection} onJob={follow} complain={complain} onClose={() => setAsking(null)} />}
       {asking === "manifest" && (
         <Manifest
           collection={collection.name}

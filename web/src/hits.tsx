@@ -145,7 +145,7 @@ export function Hits(props: HitsProps) {
 
   return (
     <>
-      <Steps searching={searching} pictures={props.collection.pictures} />
+      <Steps searching={searching} collection={props.collection} />
       {absent && (
         <p class="card absent">
           {result.searched === 1 ? "The only picture does not show it" : `None of the ${number(result.searched)} pictures shows it`}
@@ -198,7 +198,8 @@ export function Hits(props: HitsProps) {
 }
 
 /** How far the search is, in words. Its height stays, so that nothing below moves. */
-function Steps({ searching, pictures }: { searching: Searching; pictures: number }) {
+function Steps({ searching, collection }: { searching: Searching; collection: Collection }) {
+  const { pictures } = collection;
   const { step, result } = searching;
   const present = result?.present ?? 0;
   const searched = result?.searched ?? pictures;
@@ -222,6 +223,7 @@ function Steps({ searching, pictures }: { searching: Searching; pictures: number
         {done
           ? result && `${counted(searched, "picture")} searched in ${result.seconds < 0.1 ? "less than 0.1" : result.seconds.toFixed(1)} s`
           : `Among ${counted(searched, "picture")}`}
+        {done && result && collection.beside && ` · by ${result.model}`}
         {done && result && pictures > result.pictures && (
           <>
             {" · "}

@@ -57,6 +57,10 @@ const DOING: Record<string, [string, string]> = {
   enrich: ["looked at again", "Looking at the pictures again"],
   groups: ["compared", "Looking for pictures that belong together"],
   batch: ["searched for", "Searching for many pictures"],
+  upgrade: ["looked at by the other network", "The other network is looking at the pictures"],
+  undo_upgrade: ["looked at by the network of before", "Going back to the network of before"],
+  forget_upgrade: ["done", "Letting go of what the network of before saw"],
+  discard_upgrade: ["done", "Throwing away what was begun"],
 };
 
 function reportInWords(job: Job): string {
@@ -66,6 +70,7 @@ function reportInWords(job: Job): string {
     if (typeof queries !== "number" || typeof present !== "number") return "";
     return `${counted(queries, "picture")} searched for, ${number(present)} found`;
   }
+  if (typeof report["model"] === "string") return `pictures are told apart by ${report["model"]} now`;
   const told: string[] = [];
   for (const [key, word] of [
     ["added", "new"],
@@ -121,6 +126,7 @@ export function JobLine(props: { job: Job; mayCancel: boolean; complain: (fault:
           {job.rate ? ` · ${job.rate < 10 ? job.rate.toFixed(1) : number(Math.round(job.rate))} a second` : ""}
           {job.seconds_left !== null && job.seconds_left !== undefined ? ` · ${duration(job.seconds_left)} left` : ""}
           {job.kind === "index" && job.done > 0 ? " · you can search already" : ""}
+          {job.kind === "upgrade" || job.kind === "undo_upgrade" ? " · you can search meanwhile, as before" : ""}
         </span>
       </span>
       <progress max={1} {...(job.total ? { value: job.done / job.total } : {})} aria-label={doing} />

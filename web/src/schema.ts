@@ -72,6 +72,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Networks
+         * @description Networks that are here: a collection can go over to another of them (the job `upgrade`).
+         */
+        get: operations["networks_api_v1_models_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/classes": {
         parameters: {
             query?: never;
@@ -777,6 +797,28 @@ export interface components {
             problem?: string | null;
         };
         /**
+         * BesideRecord
+         * @description How another network describes the pictures, beside the one in use.
+         */
+        BesideRecord: {
+            /** Model */
+            model: string;
+            /** Checksum */
+            checksum: string;
+            /** Layer */
+            layer: string;
+            /**
+             * Kept
+             * @description It was in use before an upgrade, and can be gone back to; otherwise it is in the making.
+             */
+            kept: boolean;
+            /**
+             * Done
+             * @description Pictures that are described by it.
+             */
+            done: number;
+        };
+        /**
          * ClassRecord
          * @description A class the network knows.
          */
@@ -847,8 +889,17 @@ export interface components {
             featureless: number;
             /** Created */
             created: string;
-            /** Model */
+            /**
+             * Model
+             * @description The network that pictures are told apart by.
+             */
             model: string;
+            /** Model Checksum */
+            model_checksum: string;
+            /** Layer */
+            layer: string;
+            /** @description What an upgrade has in the making, or keeps to go back to. */
+            beside?: components["schemas"]["BesideRecord"] | null;
             /** Keeps */
             keeps: string[];
             /** Classifier */
@@ -989,7 +1040,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "index" | "enrich" | "fit" | "groups";
+            kind: "index" | "enrich" | "fit" | "groups" | "upgrade" | "undo_upgrade" | "forget_upgrade" | "discard_upgrade";
             /** Collection */
             collection: string;
             /**
@@ -999,9 +1050,20 @@ export interface components {
             folder?: string | null;
             /**
              * Allow Removal
+             * @description index: let go whatever has gone; upgrade, undo_upgrade: let go pictures whose files have gone or changed.
              * @default false
              */
             allow_removal: boolean;
+            /**
+             * Model
+             * @description upgrade: the network to go over to, by its name (`/models`).
+             */
+            model?: string | null;
+            /**
+             * Layer
+             * @description upgrade: the layer of it that gives the maps; null for its own choice.
+             */
+            layer?: string | null;
         };
         /**
          * ManifestRequest
@@ -1055,6 +1117,19 @@ export interface components {
         Marked: {
             /** Mark */
             mark: ("right" | "wrong") | null;
+        };
+        /**
+         * ModelRecord
+         * @description A network that is here.
+         */
+        ModelRecord: {
+            /** Name */
+            name: string;
+            /**
+             * Checksum
+             * @description SHA-256 of its file.
+             */
+            checksum: string;
         };
         /**
          * OutlineRecord
@@ -1292,6 +1367,11 @@ export interface components {
         SearchRecord: {
             /** Collection */
             collection: string;
+            /**
+             * Model
+             * @description The network that it was made with: another one once an upgrade is done.
+             */
+            model: string;
             /** Final */
             final: boolean;
             /** Seconds */
@@ -1662,6 +1742,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServerFolder"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    networks_api_v1_models_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelRecord"][];
                 };
             };
             /** @description What went wrong. */

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-from camseek.errors import CamseekError, CollectionBusyError, CollectionChangedError, SourceError
+from camseek.errors import CamseekError, CollectionBusyError, CollectionChangedError, UnreadPicturesError
 from camseek.indexing.recoding import Recoded, Recoder
 from camseek.job import Job
 from camseek.names import path_text
@@ -143,8 +143,8 @@ class Renewal:
             allow_removal: Let pictures whose files have gone or changed leave the collection.
 
         Raises:
-            SourceError: Pictures cannot be encoded anew: now, or at all, and ``allow_removal`` is not given.
-                What was done is kept.
+            UnreadPicturesError: Pictures cannot be encoded anew: now, or at all, and ``allow_removal`` is not
+                given. What was done is kept.
             CollectionChangedError: Somebody else has begun, or ended, the like.
             StorageError: The disk is full or read-only.
         """
@@ -251,13 +251,15 @@ def unwhitened(profile: Profile, channels: int) -> Profile:
     return replace(profile, whitening=None, whitening_note=None, dimensions=channels)
 
 
-def _cannot_encode(lost: Sequence[Skipped], *, passing: bool = False) -> SourceError:
+def _cannot_encode(lost: Sequence[Skipped], *, passing: bool = False) -> UnreadPicturesError:
     named = "; ".join(f"{path_text(item.path)}: {item.reason}" for item in lost[:_TOLD_NAMES])
-    return SourceError(
+    return UnreadPicturesError(
         f"{counted(len(lost), 'picture')} cannot be encoded anew, and the collection is as it was: {named}"
         + ("; ..." if len(lost) > _TOLD_NAMES else ""),
         remedy="this may pass: do the same again; what was encoded is kept for the next run"
         if passing
         else "bring it in line with its folders first (camseek index), or let these pictures go with "
         "--allow-removal; what was encoded is kept for the next run",
+        files=tuple((item.path, item.reason) for item in lost),
+        passing=passing,
     )

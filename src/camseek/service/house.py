@@ -25,6 +25,7 @@ from camseek.service.state import State
 from camseek.service.surveys import Surveys
 from camseek.service.tables import Tables
 from camseek.service.tokens import TokenFile
+from camseek.service.upgrades import Upgrades
 from camseek.service.uploads import Uploads
 from camseek.service.watching import Watcher
 from camseek.service.work import Works
@@ -105,7 +106,8 @@ class House:
         self.surveys = Surveys(
             self.shelf, self.searches, self.remote, self.state, self.works.incoming, whole=settings.paths
         )
-        kinds = self.works.by_kind() | self.surveys.by_kind()
+        upgrades = Upgrades(self.shelf, self.works.sweep_renders)
+        kinds = self.works.by_kind() | self.surveys.by_kind() | upgrades.by_kind()
         keys = {hosted.name: hosted.key for hosted in self.shelf}
         self.jobs = Jobs(self.state, kinds, keys, whole=settings.paths, ended=self.works.clear)
         self.metrics = Metrics()

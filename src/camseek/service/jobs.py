@@ -31,10 +31,12 @@ INCOMING = "incoming"
 _ENDED = frozenset({"done", "failed", "cancelled"})
 READING = frozenset({"batch", "groups"})
 """Kinds that change nothing: they wait for no writer, and no writer for them."""
-_SHORT = frozenset({"add", "remove"})
-"""What a user waits for: it is done before everything else."""
-_GIVING_WAY = frozenset({"index", "enrich"})
-"""What is long, and goes on where it was when it is begun again."""
+_SHORT, _USUAL, _LONG = 1, 2, 3
+_UPGRADES = ("upgrade", "undo_upgrade", "forget_upgrade", "discard_upgrade")
+_URGENCY = {"add": _SHORT, "remove": _SHORT, **dict.fromkeys(_UPGRADES, _LONG)}
+"""What a user waits for is done before everything else, and everything else before what takes the longest."""
+_GIVING_WAY = frozenset({"index", "enrich", "upgrade", "undo_upgrade"})
+"""What goes on where it was when it is begun again: it gives way to what is more urgent."""
 
 Work = Callable[["Job"], dict[str, Any]]
 """Does a job and says what it did."""
@@ -280,12 +282,12 @@ class Jobs:
                 thread.daemon = True
                 self._threads.append(thread)
                 thread.start()
-            if job.kind in _SHORT:
-                for other in self._jobs.values():
-                    if other.state == "running" and other.kind in _GIVING_WAY and _place(other) == place:
-                        other.paused = True
-                        other.cancelled.set()
-            urgency = 1 if job.kind in _SHORT else 2
+            urgency = _urgency(job)
+            for other in self._jobs.values():
+                gives_way = other.kind in _GIVING_WAY and _urgency(other) > urgency
+                if other.state == "running" and gives_way and _place(other) == place:
+                    other.paused = True
+                    other.cancelled.set()
             self._queues[place].put(_Turn(urgency, next(self._turns), job))
 
     def _work(self, waiting: "queue.PriorityQueue[_Turn]") -> None:
@@ -385,6 +387,10 @@ class _Turn:
     urgency: int
     number: int
     job: Job | None = field(compare=False)
+
+
+def _urgency(job: Job) -> int:
+    return _URGENCY.get(job.kind, _USUAL)
 
 
 def _place(job: Job) -> str:

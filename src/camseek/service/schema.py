@@ -105,6 +105,25 @@ class JobRecord(Strict):
     problem: Problem | None
 
 
+class ModelRecord(Strict):
+    """A network that is here."""
+
+    name: str
+    checksum: str = Field(description="SHA-256 of its file.")
+
+
+class BesideRecord(Strict):
+    """How another network describes the pictures, beside the one in use."""
+
+    model: str
+    checksum: str
+    layer: str
+    kept: bool = Field(
+        description="It was in use before an upgrade, and can be gone back to; otherwise it is in the making."
+    )
+    done: int = Field(description="Pictures that are described by it.")
+
+
 class CollectionRecord(Strict):
     """A collection."""
 
@@ -114,7 +133,12 @@ class CollectionRecord(Strict):
     skipped: int
     featureless: int
     created: str
-    model: str
+    model: str = Field(description="The network that pictures are told apart by.")
+    model_checksum: str
+    layer: str
+    beside: BesideRecord | None = Field(
+        default=None, description="What an upgrade has in the making, or keeps to go back to."
+    )
     keeps: list[str]
     classifier: bool
     writable: bool
@@ -311,6 +335,7 @@ class SearchRecord(Strict):
     """What a search found, so far or at its end."""
 
     collection: str
+    model: str = Field(description="The network that it was made with: another one once an upgrade is done.")
     final: bool
     seconds: float
     searched: int
@@ -361,14 +386,34 @@ class Removed(Strict):
 class JobRequest(Strict):
     """Work to be done."""
 
-    kind: Literal["index", "enrich", "fit", "groups"]
+    kind: Literal[
+        "index", "enrich", "fit", "groups", "upgrade", "undo_upgrade", "forget_upgrade", "discard_upgrade"
+    ]
     collection: str
     folder: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
         default=None,
         description="index: a folder of the server's by its name (`/folders`), or, where paths are allowed, "
         "by its path; null: those known.",
     )
-    allow_removal: bool = False
+    allow_removal: bool = Field(
+        default=False,
+        description="index: let go whatever has gone; upgrade, undo_upgrade: let go pictures whose files "
+        "have gone or changed.",
+    )
+    model: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        default=None, description="upgrade: the network to go over to, by its name (`/models`)."
+    )
+    layer: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        default=None, description="upgrade: the layer of it that gives the maps; null for its own choice."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "JobRequest":
+        if (self.kind == "upgrade") != (self.model is not None) or (self.layer and not self.model):
+            raise ValueError("an upgrade, and nothing else, names a model")
+        if self.folder is not None and self.kind != "index":
+            raise ValueError("a folder is indexed, and nothing else is done with it")
+        return self
 
 
 class GroupRecord(Strict):

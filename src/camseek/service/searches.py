@@ -187,6 +187,7 @@ class Searches:
         weak = next((hit.rank for hit in hits if hit.stands_out is False), None)
         return SearchRecord(
             collection=hosted.name,
+            model=result.settings["model"],
             final=final,
             seconds=round(result.seconds, 4),
             searched=result.searched,

@@ -105,7 +105,7 @@ class Works:
                 hosted.forget()
             _add_up(totals, _told(report, hosted.naming))
         if totals["removed"] or totals["changed"]:
-            self._sweep_renders()
+            self.sweep_renders()
         self._draw(hosted, job)
         came = min(job.carried.get("added", 0), totals["unchanged"])
         _add_up(totals, {"added": came, "unchanged": -came})
@@ -135,7 +135,7 @@ class Works:
         except (CamseekError, ApiError):
             return True
 
-    def _sweep_renders(self) -> None:
+    def sweep_renders(self) -> None:
         """Lets small pictures of what is in no collection any more go; none where one cannot be asked."""
         try:
             wanted = {picture.content.hex() for hosted in self._shelf for picture in hosted.engine}

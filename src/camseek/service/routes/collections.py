@@ -36,6 +36,7 @@ from camseek.service.schema import (
 )
 from camseek.service.shelf import THUMBNAIL, Hosted, Listed
 from camseek.service.tables import read_table
+from camseek.service.upgrades import beside
 
 _FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
 _FOR_AN_HOUR = {"cache-control": "private, max-age=3600"}
@@ -61,6 +62,9 @@ def routes(house: House) -> APIRouter:
             featureless=info.featureless,
             created=info.created,
             model=info.profile.model,
+            model_checksum=info.profile.model_checksum,
+            layer=info.profile.settings.layer,
+            beside=beside(info),
             keeps=list(info.profile.keeps),
             classifier=bool(hosted.engine.model.class_names),
             writable="write" in scopes,

@@ -13,6 +13,7 @@ from camseek.service.problems import ApiError
 from camseek.service.routes.access import may_write
 from camseek.service.schema import JobRecord, JobRequest
 from camseek.service.streaming import EVENTS, event, headers
+from camseek.service.upgrades import require_model
 
 _LOOK = 0.25
 _QUIET = 15.0
@@ -46,6 +47,8 @@ def routes(house: House) -> APIRouter:
                         "start the service with --allow-folder, or upload pictures",
                     )
                 arguments["folder"] = str(house.folders.place(wanted.folder))
+            if wanted.model is not None:
+                require_model(wanted.model)
             return house.jobs.ask(wanted.kind, hosted.name, arguments)
 
         return (await in_thread(house.rooms.others, begin)).record()

@@ -11,10 +11,12 @@ from camseek.service.schema import (
     ClassRecord,
     CollectionHealth,
     Health,
+    ModelRecord,
     ServerFolder,
     Session,
     Token,
 )
+from camseek.service.upgrades import models
 from camseek.version import VERSION
 
 
@@ -89,6 +91,11 @@ def routes(house: House) -> APIRouter:
     async def end_session(response: Response) -> None:
         """Forgets the token."""
         response.delete_cookie(COOKIE)
+
+    @api.get("/models")
+    async def networks() -> list[ModelRecord]:
+        """Networks that are here: a collection can go over to another of them (the job `upgrade`)."""
+        return await in_thread(house.rooms.others, models)
 
     @api.get("/classes")
     async def classes(
