@@ -1,7 +1,9 @@
 """Arithmetic that several stages share."""
 
+from collections.abc import Iterator
+
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
@@ -16,6 +18,31 @@ BOOL = NDArray[np.bool_]
 """An array of truth values."""
 
 _ROWS = 4096  # samples converted to double precision at a time
+
+
+def runs(lengths: Int64[I64, " M"], most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of neighbours that have at most so much together, or are one that has more; all of them."""
+    borders = np.concatenate([[0], np.cumsum(lengths)])
+    first = 0
+    while first < len(lengths):
+        last = max(first + 1, int(np.searchsorted(borders, borders[first] + most, side="right")) - 1)
+        yield first, last
+        first = last
+
+
+def ranges(starts: Int64[I64, " M"], lengths: Int64[I64, " M"]) -> Int64[I64, " L"]:
+    """Whole numbers from each start on, so many as each length says, one range after the other."""
+    shifts = starts - (np.cumsum(lengths) - lengths)
+    return np.repeat(shifts, lengths) + np.arange(int(lengths.sum()))
+
+
+def first_of(keys: Int64[I64, " N"], count: int) -> Int64[I64, " M"]:
+    """The places of the first so many of each key, rising."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+    members = np.diff(first, append=len(ordered))
+    return np.sort(order[np.arange(len(ordered)) - np.repeat(first, members) < count])
 
 
 def positive_or_one(values: Float32[F32, "*shape"]) -> Float32[F32, "*shape"]:

@@ -36,38 +36,67 @@ def agree(frames, one, other, apart):
     )
 
 
+def agreement_of(frames, apart=(4.0, 6.0)):
+    """Of one picture."""
+    return Agreement.of(frames, np.zeros(len(frames.query), np.int64), (apart[0], np.array([apart[1]])))
+
+
 class TestAgreement:
     @given(st.integers(0, 2**32), st.integers(0, 30))
     def test_against_the_definition(self, seed, count):
         made, _ = frames(seed, count)
         apart = (4.0, 6.0)
-        agreement = Agreement.of(made, apart)
+        agreement = agreement_of(made, apart)
         expected = {(i, j) for i in range(count) for j in range(count) if agree(made, i, j, apart)}
         assert set(zip(agreement.seed.tolist(), agreement.other.tolist(), strict=True)) == expected
 
     def test_the_largest_group_is_the_thing(self):
         made, right = frames(3, 200, share=0.3)
-        group = Agreement.of(made, (4.0, 6.0)).largest(np.ones(200, np.bool_))
+        group = agreement_of(made).largest(np.ones(200, np.bool_))
         assert right[group].mean() > 0.9
         assert len(group) > 0.7 * right.sum()
 
     def test_only_what_takes_part(self):
         made, right = frames(3, 120, share=0.3)
-        agreement = Agreement.of(made, (4.0, 6.0))
+        agreement = agreement_of(made)
         group = agreement.largest(~right)
         assert not right[group].any()
         assert len(group) < 6
 
     def test_nobody_agrees(self):
         alone = Frames(np.array([1j, 2]), np.array([1j, 2]), np.array([1, -1j]))
-        agreement = Agreement.of(alone, (0.0, 0.0))
-        np.testing.assert_array_equal(agreement.largest(np.array([True, True])), [0])
-        np.testing.assert_array_equal(agreement.largest(np.array([False, True])), [1])
-        assert not len(agreement.largest(np.array([False, False])))
+        agreement = agreement_of(alone, (0.0, 0.0))
+        for alive in ([True, True], [False, True], [False, False]):
+            assert not len(agreement.largest(np.array(alive)))
+
+    @given(st.lists(st.tuples(st.integers(0, 2**32), st.integers(0, 90)), max_size=5))
+    def test_pictures_side_by_side_are_as_each_alone(self, several):
+        made = [frames(seed, count)[0] for seed, count in several]
+        sizes = [len(one.query) for one in made]
+        both = Frames(
+            *(
+                np.concatenate([np.zeros(0, np.complex128), *(getattr(one, part) for one in made)])
+                for part in ("query", "picture", "local")
+            )
+        )
+        apart = 3.0 + np.arange(len(made))
+        agreement = Agreement.of(both, np.repeat(np.arange(len(made)), sizes), (4.0, apart))
+        alive = np.random.default_rng(len(made)).random(sum(sizes)) < 0.8
+        groups = agreement.largest(alive)
+        expected = []
+        for place, one in enumerate(made):
+            first = sum(sizes[:place])
+            alone = agreement_of(one, (4.0, apart[place]))
+            own = first <= agreement.seed
+            own &= agreement.seed < first + sizes[place]
+            np.testing.assert_array_equal(agreement.seed[own] - first, alone.seed)
+            np.testing.assert_array_equal(agreement.other[own] - first, alone.other)
+            expected += (alone.largest(alive[first : first + sizes[place]]) + first).tolist()
+        assert groups.tolist() == expected
 
     def test_only_the_strongest_are_hypotheses(self):
         made, _ = frames(0, 400, share=1)
-        agreement = Agreement.of(made, (4.0, 6.0))
+        agreement = agreement_of(made)
         assert agreement.seed.max() == 63
         assert agreement.other.max() == 399
 

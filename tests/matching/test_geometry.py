@@ -11,7 +11,7 @@ from PIL import Image
 
 from camseek.matching import geometry
 from camseek.matching.features import extract_features
-from camseek.matching.geometry import CHANCE, INSTANCES, LEAST, verify
+from camseek.matching.geometry import CHANCE, INSTANCES, LEAST, Candidate, verify, verify_all
 from camseek.matching.words import Correspondences
 
 # Posters are 480 x 360.
@@ -489,6 +489,32 @@ class TestDeterminism:
             cv2.setNumThreads(before)
         assert answers[0]
         assert all(answer == answers[0] for answer in answers)
+
+    def test_pictures_side_by_side_are_as_each_alone(self, query, poster, background):
+        """None of the thing, one, several, a mirrored one, and pictures that nothing is known of."""
+        shown = [
+            background,
+            pasted(poster, similarity_map(30, 0.7, (320, 280)), background),
+            pasted(
+                poster,
+                similarity_map(100, 0.7, (440, 370)),
+                pasted(poster, similarity_map(-20, 0.6, (160, 150)), background),
+            ),
+            pasted(poster[:, ::-1].copy(), similarity_map(30, 0.7, (320, 280)), background),
+            np.full((90, 120, 3), 80, np.uint8),
+        ]
+        pictures = [(features(pixels), (pixels.shape[1], pixels.shape[0])) for pixels in shown]
+        for options in ({}, {"mirrored": True, "least": 10}):
+            asked = query.mirrored() if options else query
+            candidates = [Candidate(one, pairs_of(asked, one), size) for one, size in pictures]
+            together = verify_all(query, candidates, CORNERS, **options)
+            alone = [
+                verify(query, one.picture, one.pairs, CORNERS, one.size, **options) for one in candidates
+            ]
+            assert list(map(bytes_of, together)) == list(map(bytes_of, alone))
+            expected = [0, 0, 0, 1, 0] if options else [0, 1, 2, 0, 0]
+            assert list(map(len, together)) == expected
+        assert verify_all(query, [], CORNERS) == []
 
     def test_the_order_of_the_pairs_does_not_matter(self, query, poster, background):
         plane = similarity_map(30, 0.7, (320, 280))

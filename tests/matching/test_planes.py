@@ -2,18 +2,34 @@ import cv2
 import numpy as np
 import pytest
 
+from camseek.matching import planes
 from camseek.matching.planes import (
     FREEDOM,
     areas,
     derivatives,
-    fitted,
     inside,
     nearest_similarity,
     outline_seen,
     project,
-    sampled,
     turns,
 )
+
+
+def fitted(kind, query, picture):
+    """Of one case; None where its points decide none."""
+    return none_of_nan(planes.fitted(kind, query, picture, np.zeros(len(query), np.int64), 1))
+
+
+def sampled(query, picture, tolerance):
+    owners = np.zeros(len(query), np.int64)
+    return none_of_nan(planes.sampled(query, picture, owners, np.array([tolerance])))
+
+
+def none_of_nan(found):
+    assert found.shape == (1, 3, 3)
+    assert np.isfinite(found).all() or np.isnan(found).all()
+    return found[0] if np.isfinite(found).all() else None
+
 
 CORNERS = np.array([[0, 0], [400, 0], [400, 300], [0, 300]], np.float64)
 TILTED = np.array([[0.8, 0.2, 40], [-0.1, 0.9, 90], [3e-4, -2e-4, 1]])
@@ -125,6 +141,48 @@ class TestSampled:
         finally:
             cv2.setNumThreads(before)
         assert len(set(found)) == 1
+
+
+class TestSideBySide:
+    """Cases beside each other, some without points, are as each alone."""
+
+    SIZES = (12, 0, 3, 40, 0)
+    OWNERS = np.repeat(np.arange(5), SIZES)
+
+    def cases(self):
+        query = points(sum(self.SIZES))
+        picture = project(TILTED, query)[0] + np.random.default_rng(4).normal(0, 1, query.shape)
+        return query, picture
+
+    @pytest.mark.parametrize("kind", FREEDOM)
+    def test_fitted(self, kind):
+        query, picture = self.cases()
+        together = planes.fitted(kind, query, picture, self.OWNERS, 5)
+        for place, found in enumerate(together):
+            own = place == self.OWNERS
+            alone = planes.fitted(kind, query[own], picture[own], np.zeros(own.sum(), np.int64), 1)[0]
+            np.testing.assert_array_equal(found, alone)
+            assert np.isnan(found).all() == (own.sum() < FREEDOM[kind])
+
+    def test_sampled(self):
+        query, picture = self.cases()
+        tolerances = np.array([3.0, 3, 3, 2, 3])
+        together = planes.sampled(query, picture, self.OWNERS, tolerances)
+        for place, found in enumerate(together):
+            own, one = place == self.OWNERS, tolerances[place : place + 1]
+            alone = planes.sampled(query[own], picture[own], np.zeros(own.sum(), np.int64), one)[0]
+            np.testing.assert_array_equal(found, alone)
+
+    def test_each_point_by_its_own_map(self):
+        maps = np.stack([TILTED, MAPS["affine"], MAPS["similarity"]])
+        query = points(3)
+        places, depth = project(maps, query)
+        linear = derivatives(maps, query)
+        for row, plane in enumerate(maps):
+            one, w = project(plane, query[row : row + 1])
+            np.testing.assert_array_equal(places[row], one[0])
+            assert depth[row] == w[0]
+            np.testing.assert_array_equal(linear[row], derivatives(plane, query[row : row + 1])[0])
 
 
 class TestOutline:

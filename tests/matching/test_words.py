@@ -12,6 +12,7 @@ from camseek.matching.words import (
     WordPoints,
     alikeness,
     correspondences,
+    correspondences_in,
 )
 
 SIDES = st.integers(1, 100_000)
@@ -168,6 +169,17 @@ class TestCorrespondences:
         expected = reference.corresponding(asked.words, asked.signs, picture.words, picture.signs)
         pairs = zip(found.query_index, found.picture_index, found.similarity.tolist(), strict=True)
         assert list(pairs) == expected
+
+    def test_pictures_side_by_side_are_as_each_alone(self):
+        pictures = [points(count, words=30) for count in (60, 0, 9000 // 3, 1, 4096, 4000)]
+        asked = query(points(300, words=30), words=30)
+        together = correspondences_in(asked, pictures)
+        assert len(together) == len(pictures)
+        for found, picture in zip(together, pictures, strict=True):
+            alone = correspondences(asked, picture)
+            for part in ("query_index", "picture_index", "similarity"):
+                np.testing.assert_array_equal(getattr(found, part), getattr(alone, part))
+        assert correspondences_in(asked, []) == []
 
     def test_each_pair_once_and_alike(self):
         picture = points(200, words=10)

@@ -5,6 +5,7 @@ and moved (Philbin et al., CVPR 2007). Those of one thing agree about that (weak
 Douze and Schmid, ECCV 2008). Whatever agrees with too few others is thrown away before any map is fitted.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -76,31 +77,31 @@ class Frames:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Agreement:
-    """Pairs of correspondences that agree, and the groups that they form.
+    """Pairs of correspondences that agree, and the groups that they form, of each of some pictures.
 
     Attributes:
-        seed: int64 (P,): which correspondence, as a hypothesis; the strongest 64 are.
-        other: int64 (P,): which one agrees with it.
+        seed: int64 (P,), rising: which correspondence, as a hypothesis; the strongest 64 of a picture are.
+        other: int64 (P,): which one, of the same picture, agrees with it.
+        owners: int64 (M,), rising: which picture's each correspondence is.
     """
 
     seed: Int64[I64, " P"]
     other: Int64[I64, " P"]
+    owners: Int64[I64, " M"]
 
     @classmethod
-    def of(cls, frames: Frames, apart: tuple[float, float]) -> "Agreement":
-        """Compares correspondences.
+    def of(
+        cls, frames: Frames, owners: Int64[I64, " M"], apart: tuple[float, Float64[F64, " B"]]
+    ) -> "Agreement":
+        """Compares the correspondences of each picture.
 
         Args:
-            frames: The correspondences, strongest first.
-            apart: Pixels of the query and of the picture within which two points are one: they say nothing of
-                each other.
+            frames: The correspondences, one picture after the other, strongest first.
+            owners: int64 (M,), rising: which picture's each is, of 0 to B - 1.
+            apart: Pixels of the query and of each picture within which two points are one: they say nothing
+                of each other.
         """
-        unit = frames.local / np.abs(frames.local)
-        zooms = np.log(np.abs(frames.local)).astype(np.float32)
-        directions = np.stack([unit.real, unit.imag], axis=1).astype(np.float32)
-        alike = directions[:_SEEDS] @ directions.T >= _TURN_COSINE
-        alike &= np.abs(zooms[:_SEEDS, None] - zooms) <= _ZOOM
-        seed, other = np.nonzero(alike)
+        seed, other = _turned_alike(frames.local, owners)
         # Single precision is enough for distances, and takes half the time.
         query = frames.query.astype(np.complex64)
         picture = frames.picture.astype(np.complex64)
@@ -108,26 +109,51 @@ class Agreement:
         step = query[other] - query[seed]
         moved = picture[other] - picture[seed]
         way = _squares(step)
-        kept = (way > apart[0] ** 2) & (_squares(moved) > apart[1] ** 2)
+        kept = (way > apart[0] ** 2) & (_squares(moved) > np.square(apart[1])[owners[seed]])
         reach = _OFF**2 * _squares(local)
         for one in (seed, other):
             off = (moved - local[one] * step).astype(np.complex64, copy=False)
             kept &= _squares(off) <= reach[one] * way
-        return cls(seed[kept], other[kept])
+        return cls(seed[kept], other[kept], owners)
 
     def largest(self, alive: Bool[BOOL, " M"]) -> Int64[I64, " N"]:
-        """The most that agree with one of them, which stands first; of equally many the stronger one's.
+        """Of each picture the most that agree with one, which stands first; of as many the stronger one's.
 
         Args:
             alive: bool (M,): which take part.
+
+        Returns:
+            The groups, one picture after the other; none of a picture in which nothing agrees.
         """
-        seed, other = self.seed, self.other
-        taking = alive[seed] & alive[other]
-        counts = np.bincount(seed[taking], minlength=1)
-        best = int(counts.argmax())
-        if not counts[best]:
-            return np.flatnonzero(alive)[:1]
-        return np.concatenate([[best], other[taking & (seed == best)]])
+        seed, other, owners = self.seed, self.other, self.owners
+        taking = np.flatnonzero(alive[seed] & alive[other])
+        if not len(taking):
+            return taking
+        seeds, members = np.unique(seed[taking], return_counts=True)
+        best = seeds[np.lexsort((seeds, -members, owners[seeds]))]
+        best = best[np.flatnonzero(np.diff(owners[best], prepend=-1))]
+        group = np.concatenate([best, other[taking[np.isin(seed[taking], best)]]])
+        return group[np.argsort(owners[group], kind="stable")]
+
+
+def _turned_alike(
+    local: Complex128[C128, " M"], owners: Int64[I64, " M"]
+) -> tuple[Int64[I64, " P"], Int64[I64, " P"]]:
+    """Pairs of one picture, a hypothesis and another, that turn and zoom alike."""
+    unit = local / np.abs(local)
+    zooms = np.log(np.abs(local)).astype(np.float32)
+    directions = np.stack([unit.real, unit.imag], axis=1).astype(np.float32)
+    borders = np.flatnonzero(np.diff(owners, prepend=-1, append=owners[-1:] + 1)).tolist()
+    seeds: list[I64] = [np.zeros(0, np.int64)]
+    others: list[I64] = [np.zeros(0, np.int64)]
+    for first, last in itertools.pairwise(borders):
+        tried = slice(first, min(first + _SEEDS, last))
+        alike = directions[tried] @ directions[first:last].T >= _TURN_COSINE
+        alike &= np.abs(zooms[tried, None] - zooms[first:last]) <= _ZOOM
+        seed, other = np.nonzero(alike)
+        seeds.append(seed + first)
+        others.append(other + first)
+    return np.concatenate(seeds), np.concatenate(others)
 
 
 def _squares(values: Complex64[C64, " N"]) -> Float32[F32, " N"]:

@@ -8,6 +8,7 @@ nothing is measured by ``benchmarks/verification.py``.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -32,7 +33,7 @@ from camseek.matching.planes import (
     turns,
 )
 from camseek.matching.words import Correspondences
-from camseek.numerics import F32, F64, I64
+from camseek.numerics import F32, F64, I64, first_of, ranges
 from camseek.results import Box, Size
 
 CHANCE = 5
@@ -55,6 +56,7 @@ _ZOOM = math.log(2.2)
 _SPENT = 3.0  # within so many tolerances of an instance's map
 _TRIES = 3  # groups looked at in turn for one instance
 _MANY = 16  # of so many a homography that is there is found, or most of it
+_MOST_CELLS = 1 << 20  # of a grid, along one side: no place lies further out than ``_FARTHEST``
 _FLIP = np.array([-1.0, 1.0])
 
 
@@ -114,29 +116,62 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Case:
-    """One query against one picture: M correspondences, the most similar first, and what is allowed."""
+class _Cases:
+    """One query against B pictures: M correspondences, one picture after the other, and what is allowed.
+
+    Attributes:
+        query: Where each lies in the query, of a picture the most similar first.
+        picture: And in its picture.
+        frames: The same in the complex plane.
+        index: Which of its picture's pairs each is.
+        shares: ``agreement.shares``.
+        owners: int64 (M,), rising: which picture's.
+        corners: The outline.
+        sizes: The pictures'.
+        tolerances: How far off its place an inlier may lie, in pixels of each picture.
+        apart: How near to each other points are one: in pixels of the query and of each picture.
+    """
 
     query: Float64[F64, "M 2"]
     picture: Float64[F64, "M 2"]
     frames: Frames
     index: Int64[I64, " M"]
     shares: Float64[F64, " M"]
+    owners: Int64[I64, " M"]
     corners: Float64[F64, "4 2"]
-    size: Size
-    tolerance: float
-    apart: tuple[float, float]
+    sizes: tuple[Size, ...]
+    tolerances: Float64[F64, " B"]
+    apart: tuple[float, Float64[F64, " B"]]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """A map, what agrees with it (rising places among the case's), and the outline it gives."""
+    """A map, what agrees with it (rising places among all correspondences), and the outline it gives."""
 
     plane: Float64[F64, "3 3"]
     inliers: Int64[I64, " N"]
     count: int
     outline: Float64[F64, "4 2"]
     seen: Float64[F64, "V 2"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A picture that may show the thing.
+
+    Attributes:
+        picture: Its points.
+        pairs: Which may show the same as which of the query's, with similarities in (0, 1]. The 1,500 most
+            similar are looked at; what has a place, scale or angle that cannot be is left out.
+        size: Width and height of the upright picture, pixels.
+    """
+
+    picture: Located
+    pairs: Correspondences
+    size: Size
 
 
 def verify(
@@ -149,80 +184,110 @@ def verify(
     mirrored: bool = False,
     least: int = LEAST,
 ) -> tuple[Match, ...]:
-    """Finds the instances of a thing in one picture.
+    """``verify_all`` of one picture."""
+    (found,) = verify_all(query, [Candidate(picture, pairs, size)], outline, mirrored=mirrored, least=least)
+    return found
 
-    The same input gives the same answer, on any number of threads.
+
+def verify_all(
+    query: Located,
+    candidates: Sequence[Candidate],
+    outline: Float64[F64, "4 2"],
+    *,
+    mirrored: bool = False,
+    least: int = LEAST,
+) -> list[tuple[Match, ...]]:
+    """Finds the instances of a thing in each of some pictures.
+
+    They are looked at side by side: each alone is little work in many small steps. The same input gives the
+    same answer, on any number of threads and whatever other pictures are beside it.
 
     Args:
         query: The query's points.
-        picture: The picture's points.
-        pairs: Which may show the same, with similarities in (0, 1]. The 1,500 most similar are looked at;
-            what has a place, scale or angle that cannot be is left out.
+        candidates: The pictures.
         outline: float64 (4, 2), the corners of the thing in the query, its pixels, in order round a convex
             quadrilateral: the region's, or the whole picture's.
-        size: Width and height of the upright picture, pixels.
         mirrored: The pairs are of the mirrored query's descriptors, with ``query`` as it is: only mirrored
             instances are looked for.
         least: Inliers below which nothing is told, 3 or more.
 
     Returns:
-        What was found, most inliers first: none, one, or as many as ``INSTANCES``. All but the one found
-        first have more inliers than ``CHANCE``.
+        Of each picture what was found, most inliers first: none, one, or as many as ``INSTANCES``. All but
+        the one found first have more inliers than ``CHANCE``.
 
     Raises:
-        ValueError: ``outline`` is no convex quadrilateral, a side of ``size`` or ``least`` is too small, or a
+        ValueError: ``outline`` is no convex quadrilateral, a side of a size or ``least`` is too small, or a
             pair names a point that is not there.
     """
     if least < FREEDOM["affine"]:
         raise ValueError(f"{least} inliers verify nothing")
-    _check(query, picture, pairs, outline, size)
+    _check(query, candidates, outline)
+    if not candidates:
+        return []
     if mirrored:
         query, outline = _Mirrored.of(query), outline * _FLIP
-    case = _case_of(query, picture, pairs, outline, size)
-    found = _instances(case, least)
-    return tuple(_match(one, case, mirrored=mirrored) for one in found)
+    cases = _cases_of(query, candidates, outline)
+    return [
+        tuple(_match(one, cases, mirrored=mirrored) for one in found) for found in _instances(cases, least)
+    ]
 
 
-def _check(query: Located, picture: Located, pairs: Correspondences, corners: F64, size: Size) -> None:
+def _check(query: Located, candidates: Sequence[Candidate], corners: F64) -> None:
     bends = turns(corners) if (np.abs(corners) <= _FARTHEST).all() else np.zeros(4)
     if not (bends.min() > 0 or bends.max() < 0):
         raise ValueError("an outline has four corners, in order round a convex quadrilateral")
-    if min(size) < 1:
-        raise ValueError(f"nothing is seen in {size[0]} x {size[1]} pixels")
-    for index, points in ((pairs.query_index, query.points), (pairs.picture_index, picture.points)):
-        if len(index) and not 0 <= index.min() <= index.max() < len(points):
-            raise ValueError(f"a pair names a point that is not among {len(points)}")
+    for one in candidates:
+        if min(one.size) < 1:
+            raise ValueError(f"nothing is seen in {one.size[0]} x {one.size[1]} pixels")
+        sides = (one.pairs.query_index, query.points), (one.pairs.picture_index, one.picture.points)
+        for index, points in sides:
+            if len(index) and not 0 <= index.min() <= index.max() < len(points):
+                raise ValueError(f"a pair names a point that is not among {len(points)}")
 
 
-def _case_of(
-    query: Located, picture: Located, pairs: Correspondences, corners: Float64[F64, "4 2"], size: Size
-) -> _Case:
-    one, other = pairs.query_index, pairs.picture_index
-    places, moved = query.points[one].astype(np.float64), picture.points[other].astype(np.float64)
+def _cases_of(query: Located, candidates: Sequence[Candidate], corners: Float64[F64, "4 2"]) -> _Cases:
+    counts = np.array([len(one.pairs) for one in candidates], np.int64)
+    owners = np.repeat(np.arange(len(candidates)), counts)
+    row = ranges(np.zeros(len(counts), np.int64), counts)
+    one = np.concatenate([item.pairs.query_index for item in candidates])
+    # No two pictures have a point of one number.
+    first = np.cumsum([0, *(len(item.picture.points) for item in candidates)])
+    other = first[owners] + np.concatenate([item.pairs.picture_index for item in candidates])
+    similarity = np.concatenate([item.pairs.similarity for item in candidates])
+    held = {
+        part: np.concatenate([getattr(item.picture, part) for item in candidates])[other].astype(np.float64)
+        for part in ("points", "scales", "angles")
+    }
+    sizes = np.array([item.size for item in candidates], np.float64)
+    places, moved = query.points[one].astype(np.float64), held["points"]
     with np.errstate(all="ignore"):  # what cannot be is left out
-        zoom = picture.scales[other].astype(np.float64) / query.scales[one]
-        turn = picture.angles[other].astype(np.float64) - query.angles[one]
+        zoom = held["scales"] / query.scales[one]
+        turn = held["angles"] - query.angles[one]
         local = np.asarray(zoom * np.exp(1j * turn), np.complex128)
-        usable = (np.abs(places) <= _FARTHEST).all(axis=1) & ((moved >= 0) & (moved <= size)).all(axis=1)
+        usable = (np.abs(places) <= _FARTHEST).all(axis=1) & ((moved >= 0) & (moved <= sizes[owners])).all(
+            axis=1
+        )
         usable &= (zoom >= 1 / _LARGEST_ZOOM) & (zoom <= _LARGEST_ZOOM) & np.isfinite(local)
-        usable &= (pairs.similarity > 0) & (pairs.similarity <= 1)
-    sides = float(np.ptp(corners, axis=0).max()), max(size)
-    apart = max(_APART * sides[0], _LEAST_APART), max(_APART * sides[1], _LEAST_APART)
+        usable &= (similarity > 0) & (similarity <= 1)
+    apart = max(_APART * float(np.ptp(corners, axis=0).max()), _LEAST_APART)
+    longer = sizes.max(axis=1)
     index = np.flatnonzero(usable)
-    parts = shares(other[index], places[index], pairs.similarity[index], apart[0])
-    order = np.argsort(-pairs.similarity[index], kind="stable")
-    order = order[parts[order] >= _LEAST_SHARE][:_MOST]
+    parts = shares(other[index], places[index], similarity[index], apart)
+    order = np.lexsort((-similarity[index], owners[index]))
+    order = order[parts[order] >= _LEAST_SHARE]
+    order = order[first_of(owners[index[order]], _MOST)]
     index = index[order]
-    return _Case(
+    return _Cases(
         query=places[index],
         picture=moved[index],
         frames=Frames(_plane(places[index]), _plane(moved[index]), local[index]),
-        index=index,
+        index=row[index],
         shares=parts[order],
+        owners=owners[index],
         corners=corners,
-        size=size,
-        tolerance=max(_TOLERANCE * max(size), _LEAST_TOLERANCE),
-        apart=apart,
+        sizes=tuple(item.size for item in candidates),
+        tolerances=np.maximum(_TOLERANCE * longer, _LEAST_TOLERANCE),
+        apart=(apart, np.maximum(_APART * longer, _LEAST_APART)),
     )
 
 
@@ -246,77 +311,92 @@ class _Mirrored:
         )
 
 
-def _instances(case: _Case, least: int) -> list[_Found]:
+def _instances(cases: _Cases, least: int) -> list[list[_Found]]:
     """One instance after the other, each from what the ones before left, until only chance agrees."""
-    found: list[_Found] = []
-    rest = np.arange(len(case.index))
-    while len(found) < INSTANCES:
-        one = _largest(case, rest, least)
-        if one is None:
+    found: list[list[_Found]] = [[] for _ in range(len(cases))]
+    rest = np.arange(len(cases.owners))
+    for _ in range(INSTANCES):
+        largest = _largest(cases, rest, least)
+        if not largest:
             break
-        found.append(one)
-        # What agrees with it is this instance, and what lies within its outline a detail that is there twice.
-        left = _off(one.plane, case.query[rest], case.picture[rest]) > _SPENT * case.tolerance
-        rest = rest[left & ~inside(one.outline, case.picture[rest])]
+        left: list[I64] = []
+        for place, one in largest.items():
+            found[place].append(one)
+            # What agrees with it is this instance, and what lies within its outline a detail that is there
+            # twice.
+            own = rest[cases.owners[rest] == place]
+            off = _off(one.plane, cases.query[own], cases.picture[own]) > _SPENT * cases.tolerances[place]
+            left.append(own[off & ~inside(one.outline, cases.picture[own])])
+        rest = np.concatenate(left)
         least = max(least, CHANCE + 1)
-    return sorted(found, key=lambda one: -one.count)
+    return [sorted(several, key=lambda one: -one.count) for several in found]
 
 
-def _largest(case: _Case, rest: Int64[I64, " N"], least: int) -> _Found | None:
-    """The instance that the largest group carries, or the next where that comes to nothing."""
-    agreement = Agreement.of(case.frames[rest], case.apart)
+def _largest(cases: _Cases, rest: Int64[I64, " N"], least: int) -> dict[int, _Found]:
+    """Of each case the instance that the largest group carries, or the next where that comes to nothing."""
+    owners = cases.owners[rest]
+    agreement = Agreement.of(cases.frames[rest], owners, (cases.apart[0], cases.apart[1]))
     alive = np.ones(len(rest), np.bool_)
+    found: dict[int, _Found] = {}
     for _ in range(_TRIES):
         group = agreement.largest(alive)
-        if len(group) < least:
+        large = np.bincount(owners[group], minlength=len(cases)) >= least
+        alive &= large[owners]
+        group = group[large[owners[group]]]
+        if not len(group):
             break
-        one = _look(case, rest[group], rest[alive], least)
-        if one is not None:
-            return one
+        found |= _look(cases, rest[group], rest[alive], least)
         alive[group] = False
-    return None
+        alive &= ~np.isin(owners, list(found))
+    return dict(sorted(found.items()))
 
 
-def _look(case: _Case, group: Int64[I64, " G"], among: Int64[I64, " N"], least: int) -> _Found | None:
-    """The freest map that a group carries: a homography, or one less free where that comes to nothing."""
+def _look(cases: _Cases, group: Int64[I64, " G"], among: Int64[I64, " N"], least: int) -> dict[int, _Found]:
+    """The freest map that each group carries: a homography, or one less free where that comes to nothing."""
+    found: dict[int, _Found] = {}
+    sizes = np.bincount(cases.owners[group], minlength=len(cases))
+    left = sizes > 0
     for kind in FREEDOM:
-        plane = _started(kind, case, group)
-        if plane is not None:
-            near = _agreeing(plane, case, among)
-            plane = fitted(kind, case.query[near], case.picture[near])
-        if plane is None:
-            continue
-        inliers = _apart(_agreeing(plane, case, among), case)
-        count = _count(case.shares[inliers])
-        if count < least or len(inliers) <= FREEDOM[kind]:
-            if kind == "homography" and len(group) >= _MANY and 2 * count < least:
-                return None
-            continue
-        outline = outline_seen(plane, case.corners, case.size)
-        seen = None if outline is None else _within(outline, case.size)
-        if outline is not None and seen is not None:
-            return _Found(plane, np.sort(inliers), count, outline, seen)
-    return None
+        group, among = group[left[cases.owners[group]]], among[left[cases.owners[among]]]
+        planes = _started(kind, cases, group)
+        planes = _fitted(kind, cases, _agreeing(planes, cases, among))
+        inliers = _apart(_agreeing(planes, cases, among), cases)
+        members, counts = _counted(inliers, cases)
+        large = left & (counts >= least) & (members > FREEDOM[kind])
+        for place in np.flatnonzero(large).tolist():
+            outline = outline_seen(planes[place], cases.corners, cases.sizes[place])
+            seen = None if outline is None else _within(outline, cases.sizes[place])
+            if outline is not None and seen is not None:
+                own = np.sort(inliers[cases.owners[inliers] == place])
+                found[place] = _Found(planes[place], own, int(counts[place]), outline, seen)
+                left[place] = False
+        if kind == "homography":
+            left &= np.isnan(planes[:, 0, 0]) | (sizes < _MANY) | (2 * counts >= least)
+    return found
 
 
-def _started(kind: Kind, case: _Case, group: Int64[I64, " G"]) -> Float64[F64, "3 3"] | None:
-    """A first map of a kind: sampled, or grown from the group's hypothesis with a tolerance that shrinks."""
+def _started(kind: Kind, cases: _Cases, group: Int64[I64, " G"]) -> Float64[F64, "B 3 3"]:
+    """First maps of a kind: sampled, or grown from a group's hypothesis with a tolerance that shrinks."""
+    owners = cases.owners[group]
     if kind == "homography":
-        return sampled(case.query[group], case.picture[group], case.tolerance)
-    local = case.frames.local[group[0]]
-    linear = np.array([[local.real, -local.imag], [local.imag, local.real]])
-    plane = affine(linear, case.picture[group[0]] - linear @ case.query[group[0]])
+        return sampled(cases.query[group], cases.picture[group], owners, cases.tolerances)
+    first = group[np.flatnonzero(np.diff(owners, prepend=-1))]
+    local = cases.frames.local[first]
+    linear = np.stack([local.real, -local.imag, local.imag, local.real], axis=1).reshape(-1, 2, 2)
+    planes = np.full((len(cases), 3, 3), np.nan)
+    shift = cases.picture[first] - (linear @ cases.query[first][:, :, None])[:, :, 0]
+    planes[cases.owners[first]] = affine(linear, shift)
     for tolerances in (6.0, 3.0):
-        near = _agreeing(plane, case, group, tolerances)
-        closer = fitted(kind, case.query[near], case.picture[near])
-        if closer is None:
-            return None
-        plane = closer
-    return plane
+        planes = _fitted(kind, cases, _agreeing(planes, cases, group, tolerances))
+    return planes
+
+
+def _fitted(kind: Kind, cases: _Cases, near: Int64[I64, " N"]) -> Float64[F64, "B 3 3"]:
+    return fitted(kind, cases.query[near], cases.picture[near], cases.owners[near], len(cases))
 
 
 def _off(
-    plane: Float64[F64, "3 3"], query: Float64[F64, "N 2"], picture: Float64[F64, "N 2"]
+    plane: Float64[F64, "*N 3 3"], query: Float64[F64, "N 2"], picture: Float64[F64, "N 2"]
 ) -> Float64[F64, " N"]:
     """How far, in the picture's pixels, points lie from where a map puts them; infinity behind the camera."""
     places, depth = project(plane, query)
@@ -324,37 +404,45 @@ def _off(
 
 
 def _agreeing(
-    plane: Float64[F64, "3 3"], case: _Case, among: Int64[I64, " N"], tolerances: float = 1.0
+    planes: Float64[F64, "B 3 3"], cases: _Cases, among: Int64[I64, " N"], tolerances: float = 1.0
 ) -> Int64[I64, " A"]:
-    """Which lie where a map puts them, turned and resized as it does, nearest first."""
-    off = _off(plane, case.query[among], case.picture[among])
-    near = np.flatnonzero(off <= tolerances * case.tolerance)
-    near = near[np.argsort(off[near], kind="stable")]
-    linear = derivatives(plane, case.query[among[near]])
+    """Which lie where their case's map puts them, turned and resized as it does, nearest first."""
+    owners = cases.owners[among]
+    off = _off(planes[owners], cases.query[among], cases.picture[among])
+    near = np.flatnonzero(off <= tolerances * cases.tolerances[owners])
+    near = near[np.lexsort((off[near], owners[near]))]
+    found = among[near]
+    linear = derivatives(planes[owners[near]], cases.query[found])
     similarity = nearest_similarity(linear)
     with np.errstate(all="ignore"):
-        ratio = case.frames.local[among[near]] / similarity
+        ratio = cases.frames.local[found] / similarity
         fits = (np.abs(np.angle(ratio)) <= _TURN) & (np.abs(np.log(np.abs(ratio))) <= _ZOOM)
-    return among[near[fits & (areas(linear) > 0)]]
+    return found[fits & (areas(linear) > 0)]
 
 
-def _apart(inliers: Int64[I64, " N"], case: _Case) -> Int64[I64, " A"]:
+def _apart(inliers: Int64[I64, " N"], cases: _Cases) -> Int64[I64, " A"]:
     """The first in each cell of a grid on the query, then of those the first in each cell on the picture."""
-    for points, width in zip((case.query, case.picture), case.apart, strict=True):
-        cells = np.floor(points[inliers] / width).astype(np.int64)
-        _, first = np.unique(cells[:, 0] * (1 << 32) + cells[:, 1], return_index=True)
-        inliers = inliers[np.sort(first)]
+    for points, widths in (
+        (cases.query, np.full(len(cases), cases.apart[0])),
+        (cases.picture, cases.apart[1]),
+    ):
+        owners = cases.owners[inliers]
+        cells = np.floor(points[inliers] / widths[owners, None]).astype(np.int64) + _MOST_CELLS // 2
+        inliers = inliers[first_of((owners * _MOST_CELLS + cells[:, 0]) * _MOST_CELLS + cells[:, 1], 1)]
     return inliers
 
 
-def _count(parts: Float64[F64, " N"]) -> int:
-    """What inliers count that have these shares of their points.
+def _counted(inliers: Int64[I64, " N"], cases: _Cases) -> tuple[Int64[I64, " B"], Int64[I64, " B"]]:
+    """How many inliers each case has, and what they count by their shares of their points.
 
-    Their sum; and less where that is below half of their number, as in all right pairs measured it is above,
-    and in patterns below a third (``benchmarks/verification.py``).
+    The shares' sum; and less where that is below half of their number, as in all right pairs measured it is
+    above, and in patterns below a third (``benchmarks/verification.py``).
     """
-    total = float(parts.sum())
-    return math.floor(total * min(1.0, 2 * total / max(len(parts), 1)) + 0.5)
+    owners = cases.owners[inliers]
+    members = np.bincount(owners, minlength=len(cases))
+    total = np.bincount(owners, cases.shares[inliers], len(cases))
+    counts = np.floor(total * np.minimum(1.0, 2 * total / np.maximum(members, 1)) + 0.5)
+    return members, counts.astype(np.int64)
 
 
 def _within(outline: Float64[F64, "4 2"], size: Size) -> Float64[F64, "V 2"] | None:
@@ -365,15 +453,15 @@ def _within(outline: Float64[F64, "4 2"], size: Size) -> Float64[F64, "V 2"] | N
     return corners.reshape(-1, 2).astype(np.float64).clip(0, size) if area > 0 else None
 
 
-def _match(found: _Found, case: _Case, *, mirrored: bool) -> Match:
+def _match(found: _Found, cases: _Cases, *, mirrored: bool) -> Match:
     low, high = np.floor(found.seen.min(axis=0)), np.ceil(found.seen.max(axis=0))
-    middle = derivatives(found.plane, case.corners.mean(axis=0, keepdims=True))
+    middle = derivatives(found.plane, cases.corners.mean(axis=0, keepdims=True))
     turn = math.degrees(float(np.angle(nearest_similarity(middle))[0]))
     return Match(
         inliers=found.count,
-        indices=case.index[found.inliers],
-        query=case.query[found.inliers] * (_FLIP if mirrored else 1.0),
-        picture=case.picture[found.inliers],
+        indices=cases.index[found.inliers],
+        query=cases.query[found.inliers] * (_FLIP if mirrored else 1.0),
+        picture=cases.picture[found.inliers],
         homography=found.plane @ np.diag([*_FLIP, 1.0]) if mirrored else found.plane,
         quadrilateral=found.outline,
         box=(int(low[0]), int(low[1]), int(high[0]), int(high[1])),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from camseek.job import ordered
 from camseek.matching.words import BITS, U16, U64
-from camseek.numerics import BOOL, F64, I64
+from camseek.numerics import BOOL, F64, I64, runs
 
 U32 = NDArray[np.uint32]
 
@@ -189,13 +189,7 @@ def _gathered(values: NDArray[Any], slices: Sequence[slice]) -> NDArray[Any]:
 
 def _parts(lengths: Int64[I64, " M"]) -> Iterator[tuple[int, int]]:
     """Ranges of lists that have some entries together, few enough to be held at a time, or are one list."""
-    borders = np.concatenate([[0], np.cumsum(lengths)])
-    first = 0
-    while first < len(lengths) and borders[first] < borders[-1]:
-        last = max(first + 1, int(np.searchsorted(borders, borders[first] + _ENTRIES, side="right")) - 1)
-        if borders[last] > borders[first]:
-            yield first, last
-        first = last
+    return (part for part in runs(lengths, _ENTRIES) if lengths[slice(*part)].any())
 
 
 def listed(words: int, pictures: Mapping[int, tuple[U16, U64]]) -> Lists:

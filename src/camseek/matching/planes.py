@@ -5,14 +5,15 @@ then (u, v) / w (Hartley and Zisserman, Multiple View Geometry, 2004, chapter 4)
 camera has w above 0.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Complex128, Float64
+from jaxtyping import Bool, Complex128, Float64, Int64
 from numpy.typing import NDArray
 
-from camseek.numerics import BOOL, F64
+from camseek.numerics import BOOL, F64, I64
 from camseek.results import Size
 
 C128 = NDArray[np.complex128]
@@ -31,18 +32,19 @@ _STEEPEST = 60.0  # how many times as large the same may be in one corner as in 
 
 
 def project(
-    plane: Float64[F64, "3 3"], points: Float64[F64, "N 2"]
+    plane: Float64[F64, "*N 3 3"], points: Float64[F64, "N 2"]
 ) -> tuple[Float64[F64, "N 2"], Float64[F64, " N"]]:
-    """Where a map puts points, and their w; the place of what is not in front of the camera says nothing."""
-    moved = points @ plane[:, :2].T + plane[:, 2]
+    """Where a map, or each point's own, puts points, and their w: of 0 or less, the place says nothing."""
+    x, y = points[:, :1], points[:, 1:]
+    moved = plane[..., 0] * x + plane[..., 1] * y + plane[..., 2]
     depth = moved[:, 2]
     return moved[:, :2] / np.where(depth > 0, depth, 1.0)[:, None], depth
 
 
-def derivatives(plane: Float64[F64, "3 3"], points: Float64[F64, "N 2"]) -> Float64[F64, "N 2 2"]:
-    """What a small step from each point becomes: the map's derivative there."""
+def derivatives(plane: Float64[F64, "*N 3 3"], points: Float64[F64, "N 2"]) -> Float64[F64, "N 2 2"]:
+    """What a small step from each point becomes: the derivative there of the map, or of each point's own."""
     places, depth = project(plane, points)
-    linear = plane[:2, :2] - places[:, :, None] * plane[2, :2]
+    linear = plane[..., :2, :2] - places[:, :, None] * plane[..., 2:, :2]
     return linear / np.where(depth > 0, depth, 1.0)[:, None, None]
 
 
@@ -104,25 +106,26 @@ def inside(outline: Float64[F64, "4 2"], points: Float64[F64, "N 2"]) -> Bool[BO
 
 
 def sampled(
-    query: Float64[F64, "N 2"], picture: Float64[F64, "N 2"], tolerance: float
-) -> Float64[F64, "3 3"] | None:
-    """A homography that most points agree with: MAGSAC++ (Barath et al., CVPR 2020), by OpenCV.
+    query: Float64[F64, "N 2"],
+    picture: Float64[F64, "N 2"],
+    owners: Int64[I64, " N"],
+    tolerances: Float64[F64, " B"],
+) -> Float64[F64, "B 3 3"]:
+    """Homographies that most points of each case agree with: MAGSAC++ (Barath et al., CVPR 2020), by OpenCV.
 
-    The same points give the same map, on any number of threads.
+    The same points give the same map, on any number of threads, and whatever other cases are beside them.
 
     Args:
         query: float64 (N, 2).
         picture: float64 (N, 2).
-        tolerance: How far off, in the picture's pixels, a point may lie.
+        owners: int64 (N,), rising: whose a point is, of the cases 0 to B - 1.
+        tolerances: float64 (B,): how far off, in the picture's pixels, a point may lie.
 
     Returns:
-        None where the points decide none.
+        A map of each case, NaN where its points decide none.
     """
-    if not _decide("homography", query):
-        return None
     how = cv2.UsacParams()
     how.confidence = 0.999
-    how.threshold = tolerance
     how.maxIterations = _SAMPLES
     how.score = cv2.SCORE_METHOD_MAGSAC
     how.sampler = cv2.SAMPLING_UNIFORM
@@ -133,59 +136,108 @@ def sampled(
     how.final_polisher_iterations = 3
     how.randomGeneratorState = _SEED
     how.isParallel = False
-    return _facing(_of_opencv(cv2.findHomography(query, picture, how)[0]), query)
+
+    def find(place: int, points: slice) -> object:
+        how.threshold = float(tolerances[place])
+        return cv2.findHomography(query[points], picture[points], how)[0]
+
+    return _homographies(find, query, owners, len(tolerances))
 
 
 def fitted(
-    kind: Kind, query: Float64[F64, "N 2"], picture: Float64[F64, "N 2"]
-) -> Float64[F64, "3 3"] | None:
-    """The map of a kind with the least squared error in the picture's pixels.
+    kind: Kind,
+    query: Float64[F64, "N 2"],
+    picture: Float64[F64, "N 2"],
+    owners: Int64[I64, " N"],
+    count: int,
+) -> Float64[F64, "B 3 3"]:
+    """The maps of a kind with the least squared error in the pictures' pixels.
+
+    Args:
+        kind: Of all.
+        query: float64 (N, 2).
+        picture: float64 (N, 2).
+        owners: int64 (N,), rising: whose a point is, of the cases 0 to B - 1.
+        count: B.
 
     Returns:
-        None where the points decide none.
+        A map of each case, NaN where its points decide none.
     """
-    if not _decide(kind, query):
-        return None
     if kind == "homography":
-        return _facing(_of_opencv(cv2.findHomography(query, picture, 0)[0]), query)
-    middle, target = query.mean(axis=0), picture.mean(axis=0)
-    x, u = query - middle, picture - target
+
+        def find(place: int, points: slice) -> object:
+            return cv2.findHomography(query[points], picture[points], 0)[0]
+
+        return _homographies(find, query, owners, count)
+    middle, target = _middles(query, owners, count), _middles(picture, owners, count)
+    (x, y), (u, v) = (query - middle[owners]).T, (picture - target[owners]).T
+
+    def total(values: F64) -> F64:
+        return np.bincount(owners, values, count).astype(np.float64)  # which it is not of no points
+
+    a, b, c, d = total(x * u), total(x * v), total(y * u), total(y * v)
+    p, q, r = total(x * x), total(x * y), total(y * y)
     if kind == "similarity":
-        (a, b), (c, d) = x.T @ u / np.square(x).sum()
-        linear = np.array([[a + d, c - b], [b - c, a + d]])
+        rows, divisor = np.stack([a + d, c - b, b - c, a + d], axis=1), p + r
     else:
-        linear = np.asarray(np.linalg.solve(x.T @ x, x.T @ u), np.float64).T
-    return affine(linear, target - linear @ middle)
+        rows = np.stack([r * a - q * c, p * c - q * a, r * b - q * d, p * d - q * b], axis=1)
+        divisor = p * r - q * q
+    decided = _decide(kind, query, owners, count)
+    rows /= np.where(decided, divisor, 1.0)[:, None]
+    linear = rows.reshape(-1, 2, 2)
+    planes = affine(linear, target - (linear @ middle[:, :, None])[:, :, 0])
+    planes[~decided] = np.nan
+    return planes
 
 
-def affine(linear: Float64[F64, "2 2"], shift: Float64[F64, " 2"]) -> Float64[F64, "3 3"]:
-    """The map x -> linear · x + shift."""
-    plane = np.eye(3)
-    plane[:2, :2], plane[:2, 2] = linear, shift
-    return plane
+def affine(linear: Float64[F64, "B 2 2"], shift: Float64[F64, "B 2"]) -> Float64[F64, "B 3 3"]:
+    """The maps x -> linear · x + shift."""
+    planes = np.tile(np.eye(3), (len(linear), 1, 1))
+    planes[:, :2, :2], planes[:, :2, 2] = linear, shift
+    return planes
 
 
-def _decide(kind: Kind, points: Float64[F64, "N 2"]) -> bool:
+def _homographies(
+    find: Callable[[int, slice], object], query: Float64[F64, "N 2"], owners: Int64[I64, " N"], count: int
+) -> Float64[F64, "B 3 3"]:
+    """What OpenCV finds of each case whose points decide a homography, facing them; else NaN.
+
+    Args:
+        find: Asks OpenCV: of a case, with the range of its points.
+        query: The points.
+        owners: Whose they are, rising.
+        count: B.
+    """
+    planes = np.full((count, 3, 3), np.nan)
+    borders = np.searchsorted(owners, np.arange(count + 1)).tolist()
+    for place in np.flatnonzero(_decide("homography", query, owners, count)).tolist():
+        found = find(place, slice(borders[place], borders[place + 1]))
+        # OpenCV's stubs do not say that there may be none.
+        plane = np.asarray(found, np.float64) if found is not None else None
+        if plane is not None and np.isfinite(plane).all():
+            planes[place] = plane
+    # The sign that puts most of the points in front of the camera.
+    own = planes[owners, 2]
+    front = np.bincount(owners, own[:, 0] * query[:, 0] + own[:, 1] * query[:, 1] + own[:, 2] > 0, count)
+    behind = 2 * front < np.bincount(owners, minlength=count)
+    planes[behind] *= -1
+    return planes
+
+
+def _middles(points: Float64[F64, "N 2"], owners: Int64[I64, " N"], count: int) -> Float64[F64, "B 2"]:
+    """The means of each case's points; 0 of none."""
+    members = np.maximum(np.bincount(owners, minlength=count), 1)
+    return np.stack([np.bincount(owners, axis, count) for axis in points.T], axis=1) / members[:, None]
+
+
+def _decide(
+    kind: Kind, points: Float64[F64, "N 2"], owners: Int64[I64, " N"], count: int
+) -> Bool[BOOL, " B"]:
     """Whether points can decide a map: enough, not all in one place, and for most kinds not on one line."""
-    if len(points) < FREEDOM[kind]:
-        return False
-    away = points - points.mean(axis=0)
-    (a, b), (_, c) = away.T @ away
+    enough = np.bincount(owners, minlength=count) >= FREEDOM[kind]
+    x, y = (points - _middles(points, owners, count)[owners]).T
+    a, b, c = (np.bincount(owners, values, count) for values in (x * x, x * y, y * y))
     if kind == "similarity":
-        return bool(a + c > 0)
+        return enough & (a + c > 0)
     # Of the eigenvalues, which are the squared extents along and across, the product and the sum.
-    return bool(a * c - b * b > _THINNEST**2 * (a + c) ** 2)
-
-
-def _of_opencv(found: object) -> Float64[F64, "3 3"] | None:
-    """A map that OpenCV found, or None; its stubs do not say that there may be none."""
-    plane = np.asarray(found, np.float64) if found is not None else None
-    return plane if plane is not None and np.isfinite(plane).all() else None
-
-
-def _facing(plane: Float64[F64, "3 3"] | None, points: Float64[F64, "N 2"]) -> Float64[F64, "3 3"] | None:
-    """The map with the sign that puts most of the points in front of the camera."""
-    if plane is None:
-        return None
-    depth = points @ plane[2, :2] + plane[2, 2]
-    return plane if 2 * np.count_nonzero(depth > 0) >= len(depth) else -plane
+    return enough & (a * c - b * b > _THINNEST**2 * (a + c) ** 2)

@@ -6,6 +6,7 @@ are as alike as their signs: 1 - 2 h / 64, where h of 64 differ.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8, UInt16, UInt64
 from numpy.typing import NDArray
 
 from camseek.matching.features import wrapped
-from camseek.numerics import BOOL, F32, I64, U8
+from camseek.numerics import BOOL, F32, I64, U8, first_of, ranges, runs
 from camseek.results import Size
 
 U16 = NDArray[np.uint16]
@@ -40,6 +41,8 @@ ALIKE = 0.25
 """From which similarity on two points of one word correspond."""
 _COPIES = 8
 _CROWD = 32
+_MOST_WORDS = 65536  # that there can be: one is two bytes
+_AT_ONCE = 1 << 13  # points of pictures that are paired at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,46 +222,85 @@ def _bits(signs: UInt64[U64, " N"]) -> UInt8[U8, "N 64"]:
 
 
 def correspondences(query: QueryWords, picture: WordPoints) -> Correspondences:
-    """Pairs the points of a query with those of a picture that have one of their words and similar signs.
+    """``correspondences_in`` of one picture."""
+    return correspondences_in(query, [picture])[0]
+
+
+def correspondences_in(query: QueryWords, pictures: Sequence[WordPoints]) -> list[Correspondences]:
+    """Pairs the points of a query with those of pictures that have one of their words and similar signs.
 
     Of a picture's points with one word the 32 strongest count; a query point has the 8 most similar of them
     at most, of equally similar ones the stronger. That bounds the work, whatever a picture shows (a wall of
-    bricks) or a file claims.
+    bricks) or a file claims. Many pictures are paired in one go: what each takes is little.
 
     Args:
         query: The query's points.
-        picture: The picture's points.
+        pictures: The pictures' points.
 
     Returns:
-        Pairs with a similarity of ``ALIKE`` or more.
+        Of each picture the pairs with a similarity of ``ALIKE`` or more.
 
     Raises:
         ValueError: They are words of different codebooks.
     """
-    if query.codebook != picture.codebook:
+    if any(query.codebook != picture.codebook for picture in pictures):
         raise ValueError("words of different codebooks cannot be compared")
-    assignments = max(query.words.shape[1], 1)
-    asked, index = _of_one_word(query.words.ravel(), picture.words)
-    similarity = alikeness(query.signs.ravel()[asked], picture.signs[index])
-    alike = np.flatnonzero(similarity >= ALIKE)
-    asked, index, similarity = asked[alike] // assignments, index[alike], similarity[alike]
-    best = np.lexsort((index, -similarity, asked))
-    asked, index, similarity = asked[best], index[best], similarity[best]
-    members = np.bincount(asked, minlength=len(query))
-    few = np.arange(len(asked)) < (np.cumsum(members) - members)[asked] + _COPIES
-    return Correspondences(asked[few], index[few], similarity[few])
+    asked = _Asked.of(query)
+    found: list[Correspondences] = []
+    for first, last in runs(np.array([len(picture) for picture in pictures], np.int64), _AT_ONCE):
+        found += asked.paired(pictures[first:last])
+    return found
 
 
-def _of_one_word(
-    asked: UInt16[U16, " Q"], held: UInt16[U16, " N"]
-) -> tuple[Int64[I64, " P"], Int64[I64, " P"]]:
-    """Pairs of places with the same word, of each word the first few of the second alone."""
-    order, wanted = np.argsort(held, kind="stable"), np.argsort(asked, kind="stable")
-    words, terms = held[order], asked[wanted]
-    # Both sides are sorted, which searches are quickest in.
-    few = np.flatnonzero(np.arange(len(words)) < np.searchsorted(words, words, side="left") + _CROWD)
-    words = words[few]
-    start = np.searchsorted(terms, words, side="left")
-    length = np.searchsorted(terms, words, side="right") - start
-    first = np.repeat(start - (np.cumsum(length) - length), length)
-    return wanted[first + np.arange(len(first))], np.repeat(order[few], length)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """A query's points by their words.
+
+    Attributes:
+        rows: int64 (Q,): the query's point of each entry, by rising words.
+        signs: uint64 (Q,): its signs.
+        starts: int64 (65,536,): the first entry of each word there can be.
+        lengths: int64 (65,536,): and how many it has.
+        count: How many points the query has.
+    """
+
+    rows: Int64[I64, " Q"]
+    signs: UInt64[U64, " Q"]
+    starts: Int64[I64, " W"]
+    lengths: Int64[I64, " W"]
+    count: int
+
+    @classmethod
+    def of(cls, query: QueryWords) -> "_Asked":
+        words = query.words.ravel()
+        order = np.argsort(words, kind="stable")
+        lengths = np.bincount(words, minlength=_MOST_WORDS)
+        rows = order // max(query.words.shape[1], 1)
+        return cls(rows, query.signs.ravel()[order], np.cumsum(lengths) - lengths, lengths, len(query))
+
+    def paired(self, pictures: Sequence[WordPoints]) -> list[Correspondences]:
+        """The pairs of each picture."""
+        sizes = np.array([len(picture) for picture in pictures], np.int64)
+        words = np.concatenate([picture.words for picture in pictures])
+        signs = np.concatenate([picture.signs for picture in pictures])
+        owners = np.repeat(np.arange(len(pictures)), sizes)
+        held = np.flatnonzero(self.lengths[words])
+        held = held[first_of(owners[held] * _MOST_WORDS + words[held], _CROWD)]
+        lengths = self.lengths[words[held]]
+        points = np.repeat(held, lengths)
+        entries = ranges(self.starts[words[held]], lengths)
+        similarity = alikeness(self.signs[entries], signs[points])
+        alike = np.flatnonzero(similarity >= ALIKE)
+        points, similarity = points[alike], similarity[alike]
+        # Points of one picture have rising places, and pictures, too.
+        rows = owners[points] * self.count + self.rows[entries[alike]]
+        best = np.lexsort((points, -similarity, rows))
+        best = best[first_of(rows[best], _COPIES)]
+        points, rows = points[best], rows[best]
+        borders = np.searchsorted(rows, np.arange(1, len(pictures)) * self.count)
+        parts = (
+            rows % max(self.count, 1),
+            points - (np.cumsum(sizes) - sizes)[owners[points]],
+            similarity[best],
+        )
+        return [Correspondences(*of) for of in zip(*(np.split(part, borders) for part in parts), strict=True)]

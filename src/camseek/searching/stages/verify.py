@@ -1,6 +1,6 @@
 """Verification: whether a candidate's points lie as the query's do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -10,9 +10,9 @@ import numpy as np
 
 from camseek.matching.fine import CHANCE as FINE_CHANCE
 from camseek.matching.fine import Turn, likely_turn
-from camseek.matching.geometry import CHANCE, Match, verify
+from camseek.matching.geometry import CHANCE, Candidate, Match, verify_all
 from camseek.matching.verdict import PRESENT, gain, judge, threshold
-from camseek.matching.words import correspondences
+from camseek.matching.words import Correspondences, correspondences_in
 from camseek.results import MOST_POINTS, MatchEvidence, MatchingPoints, Outline, Stage
 from camseek.searching.database import StoredPoints
 from camseek.searching.looks import Unreadable
@@ -35,18 +35,22 @@ SECOND = 25
 """So many candidates that words leave undecided are looked at by fine points."""
 
 
+_TOGETHER = 50
+"""Candidates that one thread looks at side by side: what all of them take in one step is little. Whatever the
+number, what is found is the same."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answer:
     """What words say of a candidate.
 
     Attributes:
         shown: Where it shows the thing as one of the query's pictures does: the one that agrees most.
-        turns: Of each of the query's pictures, how the thing is turned if it is there; none where that is
-            decided.
+        pairs: Which points correspond, of each of the query's pictures.
     """
 
     shown: Shown
-    turns: tuple[Turn, ...] = ()
+    pairs: tuple[Correspondences, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,11 @@ class Verify(LaterStage):
         second = any(_has_second(detail) for detail in found.details.values())
         new = [record for record in records if _is_new(found.detail(record), second=second)]
         points = search.database.points(new)
-        seen = search.database.map(partial(_matched, step.features), points)
-        by_fine = second_step(search.database, step.features, _undecided(new, points, seen))
+        blocks = [points[start : start + _TOGETHER] for start in range(0, len(points), _TOGETHER)]
+        matched = search.database.map(partial(_matched, step.features), blocks)
+        seen = [answer for block in matched for answer in block]
+        left = _undecided(step.features, new, points, seen)
+        by_fine = second_step(search.database, step.features, left)
         before: dict[int, float] = dict(zip(records, found.scores[: len(records)].tolist(), strict=True))
         compared = {
             record: _told(
@@ -129,44 +136,56 @@ class Verify(LaterStage):
         return found.reordered(self.name, told), Stage(self.name, len(new), (), details)
 
 
-def _matched(sides: Sequence[Side], points: StoredPoints | Unreadable) -> _Answer | Unreadable:
-    """Where a candidate shows the thing by its words."""
-    if isinstance(points, Unreadable):
-        return points
-    pairs = [correspondences(side.words, points.words) for side in sides]
-    best = most_points(
-        Shown(place, verify(side.words, points.words, several, side.corners, points.size))
-        for place, (side, several) in enumerate(zip(sides, pairs, strict=True))
-    )
-    if best.points < _UPRIGHT:
-        # Of a mirrored copy some points agree as if it were none: what is symmetric, and the frame.
-        mirrored = (Shown(place, _mirrored(side, points)) for place, side in enumerate(sides))
-        best = most_points((best, *mirrored))
-    if best.points > CHANCE:
-        return _Answer(best)
-    turns = tuple(
-        likely_turn(side.words, points.words, several) for side, several in zip(sides, pairs, strict=True)
-    )
-    return _Answer(best, turns)
+def _matched(
+    sides: Sequence[Side], points: Sequence[StoredPoints | Unreadable]
+) -> list[_Answer | Unreadable]:
+    """Where candidates show the thing by their words."""
+    there = [item for item in points if isinstance(item, StoredPoints)]
+    pairs = [correspondences_in(side.words, [item.words for item in there]) for side in sides]
+    found = [
+        verify_all(side.words, _candidates(there, several), side.corners)
+        for side, several in zip(sides, pairs, strict=True)
+    ]
+    best = [
+        most_points(Shown(place, matches[number]) for place, matches in enumerate(found))
+        for number in range(len(there))
+    ]
+    # Of a mirrored copy some points agree as if it were none: what is symmetric, and the frame.
+    asked = [number for number, one in enumerate(best) if one.points < _UPRIGHT]
+    for place, side in enumerate(sides):
+        for number, matches in zip(asked, _mirrored(side, [there[one] for one in asked]), strict=True):
+            best[number] = most_points((best[number], Shown(place, matches)))
+    answers = map(_Answer, best, zip(*pairs, strict=True))
+    return [next(answers) if isinstance(item, StoredPoints) else item for item in points]
 
 
-def _mirrored(side: Side, points: StoredPoints) -> tuple[Match, ...]:
-    pairs = correspondences(side.mirrored, points.words)
-    return verify(side.words, points.words, pairs, side.corners, points.size, mirrored=True, least=_MIRRORED)
+def _mirrored(side: Side, points: Sequence[StoredPoints]) -> list[tuple[Match, ...]]:
+    pairs = correspondences_in(side.mirrored, [item.words for item in points])
+    return verify_all(side.words, _candidates(points, pairs), side.corners, mirrored=True, least=_MIRRORED)
+
+
+def _candidates(points: Sequence[StoredPoints], pairs: Sequence[Correspondences]) -> list[Candidate]:
+    return [Candidate(item.words, several, item.size) for item, several in zip(points, pairs, strict=True)]
 
 
 def _undecided(
+    sides: Sequence[Side],
     records: Sequence[int],
     points: Sequence[StoredPoints | Unreadable],
     seen: Sequence[_Answer | Unreadable],
 ) -> list[Undecided]:
-    """The first candidates that words leave undecided."""
+    """The first candidates that words leave undecided, and how the thing is turned if it is there."""
     left = (
-        Undecided(record, item.size, answer.turns)
+        Undecided(record, item.size, tuple(_turns(sides, item, answer)))
         for record, item, answer in zip(records, points, seen, strict=True)
         if isinstance(item, StoredPoints) and isinstance(answer, _Answer) and answer.shown.points <= CHANCE
     )
     return list(islice(left, SECOND))
+
+
+def _turns(sides: Sequence[Side], item: StoredPoints, answer: _Answer) -> Iterator[Turn]:
+    for side, pairs in zip(sides, answer.pairs, strict=True):
+        yield likely_turn(side.words, item.words, pairs)
 
 
 def _joined_score(detail: Detail) -> float | None:
