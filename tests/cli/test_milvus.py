@@ -7,6 +7,7 @@ import pytest
 
 from camseek import Engine
 from camseek.cli.defaults import read_defaults
+from models import other_model
 
 
 @pytest.fixture
@@ -85,6 +86,26 @@ def test_it_may_be_the_usual_one(monkeypatch, tmp_path, milvus):
     place.write_text(f'collection = "{milvus}"')
     monkeypatch.setenv("CAMSEEK_CONFIG", str(place))
     assert read_defaults().collection == milvus
+
+
+def test_another_network_there_and_back(both, camseek, text, tmp_path_factory, monkeypatch):
+    models = tmp_path_factory.mktemp("models")
+    monkeypatch.setenv("CAMSEEK_MODELS", str(models))
+    other_model(models)
+    addresses = both[1:]
+
+    def same(*arguments):
+        one, two = (camseek("upgrade", address, *arguments) for address in addresses)
+        assert told(one) == told(two)
+        return two
+
+    assert same("--status")["beside"] is None
+    assert (same("--model", "other")["encoded"], same("--status")["beside"]["kept"]) == (6, True)
+    assert text("info", addresses[1]).out.count("camseek upgrade --undo goes back to it") == 1
+    assert camseek("check", addresses[1])["sound"]
+    assert (same("--undo")["encoded"], same("--status")["model"]) == (0, "efficientnet-lite0")
+    same("--forget")
+    assert same("--status")["beside"] is None
 
 
 def test_outputs_and_exports(both, camseek, tmp_path):

@@ -325,23 +325,36 @@ class TestWhileItRuns:
             assert hits(searching, folder / "2.jpg") == before
             assert next(searching.search_many([folder / "2.jpg"])).hits[0].path == str(folder / "2.jpg")
 
-    def test_on_a_server_by_way_of_a_folder(self, milvus, made, other, model, folder, tmp_path):
-        engine = made(place=milvus)
-        before = held(engine)
-        with pytest.raises(SettingsError, match="cannot be upgraded in its place") as told:
-            engine.upgrade(other)
-        assert "copy it to a folder" in told.value.remedy
-        with pytest.raises(SettingsError, match="nothing to go back to"):
-            engine.undo_upgrade()
-        assert_same(held(engine), before, atol=0)
-        engine.copy(tmp_path / "copy")
-        with Engine.open(tmp_path / "copy", model=model, workers=1) as copy:
-            copy.upgrade(other)
-            copy.copy(f"{milvus}-2")
-        fresh = made(place=tmp_path / "fresh", model=other)
-        with Engine.open(f"{milvus}-2") as reader:
-            assert_same(held(reader), held(fresh))
-            assert hits(reader, folder / "2.jpg") == hits(fresh, folder / "2.jpg")
+    def test_on_a_server_from_several_machines_as_in_a_folder(
+        self, milvus, made, other, model, folder, encoded, tmp_path, monkeypatch
+    ):
+        query, wide = folder / "2.jpg", {"without": ("fine",), "size": "320"}
+        here, there = made(**wide), made(place=milvus, **wide)
+        before = hits(there, query)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+        with Engine.open(milvus, model=model, workers=1) as far:
+            seen = []
+            progress = Meanwhile(PICTURES, lambda: seen.append(hits(far, query)))
+            assert there.upgrade(other, progress=progress).encoded == PICTURES
+            here.upgrade(other)
+            assert seen == [before]
+            assert hits(far, query) == hits(here, query) != before
+            assert_same(held(far), held(here))
+            told = far.info().beside
+            assert (told.kept, told.done, told.refit.profile.model) == (True, PICTURES, "efficientnet-lite0")
+            (folder / "new.png").write_bytes(encoded(500))
+            (folder / "3.jpg").unlink()
+            for engine in (there, here):
+                engine.index(folder)
+            for engine in (far, here):
+                assert engine.undo_upgrade().encoded == 1
+            for engine in (far, there):
+                assert hits(engine, query) == hits(here, query)
+                assert_same(held(engine), held(here))
+            there.forget_upgrade()
+            assert far.info().beside is None
+            assert far.collection.catalogue.check() == []
+            assert_same(held(far), held(here))
 
     def test_a_search_that_is_overtaken(self, made, models, model, address, folder):
         """The usual plan is that of what is kept now: the new network makes no sketches."""

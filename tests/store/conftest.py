@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from camseek.config import Settings
-from camseek.store import PictureRecord, Profile, Signature, create_collection
+from camseek.store import PictureRecord, Profile, Signature, create_collection, open_collection
+from milvus_stand_in import Killed, StandIn
 
 DIMENSIONS = 16
+STAND_IN = "milvus://127.0.0.1:1/name"
 
 
 @pytest.fixture
@@ -13,12 +15,71 @@ def profile():
 
 
 @pytest.fixture
+def stand_in(monkeypatch):
+    """The class of connections to a server in memory of this test's own, which is looked at each time."""
+    from camseek.store.milvus import collection as module
+
+    kind = type("OwnStandIn", (StandIn,), {"data": {}})
+    monkeypatch.setattr(module, "Server", kind)
+    monkeypatch.setattr(module, "_LOOK_EVERY", 0.0)
+    return kind
+
+
+@pytest.fixture
 def collection(request, tmp_path, profile):
     """An empty collection in a folder; of each kind where a module says so, with ``EITHER``."""
     kind = getattr(request, "param", "folder")
-    address = request.getfixturevalue("milvus") if kind == "milvus" else str(tmp_path / "made.camseek")
+    if kind == "stand-in":
+        request.getfixturevalue("stand_in")
+        address = STAND_IN
+    else:
+        address = request.getfixturevalue("milvus") if kind == "milvus" else str(tmp_path / "made.camseek")
     with create_collection(address, profile) as made:
         yield made
+
+
+@pytest.fixture
+def opened(stand_in, profile):
+    """Opens a collection on the server in memory as another process does, each time."""
+    create_collection(STAND_IN, profile).close()
+    made = []
+
+    def do():
+        made.append(open_collection(STAND_IN))
+        return made[-1]
+
+    yield do
+    for collection in made:
+        collection.close()
+
+
+@pytest.fixture
+def fresh(opened, monkeypatch, tmp_path):
+    """Opens it on another machine, each time."""
+    machines = []
+
+    def do():
+        machines.append(tmp_path / f"machine {len(machines)}")
+        with monkeypatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(machines[-1]))
+            return opened()
+
+    return do
+
+
+@pytest.fixture
+def kill():
+    """Has what a collection's writer does end where it would write a row."""
+
+    def do(collection, dies):
+        def before(what, where, told):
+            if what == "upsert" and any(dies(row) for row in told):
+                collection._server.killed = True
+                raise Killed
+
+        collection._server.before = before
+
+    return do
 
 
 @pytest.fixture

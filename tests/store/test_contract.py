@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from camseek.address import is_server
 from camseek.config import Settings
-from camseek.errors import SettingsError
 from camseek.results import Skipped
 from camseek.store import (
     ADDED_BY_HAND,
@@ -190,10 +188,7 @@ def test_info_counts_bytes_and_roots(collection, fill):
 
 
 def test_another_network_and_back(collection, profile, fill, picture, unit):
-    """Descriptors, sketches and profile change in one step, both ways; pictures come and go in between.
-
-    There is no way back on a server.
-    """
+    """Descriptors, sketches and profile change in one step, both ways; pictures come and go in between."""
     other = Refit(
         asked="upgrade",
         profile=replace(profile, model="other", model_checksum="cd" * 32, keeps=("sketch",)),
@@ -245,20 +240,12 @@ def test_another_network_and_back(collection, profile, fill, picture, unit):
         assert writer.refitter.unfinished() is not None
         assert len(writer.refitter.pending()) == 3
         put(writer, writer.refitter.pending())
-        keeps = not is_server(collection.address)
-        if not keeps:
-            with pytest.raises(SettingsError, match="cannot be upgraded in its place"):
-                writer.refitter.finish(keep=True)
-        writer.refitter.finish(keep=keeps)
+        writer.refitter.finish(keep=True)
     after = {number: (100 + number, before[number][1], "new") for number in before}
     with open_collection(collection.address) as reader:
         for one in (collection, reader):
             assert held(one) == after
             assert (one.profile.model, one.profile.keeps) == ("other", ("points", "sketch"))
-    if not keeps:
-        with collection.write("test") as writer:
-            assert writer.refitter.kept() is None
-        return
     with collection.write("test") as writer:
         writer.point(b"/photos/8", writer.insert(picture(8)), SIGNATURE, writer.root(b"/photos"))
     with collection.write("test") as writer:

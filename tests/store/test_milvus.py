@@ -157,7 +157,10 @@ class TestSeveralWriters:
 
     def test_a_whitening_that_was_fitted_meanwhile(self, made, other, picture, fill, unit):
         fill(made, [1])
-        with pytest.raises(CollectionChangedError, match="another whitening"), other.write("two") as two:
+        with (
+            pytest.raises(CollectionChangedError, match="fitted or upgraded by"),
+            other.write("two") as two,
+        ):
             two.point(b"/late", two.insert(picture(2)), SIGNATURE, two.root(b"/"))
             with made.write("fit") as writer:
                 writer.refitter.begin(Refit(asked="so", profile=made.profile))

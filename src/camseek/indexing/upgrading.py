@@ -120,8 +120,7 @@ def upgrade(
 
     Raises:
         SettingsError: The network is the present one, is what is kept to go back to, or cannot be used with
-            the collection's settings; an upgrade to another one is unfinished; or the collection lies on a
-            server, where nothing can be kept to go back to.
+            the collection's settings; or an upgrade to another one is unfinished.
         SourceError: The folder holds no pictures, or pictures cannot be encoded anew and ``allow_removal`` is
             not given; what was done is kept.
         CollectionBusyError: Another process is writing when it begins.
@@ -131,8 +130,6 @@ def upgrade(
     started = time.perf_counter()
     turns = Turns(collection, _COMMAND, job)
     with turns.take(wait=False) as writer:
-        # Before hours of work.
-        writer.refitter.require_keeping()
         before = collection.profile
         plain = _profile(collection.address, model, before, classes)
         plan = _plan(before, on)

@@ -130,7 +130,7 @@ def _of_descriptors(reader: Reader, traces: FolderTraces) -> Iterator[str]:
     slot = slot_of(reader.address, reader.meta())
     if slot is not None:
         name = "kept descriptor" if slot.kept else "unfinished descriptor"
-        yield from _faulty(reader, "refit", name, slot.refit.profile.dimensions)
+        yield from _faulty(reader, "refit", name, slot.refit.profile.dimensions, traces.is_here)
     elif number := reader.query("SELECT count(1) FROM refit")[0][0]:
         yield f"{counted(number, 'unfinished descriptor')} of no run that is known"
     if reader.format_version >= _BESIDE_SINCE:
@@ -154,13 +154,17 @@ def _of_traces_beside(reader: Reader, traces: FolderTraces, slot: Slot | None) -
                 yield f"the {kind} beside of record {record} has another checksum than when it was written"
 
 
-def _faulty(reader: Reader, table: str, name: str, dimensions: int) -> Iterator[str]:
+def _faulty(
+    reader: Reader, table: str, name: str, dimensions: int, here: Callable[[bytes], bool] = lambda _: True
+) -> Iterator[str]:
     length = dimensions * STORED.itemsize
     sql = (
         f"SELECT picture, vector, crc FROM {table} "  # noqa: S608  # names from above
         "WHERE picture > ? AND vector IS NOT NULL ORDER BY picture LIMIT ?"
     )
     for record, vector, crc in _all(reader, sql, -(1 << 63), (int, bytes, int)):
+        if not here(vector):
+            continue
         if len(vector) != length:
             yield f"the {name} of record {record} has {len(vector)} bytes, not {length}"
         elif zlib.crc32(vector) != crc:

@@ -260,16 +260,11 @@ class Refitter(Protocol):
         """What was in use before, where it was kept."""
         ...
 
-    def require_keeping(self) -> None:
-        """Makes sure that what is in use can be kept when it is replaced.
-
-        Raises:
-            SettingsError: It cannot; the error says what to do.
-        """
-        ...
-
     def begin(self, refit: Refit) -> None:
-        """Begins another; what was in the making, or kept, is thrown away."""
+        """Begins another; what was in the making, or kept, is thrown away. Not in a ``unit``.
+
+        On a server that is permanent at once.
+        """
         ...
 
     def pending(self) -> list[int]:

@@ -49,23 +49,21 @@ class FolderRefitter:
     def _meta(self) -> dict[str, Any]:
         return dict(self._do("SELECT key, value FROM meta"))
 
-    def _slot(self) -> Slot | None:
+    def slot(self) -> Slot | None:
+        """What the collection says of the representation beside."""
         if self._known is None:
             self._known = slot_of(self._address, self._meta())
         return self._known
 
     def unfinished(self) -> Refit | None:
         """What is in the making: an earlier run began it and did not finish."""
-        slot = self._slot()
+        slot = self.slot()
         return None if slot is None or slot.kept else slot.refit
 
     def kept(self) -> Refit | None:
         """What was in use before, where it was kept."""
-        slot = self._slot()
+        slot = self.slot()
         return slot.refit if slot is not None and slot.kept else None
-
-    def require_keeping(self) -> None:
-        """Makes sure that what is in use can be kept when it is replaced: here it can."""
 
     def begin(self, refit: Refit) -> None:
         """Begins another; what was in the making, or kept, is thrown away."""
@@ -92,7 +90,7 @@ class FolderRefitter:
             ValueError: Nothing is beside, the descriptor is zero, not finite or of another length, or a trace
                 is of another kind.
         """
-        slot = self._slot()
+        slot = self.slot()
         if slot is None:
             raise ValueError("no refit was begun")
         if foreign := traces.keys() - set(slot.refit.kinds):
@@ -111,10 +109,7 @@ class FolderRefitter:
 
         Raises:
             ValueError: Nothing is beside, or a picture that has files is still pending.
-            SettingsError: As ``require_keeping``, with ``keep``.
         """
-        if keep:
-            self.require_keeping()
         meta = self._meta()
         slot = slot_of(self._address, meta)
         if slot is None:

@@ -17,23 +17,17 @@ from camseek.store.checking import faults
 from camseek.store.database import FORMAT_VERSION, open_database, translated
 from camseek.store.folder import FolderCollection
 from camseek.store.meta import profile_of, profile_rows
+from camseek.store.milvus.beside import EPOCHS, epochs_of
+from camseek.store.milvus.elsewhere import HELD, held_length, put_whitening, whitening_of
 from camseek.store.milvus.mirrors import Mirror
 from camseek.store.milvus.parts import WHOLE, Part
-from camseek.store.milvus.pulling import (
-    STATE_KEY,
-    Pull,
-    State,
-    length_of,
-    no_collection,
-    state_of,
-    whitening_of,
-)
-from camseek.store.milvus.rows import HEAD_KEYS, Head, Names, head_text, parts_of, pieces, row
-from camseek.store.milvus.server import ROWS, TRACES, Server
+from camseek.store.milvus.pulling import Pull, State, no_collection, state_of
+from camseek.store.milvus.rows import HEAD_KEYS, Head, Names, head_text, row
+from camseek.store.milvus.server import ROWS, Server
 from camseek.store.milvus.traces import MilvusTraces
 from camseek.store.milvus.writer import MilvusWriter
 from camseek.store.reader import Reader, changed
-from camseek.store.records import POINTS_TRACE, Profile
+from camseek.store.records import Profile
 from camseek.store.traces import FEATURELESS
 from camseek.store.writer import FolderWriter
 from camseek.words import counted
@@ -136,12 +130,12 @@ class MilvusCollection(FolderCollection):
         mirror.clear()
         rows = dict(head.meta)
         if head.parts:
-            rows["whitening"] = whitening_of(self._server, head)
+            rows["whitening"] = whitening_of(self._server, head.epoch, head.parts)
         made = FolderCollection.create(mirror.folder, profile_of(str(self._server.address), rows))
         made.close()
         with translated(str(self._server.address)), closing(open_database(place, "mode=rw")) as database:
             # Nothing of it is there yet.
-            empty = State(now.identity).row(), ("created", rows["created"])
+            empty = [*State(now.identity).rows(), ("created", rows["created"])]
             database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", empty)
 
     def _named_mirror(self) -> str:
@@ -207,9 +201,8 @@ class MilvusCollection(FolderCollection):
 
     def epoch(self) -> str:
         """Of which epoch the descriptors are, inside ``snapshot``: all mirrors know it by the same word."""
-        rows = self._reader.query("SELECT value FROM meta WHERE key = ?", (STATE_KEY,), (str,))
-        state = State.read(rows[0][0]) if rows else None
-        return "" if state is None else state.epoch
+        rows = self._reader.query("SELECT value FROM meta WHERE key = ?", (EPOCHS,), (str,))
+        return epochs_of(rows[0][0])[0] if rows else ""
 
     def catch_up(self) -> None:
         """Brings the mirror in step with everything that was written before, unless somebody is writing."""
@@ -291,27 +284,26 @@ class _Catalogue(FolderCatalogue):
     def _bytes(self) -> int:
         """What the descriptors and traces take on the server, without its own overhead."""
         [(vectors,)] = self._reader.query("SELECT count(*) FROM descriptors")
-        rows = self._reader.query(
-            "SELECT kind, CASE kind WHEN ? THEN length(data) ELSE data END FROM traces WHERE kind <> ?",
-            (POINTS_TRACE, FEATURELESS),
-        )
-        traces = sum(held if kind == POINTS_TRACE else length_of(held) for kind, held in rows)
-        return 4 * vectors * self._reader.profile.dimensions + 4 * traces // 3
+        numbers, traces = vectors * self._reader.profile.dimensions, 0
+        if beside := self._beside():
+            [(vectors,)] = self._reader.query("SELECT count(vector) FROM refit")
+            numbers += vectors * beside.refit.profile.dimensions
+        for table in ("traces", "refit_traces"):
+            sql = f"SELECT {HELD}, crc FROM {table} WHERE kind <> ?"  # noqa: S608  # names from above
+            traces += sum(held_length(*row) for row in self._reader.query(sql, (FEATURELESS,)))
+        return 4 * numbers + 4 * traces // 3
 
 
 def _write_head(server: Server, profile: Profile) -> None:
     """Makes an empty collection."""
     session, names = _new_session(), Names(server.address.name)
     meta = profile_rows(profile) | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
-    epoch, whitening = secrets.token_hex(8), profile.whitening
-    parts = 0 if whitening is None else parts_of(len(whitening))
-    if whitening is not None:
-        server.upsert(TRACES, pieces(names.whitening(epoch, parts), whitening, session, 1))
+    epoch = secrets.token_hex(8)
     head = Head(
         identity=secrets.token_hex(8),
         epoch=epoch,
         before=(),
-        parts=parts,
+        parts=put_whitening(server, epoch, profile.whitening, session, 1),
         meta={key: meta[key] for key in HEAD_KEYS if key in meta},
     )
     server.upsert(ROWS, [row(names.head, head_text(head), session, 1)])

@@ -13,7 +13,8 @@ from typing import Any
 
 from camseek.errors import CollectionChangedError, CorruptCollectionError, NoCollectionError
 from camseek.patterns import Patterns
-from camseek.store.database import corrupt
+from camseek.store.milvus.beside import EPOCHS, BesidePull, epochs_of, epochs_text
+from camseek.store.milvus.elsewhere import MIRRORED, placeholder, read_traces, whitening_of
 from camseek.store.milvus.parts import WHOLE, Part
 from camseek.store.milvus.rows import (
     Come,
@@ -25,24 +26,17 @@ from camseek.store.milvus.rows import (
     damaged,
     file_of,
     head_of,
-    joined,
     picture_of,
     root_of,
     session_of,
     skipped_of,
 )
-from camseek.store.milvus.server import CONNECTING, ROWS, TRACES, Server, pictures_of_length
+from camseek.store.milvus.server import CONNECTING, ROWS, Server, pictures_of_length
 from camseek.store.records import ADDED_BY_HAND, POINTS_TRACE, SkippedEntry
 from camseek.store.traces import FEATURELESS, MARK
 from camseek.store.words import WORDS_KEY
 
-MIRRORED = frozenset({POINTS_TRACE})
-"""The kinds of traces whose data a mirror has: the index of words is made of them. Of others it has lengths
-alone."""
-
-STATE_KEY = "mirror"
-"""The row of a mirror's ``meta`` for its state."""
-
+_STATE = "mirror"
 # Pictures whose descriptors and traces are held at a time.
 _SOME = 256
 # Seconds until a commit that is not whole is looked at once more.
@@ -65,6 +59,7 @@ class State:
     Attributes:
         identity: Of the collection.
         epoch: Of the descriptors in the mirror.
+        beside: Of those beside them; empty for none.
         head: Session and commit in which the head was written that the mirror knows.
         known: How far each session had come when the mirror was last brought in step.
         looked: Of those whose last commit is not whole, when that was first seen, and last looked at: seconds
@@ -73,6 +68,7 @@ class State:
 
     identity: str
     epoch: str = ""
+    beside: str = ""
     head: tuple[int, int] = (0, 0)
     known: dict[int, Come] = field(default_factory=dict[int, Come])
     looked: dict[int, tuple[float, float]] = field(
@@ -82,14 +78,9 @@ class State:
     @classmethod
     def of(cls, database: sqlite3.Connection) -> "State | None":
         """That of a mirror; None of one that is not whole."""
-        rows = database.execute("SELECT value FROM meta WHERE key = ?", (STATE_KEY,)).fetchall()
-        return cls.read(rows[0][0]) if rows else None
-
-    @classmethod
-    def read(cls, text: Any) -> "State | None":
-        """What ``row`` wrote; None where it is none."""
-        with suppress(ValueError, TypeError, KeyError, IndexError):
-            data = json.loads(text)
+        rows = dict(database.execute("SELECT key, value FROM meta WHERE key IN (?, ?)", (_STATE, EPOCHS)))
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            data, (epoch, beside) = json.loads(rows[_STATE]), epochs_of(rows[EPOCHS])
             known = {
                 int(session): Come(int(seq), int(gone), bool(is_open))
                 for session, (seq, gone, is_open) in data["known"].items()
@@ -98,19 +89,18 @@ class State:
                 int(session): (float(first), float(last)) for session, (first, last) in data["looked"].items()
             }
             head = int(data["head"][0]), int(data["head"][1])
-            return cls(str(data["identity"]), str(data["epoch"]), head, known, looked)
+            return cls(str(data["identity"]), epoch, beside, head, known, looked)
         return None
 
-    def row(self) -> tuple[str, str]:
-        """The row of ``meta`` for it."""
+    def rows(self) -> list[tuple[str, str]]:
+        """The rows of ``meta`` for it."""
         data = {
             "identity": self.identity,
-            "epoch": self.epoch,
             "head": self.head,
             "known": self.known,
             "looked": self.looked,
         }
-        return STATE_KEY, json.dumps(data)
+        return [(_STATE, json.dumps(data)), (EPOCHS, epochs_text(self.epoch, self.beside))]
 
     def has(self, now: "State") -> bool:
         """Whether a mirror of this state has all of another, as far as it need look."""
@@ -161,7 +151,7 @@ def state_of(server: Server, *, strong: bool) -> tuple[Head, State]:
             known[session] = come
     if head is None:
         raise no_collection(address)
-    return head, State(head.identity, head.epoch, at, known)
+    return head, State(head.identity, head.epoch, head.beside.epoch if head.beside else "", at, known)
 
 
 def no_collection(address: str) -> NoCollectionError:
@@ -225,7 +215,8 @@ class Pull:
         try:
             self._database.execute("PRAGMA defer_foreign_keys = 1")
             if known.head != now.head:
-                self._take_head(head, fitted=known.epoch != now.epoch, anew=not known.epoch)
+                self._take_head(head, known)
+            beside = BesidePull(self._server, self._database, head)
             # Rows of a commit that is not whole took the place of others': they are all that there is now.
             since = {
                 session: known.known.get(session, Come()).whole
@@ -239,9 +230,14 @@ class Pull:
                 known.known.get(session) != now.known[session] or known.is_due(session) for session in going
             )
             self._take_in(head, now, since, whole=whole, fitted=known.epoch != now.epoch)
+
+            def changed(collection: str, prefix: str, fields: Sequence[str], whole: bool) -> Iterator[Any]:
+                return self._changed(collection, prefix, fields, self._part.condition, now, since, whole)
+
+            beside.take_in(changed, self._came, whole=whole)
             seen = {session for session in since if whole or session not in going}
             state = replace(now, looked=known.looked_at(now, began, seen))
-            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", state.row())
+            self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", state.rows())
             if self._is_overtaken(now):
                 self._database.execute("ROLLBACK")
                 return False
@@ -258,24 +254,22 @@ class Pull:
         """Whether the collection has other descriptors by now, or is another one."""
         for row in self._server.rows_of(ROWS, [self._names.head], ("text",), strong=True):
             head = head_of(self._address, row["text"])
-            return (head.identity, head.epoch) != (now.identity, now.epoch)
+            beside = head.beside.epoch if head.beside else ""
+            return (head.identity, head.epoch, beside) != (now.identity, now.epoch, now.beside)
         return True
 
     # -- what the collection says of itself --------------------------------------------------------------
 
-    def _take_head(self, head: Head, *, fitted: bool, anew: bool) -> None:
-        rows = dict(head.meta)
-        if fitted:
-            [(generation,)] = self._database.execute("SELECT value FROM meta WHERE key = 'generation'")
+    def _take_head(self, head: Head, known: State) -> None:
+        rows, fitted = dict(head.meta), known.epoch != head.epoch
+        if known.epoch:
             # Readers know by it that descriptors were replaced: two that fitted at once gave the same number.
-            if not anew:
-                rows["generation"] = max(rows["generation"], generation + 1)
+            [(generation,)] = self._database.execute("SELECT value FROM meta WHERE key = 'generation'")
+            rows["generation"] = max(rows["generation"], generation + fitted)
+        if fitted:
             self._database.execute("DELETE FROM meta WHERE key = 'whitening'")
             if head.parts:
-                rows["whitening"] = whitening_of(self._server, head)
-            self._database.execute("DELETE FROM refit")
-            self._database.execute("DELETE FROM refit_traces")
-            self._database.execute("DELETE FROM meta WHERE key IN ('refit', 'refit_whitening')")
+                rows["whitening"] = whitening_of(self._server, head.epoch, head.parts)
         self._database.execute("DELETE FROM meta WHERE key IN ('keeps', 'whitening_note')")
         self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows.items())
 
@@ -283,14 +277,13 @@ class Pull:
 
     def _take_in(self, head: Head, now: State, since: dict[int, int], *, whole: bool, fitted: bool) -> None:
         self._epoch, self._dimensions = head.epoch, head.dimensions
+        self._came: list[bytes] = []
         self._pictures = pictures_of_length(head.dimensions)
         self._server.require_pictures(head.dimensions)
         prefix, fields = self._names.epoch(head.epoch), ("key", "content", "text")
         found = [
             picture_of(self._address, row["content"], row["text"])
-            for row in self._changed(
-                self._pictures, prefix, fields, now, since, whole=whole, of=self._part.condition
-            )
+            for row in self._changed(self._pictures, prefix, fields, self._part.condition, now, since, whole)
         ]
         if whole:
             listed = {picture.content for picture in found}
@@ -300,7 +293,7 @@ class Pull:
         told: dict[str, list[dict[str, Any]]] = {}
         # Of what changed all files are looked at: one that had a picture of this part may have another now.
         ours = self._part.condition_of_rows if whole else ""
-        for row in self._changed(ROWS, self._names.rows, fields, now, since, whole=whole, of=ours):
+        for row in self._changed(ROWS, self._names.rows, fields, ours, now, since, whole):
             told.setdefault(self._names.kind_of(row["key"]), []).append(row)
         texts = {kind: [row["text"] for row in rows] for kind, rows in told.items()}
         self._put_roots([root_of(self._address, text) for text in texts.get("root", [])], whole=whole)
@@ -316,11 +309,10 @@ class Pull:
         collection: str,
         prefix: str,
         fields: Sequence[str],
+        of: str,
         now: State,
         since: dict[int, int],
-        *,
         whole: bool,
-        of: str,
     ) -> Iterator[dict[str, Any]]:
         """All rows of a prefix, or those that sessions wrote since then; of a condition beside."""
         parts = [
@@ -346,6 +338,7 @@ class Pull:
                 if picture.content not in known:
                     values = picture.content, *picture.size, picture.format, picture.frames
                     known[picture.content] = self._database.execute(_INSERT_PICTURE, values).lastrowid or 0
+                    self._came.append(picture.content)
             self._put_descriptors(some, known, fitted=fitted)
             self._put_traces(some, known)
 
@@ -465,60 +458,3 @@ class Pull:
                     "AND id NOT IN (SELECT root FROM skipped)",
                     (number,),
                 )
-
-
-def placeholder(length: int) -> bytes:
-    """What a mirror has in the place of a trace's data that it has not: how long it is."""
-    return b"%d" % length
-
-
-def is_placeholder(held: bytes, crc: int) -> bool:
-    """Whether what a mirror has of a trace is a ``placeholder``.
-
-    Args:
-        held: That.
-        crc: The checksum of the trace's data.
-    """
-    return held.isdigit() and zlib.crc32(held) != crc
-
-
-def length_of(held: bytes) -> int:
-    """The length that a ``placeholder`` tells.
-
-    Raises:
-        ValueError: It is none.
-    """
-    return int(held)
-
-
-def read_traces(
-    server: Server, wanted: dict[tuple[bytes, str], tuple[int, int]]
-) -> Iterator[tuple[tuple[bytes, str], bytes]]:
-    """Traces by content and kind; one that is not there, or not whole, is left out.
-
-    Args:
-        server: The server.
-        wanted: Length and checksum of each. What is given may have another: whoever asked compares.
-    """
-    names = Names(server.address.name)
-    keys = {pair: names.trace(*pair, *told) for pair, told in wanted.items()}
-    every = [key for some in keys.values() for key in some]
-    parts = {row["key"]: row["text"] for row in server.rows_of(TRACES, every, ("key", "text"))}
-    for pair, own in keys.items():
-        with suppress(ValueError, TypeError):
-            if all(key in parts for key in own):
-                yield pair, joined(parts[key] for key in own)
-
-
-def whitening_of(server: Server, head: Head) -> bytes:
-    """The whitening of a collection.
-
-    Raises:
-        CorruptCollectionError: It is not there, or not whole.
-    """
-    keys = Names(server.address.name).whitening(head.epoch, head.parts)
-    parts = {row["key"]: row["text"] for row in server.rows_of(TRACES, keys, ("key", "text"))}
-    try:
-        return joined(parts[key] for key in keys)
-    except (KeyError, ValueError, TypeError) as error:
-        raise corrupt(str(server.address), ValueError("its whitening is not whole")) from error

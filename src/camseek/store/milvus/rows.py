@@ -16,8 +16,9 @@ key                                   in                what
 ``NAME/!w/EPOCH/PART``                ``TRACES``        part of a whitening, base64
 ====================================  ================  =====================================================
 
-An *epoch* is a set of descriptors that were made alike: ``camseek fit`` begins another one. A *session* is
-one writer, and each row says in which of its commits it was written.
+An *epoch* is a set of descriptors that were made alike. One is in use; another one may be beside it, which
+``camseek fit`` or ``camseek upgrade`` has begun or keeps. A *session* is one writer, and each row says in
+which of its commits it was written.
 """
 
 import base64
@@ -58,6 +59,26 @@ _NO_VECTOR = [0.0, 0.0]
 
 
 @dataclass(frozen=True, slots=True)
+class HeadBeside:
+    """What a collection says of the representation beside the one in use.
+
+    Attributes:
+        epoch: Of its descriptors.
+        parts: Of its whitening.
+        told: The row of ``meta`` for it (``camseek.store.meta.slot_rows``).
+    """
+
+    epoch: str
+    parts: int
+    told: str
+
+    @property
+    def dimensions(self) -> int:
+        """The length of its descriptors."""
+        return int(json.loads(self.told)["dimensions"])
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """What a collection says of itself.
 
@@ -67,6 +88,7 @@ class Head:
         before: Epochs of which rows may still be there.
         parts: Of its whitening.
         meta: Rows of ``meta``, without the whitening.
+        beside: The representation beside the one in use, if there is one.
     """
 
     identity: str
@@ -74,11 +96,18 @@ class Head:
     before: tuple[str, ...]
     parts: int
     meta: dict[str, Any]
+    beside: HeadBeside | None = None
 
     @property
     def dimensions(self) -> int:
         """D, the length of a descriptor."""
         return int(self.meta["dimensions"])
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The lengths of descriptors by epoch: of the one in use, and of the one beside."""
+        beside = self.beside
+        return {self.epoch: self.dimensions} | ({beside.epoch: beside.dimensions} if beside else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +271,7 @@ def head_text(head: Head) -> str:
             "before": head.before,
             "whitening": head.parts,
             "meta": head.meta,
+            "beside": head.beside and [head.beside.epoch, head.beside.parts, head.beside.told],
         }
     )
 
@@ -270,9 +300,18 @@ def head_of(address: str, text: str) -> Head:
             before=tuple(_match(_TOKEN, epoch) for epoch in list(data["before"])),
             parts=_whole(data["whitening"], 0, _MOST_PARTS),
             meta=meta | {"format_version": FORMAT_VERSION},
+            beside=_beside(data.get("beside")),
         )
     except _WRONG as error:
         raise damaged(address, "what it says of itself", error) from error
+
+
+def _beside(data: Any) -> HeadBeside | None:
+    if data is None:
+        return None
+    epoch, parts, told = data
+    _whole(_object(told)["dimensions"], 1, 1 << 16)
+    return HeadBeside(_match(_TOKEN, epoch), _whole(parts, 0, _MOST_PARTS), told)
 
 
 def picture_text(picture: PictureRow) -> str:

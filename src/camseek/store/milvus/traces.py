@@ -4,7 +4,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 from camseek.store.database import corrupt
-from camseek.store.milvus.pulling import MIRRORED, is_placeholder, length_of, read_traces
+from camseek.store.milvus.beside import beside_faults
+from camseek.store.milvus.elsewhere import MIRRORED, UNREAD, is_placeholder, length_of, read_traces
 from camseek.store.milvus.server import Server
 from camseek.store.reader import Reader
 from camseek.store.traces import FEATURELESS, FolderTraces, require_kind
@@ -66,6 +67,10 @@ class MilvusTraces(FolderTraces):
         """Whether what lies in the mirror of a trace is its data, or what stands in their place."""
         return super().is_whole(data, crc) or is_placeholder(data, crc)
 
+    def is_here(self, vector: bytes) -> bool:
+        """Whether a descriptor beside those in use lies in the mirror: others do on the server alone."""
+        return vector != UNREAD
+
     def damaged(self, kind: str) -> list[int]:
         """The records whose trace of this kind is lost, or not as it was written, ascending.
 
@@ -90,3 +95,4 @@ class MilvusTraces(FolderTraces):
         for (kind,) in self._reader.query(sql, (FEATURELESS,), (str,)):
             for record in self.damaged(kind):
                 yield f"the {kind} of record {record} is lost, or not as it was written"
+        yield from beside_faults(self._server, self._reader)

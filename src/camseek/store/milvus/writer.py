@@ -5,22 +5,35 @@ and writes that down: rows that are there are put in the place of those of their
 So each commit may be done twice, and several writers need no lock.
 """
 
-import secrets
+import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from camseek.errors import CollectionChangedError, SettingsError
 from camseek.patterns import Patterns
 from camseek.results import Skipped
-from camseek.store.milvus.pulling import MIRRORED, State, is_placeholder, placeholder, state_of
+from camseek.store.meta import Slot, slot_of
+from camseek.store.milvus.beside import EPOCHS, epochs_of
+from camseek.store.milvus.elsewhere import (
+    HELD,
+    MIRRORED,
+    held_length,
+    is_placeholder,
+    placeholder,
+    put_whitening,
+)
+from camseek.store.milvus.pulling import State, state_of
+from camseek.store.milvus.refitter import MilvusRefitter
 from camseek.store.milvus.rows import (
     HEAD_KEYS,
     Come,
     FileRow,
     Head,
+    HeadBeside,
     Names,
     PictureRow,
     as_vector,
@@ -37,7 +50,6 @@ from camseek.store.milvus.rows import (
 )
 from camseek.store.milvus.server import ROWS, TRACES, Server, contents_in, pictures_of_length, within
 from camseek.store.records import Signature, SkippedEntry
-from camseek.store.refitter import FolderRefitter
 from camseek.store.traces import FEATURELESS
 from camseek.store.writer import FolderWriter
 
@@ -46,7 +58,8 @@ _SOME = 100
 _MOST_BEFORE = 20
 # Seconds after which a commit that is not whole is nobody's any more.
 _DEAD = 3600.0
-_OF_HEAD = (*HEAD_KEYS, "whitening")
+_SLOT = ("refit", "refit_whitening")
+_OF_HEAD = (*HEAD_KEYS, "whitening", *_SLOT)
 # What is noted: of which table and when, under which kind, and by which names. What has left already by the
 # time that what hangs on it goes is not asked for by name: it was noted itself.
 _NOTES = (
@@ -65,11 +78,6 @@ _NOTES = (
         "traces",
         ("INSERT", "UPDATE"),
         "'trace', content, CAST({row}.kind AS BLOB) FROM main.pictures WHERE id = {row}.picture",
-    ),
-    (
-        "traces",
-        ("DELETE",),
-        "'dropped', content, CAST({row}.kind AS BLOB) FROM main.pictures WHERE id = {row}.picture",
     ),
     ("files", ("INSERT", "UPDATE", "DELETE"), "'path', {row}.path, x''"),
     (
@@ -94,6 +102,8 @@ _NOTES = (
         f"'head', CAST({{row}}.key AS BLOB), x'' WHERE {{row}}.key IN {_OF_HEAD}",
     ),
 )
+# Gives a picture as it is in an epoch, and its descriptor.
+_Found = Callable[[bytes], tuple[PictureRow, bytes | None] | None]
 
 
 def take_notes(database: sqlite3.Connection) -> None:
@@ -107,24 +117,13 @@ def take_notes(database: sqlite3.Connection) -> None:
                     f"CREATE TEMP TRIGGER note_{place}_{event}_{which} AFTER {event} ON main.{table} "
                     f"BEGIN INSERT INTO noted SELECT {what.format(row=which)}; END"
                 )
-
-
-class MilvusRefitter(FolderRefitter):
-    """Replaces the descriptors of a collection on a server.
-
-    What is in the making lies in the mirror alone: who loses that loses work. What was in use must not lie
-    there, as no other machine could go back to it.
-    """
-
-    def require_keeping(self) -> None:
-        """Refuses.
-
-        Raises:
-            SettingsError: Always.
-        """
-        raise SettingsError(
-            "a collection on a server cannot be upgraded in its place: it keeps nothing to go back to",
-            remedy="camseek copy it to a folder, upgrade that, and copy it back, under another name",
+    # Traces that are not there any more, or replaced: what lay in the mirror, or how long that was.
+    database.execute("CREATE TEMP TABLE dropped (content, kind, held, crc)")
+    for table in ("traces", "refit_traces"):
+        what = f"content, OLD.kind, {HELD.replace('data', 'OLD.data')}, OLD.crc FROM main.pictures"
+        database.execute(
+            f"CREATE TEMP TRIGGER drop_{table} AFTER DELETE ON main.{table} "
+            f"BEGIN INSERT INTO dropped SELECT {what} WHERE id = OLD.picture; END"
         )
 
 
@@ -153,14 +152,19 @@ class MilvusWriter(FolderWriter):
         self._open: bool = come.open
         # Contents that this writer gave a file, and whether it brought them.
         self._leant_on: dict[bytes, bool] = {}
-        # Content and kind of traces that are not there any more, or replaced.
-        self._dropped_traces: set[tuple[bytes, bytes]] = set()
-        # Of the descriptors that this writer is writing in the place of all.
-        self._making: str | None = None
+        # Contents of which this writer put something beside.
+        self._put_aside: set[bytes] = set()
+        # Epochs that this writer has put out of use.
+        self._retired: list[str] = []
         self._overtaken = False
         take_notes(database)
         super().__init__(database, str(server.address), folder)
-        self._refitter = MilvusRefitter(self._do, str(server.address))
+        self._own = MilvusRefitter(self._do, str(server.address), server, self._commit_whole)
+
+    @property
+    def refitter(self) -> MilvusRefitter:
+        """Replaces the representation of all pictures at once."""
+        return self._own
 
     # -- what a folder can, and a server cannot ----------------------------------------------------------
 
@@ -206,13 +210,24 @@ class MilvusWriter(FolderWriter):
         self._leant_on[content] = bool(noted) or self._leant_on.get(content, False)
         super().point(path, record, signature, root)
 
+    def _commit_whole(self) -> None:
+        """Commits, where nothing is in the middle.
+
+        Raises:
+            ValueError: A ``unit`` is.
+        """
+        if self.torn:
+            raise ValueError("what is to be permanent at once is begun in a unit")
+        self.commit()
+
     def compact(self) -> None:
         """Commits, gives freed space of the mirror back, and takes away what was replaced on the server."""
         super().compact()
         head, now = state_of(self._server, strong=True)
         for epoch in head.before:
             self._sweep_epoch(epoch)
-        self._sweep_unheld(now)
+        self._retired.clear()
+        self._sweep_unheld(head, now)
 
     def _sweep_epoch(self, epoch: str) -> None:
         """Takes away descriptors that are not in use."""
@@ -222,7 +237,7 @@ class MilvusWriter(FolderWriter):
         old = self._server.walk(TRACES, f"{self._names.all}!w/{epoch}/", ("key",))
         self._server.delete(TRACES, [row["key"] for row in old])
 
-    def _sweep_unheld(self, now: State) -> None:
+    def _sweep_unheld(self, head: Head, now: State) -> None:
         """Takes away pictures that no file names: two had another idea of a file, or one was killed.
 
         Whoever is writing may be about to name one: what is not whole is left alone for an hour, and who was
@@ -230,22 +245,26 @@ class MilvusWriter(FolderWriter):
         """
         ended = self._ended(now)
         fields = "key", "session", "seq", "content"
-        prefix = self._names.epoch(self._state.epoch)
-        unheld = [
+        unheld = {
             bytes.fromhex(found["content"])
-            for found in self._server.walk(pictures_of_length(self._dimensions()), prefix, fields)
+            for epoch, length in head.lengths.items()
+            for found in self._server.walk(pictures_of_length(length), self._names.epoch(epoch), fields)
             if int(found["seq"]) <= ended.get(int(found["session"]), 0)
             and not self._do("SELECT 1 FROM pictures WHERE content = ?", (bytes.fromhex(found["content"]),))
-        ]
+        }
         if not unheld:
             return
         self._seq += 1
         self._gone_at = self._seq
         self._say(open=True)
-        self._take_out(unheld)
-        come = self._say(open=False)
+        self._take_out(sorted(unheld), head.lengths)
+        self._know(self._say(open=False))
+
+    def _know(self, come: Come) -> None:
+        """The mirror has what this writer has done."""
         self._state = replace(self._state, known=self._state.known | {self._session: come})
-        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", self._state.row())
+        for values in self._state.rows():
+            self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
 
     def _ended(self, state: State) -> dict[int, int]:
         """The last commit of each session that nobody goes on with: whole, or of one that was killed."""
@@ -277,13 +296,22 @@ class MilvusWriter(FolderWriter):
                 "which is done: what they brought may not be there",
                 remedy="index the folders again that were being indexed",
             )
-        now = self._require_same_epoch(strong=True)
-        self._sweep_traces()
+        head, now = self._require_same(strong=True, beside=bool(self._put_aside))
+        self._sweep_traces(head)
+        for epoch in self._retired:
+            self._sweep_epoch(epoch)
+        self._retired.clear()
         # Who takes something says so before: who has not said so yet sees this writer's files.
         ended = self._ended(self._state)
         took = any(come.gone > ended.get(session, 0) for session, come in self._others(now).items())
         lost = self._lost() if took else []
+        again = self._lost_beside() if took else []
         self._leant_on.clear()
+        self._put_aside.clear()
+        for content in again:
+            if (record := self.find(content)) is not None:
+                self._own.take_back(record)
+        self.commit()
         for content in lost:
             sql = "SELECT f.path FROM files f JOIN pictures p ON p.id = f.picture WHERE p.content = ?"
             self.release([path for (path,) in self._do(sql, (content,), (bytes,))], None)
@@ -296,44 +324,75 @@ class MilvusWriter(FolderWriter):
 
     def _lost(self) -> list[bytes]:
         """The contents that got a file here and are not there now, or not with all that was brought."""
+        contents = [content for content in sorted(self._leant_on) if self._picture(content) is not None]
+        brought = {content for content, brought in self._leant_on.items() if brought}
+        return self._not_whole(contents, self._state.epoch, self._dimensions(), brought)
+
+    def _lost_beside(self) -> list[bytes]:
+        """The contents of which something was put beside that is not there now, or not with all of it."""
+        slot = self._own.slot()
+        contents = sorted(self._put_aside)
+        if slot is None or not contents:
+            return []
+        length = slot.refit.profile.dimensions
+        lost = {
+            *self._not_whole(contents, self._state.epoch, self._dimensions(), set()),
+            *self._not_whole(contents, self._state.beside, length, set(contents)),
+        }
+        return sorted(lost)
+
+    def _not_whole(
+        self, contents: Sequence[bytes], epoch: str, dimensions: int, brought: set[bytes]
+    ) -> list[bytes]:
+        """Those of contents of which an epoch has no picture; of those brought here, also without a trace."""
         lost: list[bytes] = []
-        pictures = pictures_of_length(self._dimensions())
-        contents = sorted(self._leant_on)
+        pictures = pictures_of_length(dimensions)
         for start in range(0, len(contents), _SOME):
             some = {
-                self._names.picture(self._state.epoch, content): content
-                for content in contents[start : start + _SOME]
-                if self._picture(content) is not None
+                self._names.picture(epoch, content): content for content in contents[start : start + _SOME]
             }
             parts: dict[str, bytes] = {}
             missing = set(some)
             for found in self._server.rows_of(pictures, some, ("key", "content", "text"), strong=True):
                 missing.discard(found["key"])
                 content = some[found["key"]]
-                if self._leant_on[content]:
-                    picture = picture_of(self._address, found["content"], found["text"])
-                    for kind, told in picture.traces.items():
-                        parts |= dict.fromkeys(self._names.trace(content, kind, *told), content)
+                if content in brought:
+                    parts |= dict.fromkeys(self._trace_keys(found), content)
             there = {found["key"] for found in self._server.rows_of(TRACES, parts, ("key",), strong=True)}
             bare = {content for key, content in parts.items() if key not in there}
             lost += sorted(bare | {some[key] for key in missing})
         return lost
 
-    def _sweep_traces(self) -> None:
-        dropped = sorted(self._dropped_traces)
+    def _trace_keys(self, found: dict[str, Any]) -> Iterator[str]:
+        """The keys of the traces that the row of a picture names."""
+        picture = picture_of(self._address, found["content"], found["text"])
+        for kind, told in picture.traces.items():
+            yield from self._names.trace(picture.content, kind, *told)
+
+    def _sweep_traces(self, head: Head) -> None:
+        """Takes traces away that were dropped here, unless somebody names them by now."""
+        sql = (
+            "SELECT DISTINCT content, kind, held, crc FROM temp.dropped d WHERE NOT EXISTS "
+            "(SELECT 1 FROM {} t JOIN pictures p ON p.id = t.picture WHERE p.content = d.content "
+            "AND t.kind = d.kind AND t.crc = d.crc) "
+        )
+        # Where places change, each trace goes from one table to the other.
+        both = f"{sql.format('traces')} INTERSECT {sql.format('refit_traces')} ORDER BY content, kind"
+        dropped = self._do(both)
         for start in range(0, len(dropped), _SOME):
-            some = dropped[start : start + _SOME]
-            kept: set[str] = set()
-            for content in {content for content, _ in some}:
-                found = self._picture(content)
-                for kind, told in found[0].traces.items() if found else ():
-                    kept.update(self._names.trace(content, kind, *told))
-            stems = tuple(f"{self._names.all}{content.hex()}/{kind.decode()}/" for content, kind in some)
-            contents = contents_in(sorted({content.hex() for content, _ in some}))
-            rows = self._server.walk(TRACES, self._names.all, ("key",), also=f" and {contents}", strong=False)
-            keys = [row["key"] for row in rows]
-            self._server.delete(TRACES, [key for key in keys if key.startswith(stems) and key not in kept])
-        self._dropped_traces.clear()
+            keys: set[str] = set()
+            contents: set[bytes] = set()
+            for content, kind, held, crc in dropped[start : start + _SOME]:
+                if kind != FEATURELESS:
+                    contents.add(content)
+                    keys.update(self._names.trace(content, kind, held_length(held, crc), crc))
+            for epoch, length in head.lengths.items():
+                wanted = [self._names.picture(epoch, content) for content in sorted(contents)]
+                fields = ("key", "content", "text")
+                for found in self._server.rows_of(pictures_of_length(length), wanted, fields, strong=True):
+                    keys.difference_update(self._trace_keys(found))
+            self._server.delete(TRACES, sorted(keys))
+        self._do("DELETE FROM temp.dropped")
 
     # -- what a commit tells the server ------------------------------------------------------------------
 
@@ -343,8 +402,6 @@ class MilvusWriter(FolderWriter):
         except CollectionChangedError:
             # All that was not committed goes back, so that nothing of it is told again at the end.
             self.abandon()
-            if self._making is not None:
-                self._sweep_epoch(self._making)
             if self._open:
                 self._say(open=False)
             raise
@@ -358,40 +415,54 @@ class MilvusWriter(FolderWriter):
         for kind, one, two in noted:
             kinds.setdefault(kind, []).append((one, two))
         self._seq += 1
-        fitted = (b"generation", b"") in kinds.get("head", [])
-        if fitted:
-            # Before hours of work, and again after it.
-            self._require_alone()
-        else:
-            # What is not seen yet is seen by ``settle``.
-            self._require_same_epoch(strong=False)
-        epoch = secrets.token_hex(8) if fitted else self._state.epoch
-        self._making = epoch if fitted else None
+        told = {key.decode() for key, _ in kinds.get("head", [])}
+        epoch, beside = epochs_of(self._do("SELECT value FROM meta WHERE key = ?", (EPOCHS,), (str,))[0][0])
+        switched = epoch != self._state.epoch
         contents = [content for content, _ in kinds.get("picture", [])]
-        if fitted:
-            every = self._do("SELECT content FROM pictures", (), (bytes,))
-            contents = [*dict.fromkeys([*contents, *(content for (content,) in every)])]
-            self._server.prepare(self._dimensions())
-        self._dropped_traces.update(kinds.get("dropped", []))
+        aside = [content for content, _ in kinds.get("beside", [])]
         there = "SELECT 1 FROM pictures WHERE content = ?"
         gone = [content for content in contents if not self._do(there, (content,))]
+        if switched:
+            # Before minutes of work, and again after it.
+            head = self._require_alone()
+        else:
+            # What is not seen yet is seen by ``settle``.
+            head, _ = self._require_same(strong=bool(gone), beside=bool(aside))
         put, lost = self._rows(kinds)
-        if gone or lost:
+        slot = self._slot()
+        back = [content for content in aside if slot and self._beside(content, slot) is None]
+        if gone or lost or back:
             self._gone_at = self._seq
         # Rows take the place of those that others had written: were this process killed before the commit is
         # whole, nobody would look for them, but for this.
         self._say(open=True)
+        early = not switched and beside not in ("", self._state.beside)
+        if early:
+            # Named before there is a row of it.
+            self._put_head(epoch, beside, told)
         # In this order: whoever sees a row finds what it names.
-        self._put_traces(kinds.get("trace", []))
-        self._put_pictures(epoch, contents)
+        self._put_traces(kinds.get("trace", []), aside)
+        if switched:
+            self._put_all(epoch, self._dimensions(), self._picture, "pictures", set(aside))
+        else:
+            self._put_pictures(epoch, self._dimensions(), self._picture, contents)
+        if slot:
+            length, of = slot.refit.profile.dimensions, partial(self._beside, slot=slot)
+            if switched:
+                self._put_all(beside, length, of, "refit", set(aside))
+            else:
+                self._put_pictures(beside, length, of, aside)
+                keys = [self._names.picture(beside, content) for content in back]
+                self._server.delete(pictures_of_length(length), keys)
         self._put_rows(put, lost)
         if gone:
-            self._take_out(gone)
-        if "head" in kinds:
-            self._put_head(epoch, fitted=fitted)
-        come = self._say(open=False)
-        self._state = replace(self._state, epoch=epoch, known=self._state.known | {self._session: come})
-        self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", self._state.row())
+            own = {beside: slot.refit.profile.dimensions} if slot else {}
+            self._take_out(gone, head.lengths | {epoch: self._dimensions()} | own)
+        if told and not early:
+            self._put_head(epoch, beside, told)
+        self._state = replace(self._state, epoch=epoch, beside=beside)
+        self._put_aside.update(aside)
+        self._know(self._say(open=False))
         self._do("DELETE FROM temp.noted")
 
     def _say(self, *, open: bool) -> Come:
@@ -402,23 +473,41 @@ class MilvusWriter(FolderWriter):
         self._open = open
         return come
 
-    def _require_same_epoch(self, *, strong: bool) -> State:
+    def _require_same(self, *, strong: bool, beside: bool) -> tuple[Head, State]:
         """Makes sure that descriptors are still made as this writer makes them.
 
+        Args:
+            strong: With everything that was written before.
+            beside: Those that are beside, too.
+
         Returns:
-            How far everybody has come.
+            What the collection says of itself, and how far everybody has come.
 
         Raises:
-            CollectionChangedError: Another writer has fitted a whitening.
+            CollectionChangedError: Another writer has replaced them, or what is beside.
         """
-        own = self._state.identity, self._state.epoch
-        _, now = state_of(self._server, strong=strong)
-        if (now.identity, now.epoch) != own and not strong:
+        head, now = state_of(self._server, strong=strong)
+        if not strong and not self._is_same(now, beside=beside):
             # This writer's own switch may not be seen yet.
-            _, now = state_of(self._server, strong=True)
-        if (now.identity, now.epoch) != own:
-            raise _fitted_meanwhile(self._address)
-        return now
+            head, now = state_of(self._server, strong=True)
+        if not self._is_same(now, beside=beside):
+            raise self._changed(now)
+        return head, now
+
+    def _is_same(self, now: State, *, beside: bool) -> bool:
+        own = self._state
+        same = (now.identity, now.epoch) == (own.identity, own.epoch)
+        return same and (now.beside == own.beside or not beside)
+
+    def _changed(self, now: State) -> CollectionChangedError:
+        """The error for descriptors that are others than this writer's."""
+        if now.identity != self._state.identity:
+            what, remedy = "was made anew", "open it again"
+        elif now.epoch != self._state.epoch:
+            what, remedy = "was fitted or upgraded by another process", "do it again"
+        else:
+            what, remedy = "has something else beside now, or nothing", "look: camseek upgrade --status"
+        return CollectionChangedError(f"{self._address} {what} while it was being written to", remedy=remedy)
 
     def _require_alone(self) -> Head:
         """Makes sure that nobody else has written since this writer's mirror was brought in step.
@@ -429,9 +518,7 @@ class MilvusWriter(FolderWriter):
         Raises:
             CollectionChangedError: Somebody has: what they brought has no place among other descriptors.
         """
-        head, now = state_of(self._server, strong=True)
-        if (now.identity, now.epoch) != (self._state.identity, self._state.epoch):
-            raise _fitted_meanwhile(self._address)
+        head, now = self._require_same(strong=True, beside=True)
         if self._others(now) != self._others(self._state):
             raise CollectionChangedError(
                 f"others wrote to {self._address} while its descriptors were being replaced; "
@@ -447,39 +534,52 @@ class MilvusWriter(FolderWriter):
     def _dimensions(self) -> int:
         return self._do("SELECT value FROM meta WHERE key = 'dimensions'", (), (int,))[0][0]
 
-    def _put_traces(self, traces: Sequence[tuple[bytes, bytes]]) -> None:
-        """Writes the data of traces; of those that a mirror does not have, lengths take its place."""
-        sql = (
-            "SELECT t.number, t.data, t.crc FROM traces t JOIN pictures p ON p.id = t.picture "
-            "WHERE p.content = ? AND t.kind = ?"
+    def _put_traces(self, traces: Sequence[tuple[bytes, bytes]], aside: Sequence[bytes]) -> None:
+        """Writes the data of traces; of those that a mirror does not have, lengths take its place.
+
+        Args:
+            traces: Contents and kinds.
+            aside: Contents whose traces beside are written, too.
+        """
+        named = (
+            ("traces", ((content, kind.decode()) for content, kind in traces), "AND t.kind = ?"),
+            ("refit_traces", ((content,) for content in aside), ""),
         )
-        sent: list[tuple[int, int]] = []
+        sent: list[tuple[str, int, int]] = []
 
         def rows() -> Iterator[dict[str, Any]]:
-            for content, coded in traces:
-                kind = coded.decode()
-                if kind == FEATURELESS:
-                    continue
-                for number, data, crc in self._do(sql, (content, kind), (int, bytes, int)):
-                    if is_placeholder(data, crc):
-                        continue  # it was sent before
-                    keys = self._names.trace(content, kind, len(data), crc)
-                    yield from pieces(keys, data, self._session, self._seq, content.hex())
-                    if kind not in MIRRORED:
-                        sent.append((number, len(data)))
+            for table, wanted, also in named:
+                sql = (
+                    f"SELECT p.content, t.kind, t.rowid, t.data, t.crc FROM {table} t "  # noqa: S608  # names from above
+                    f"JOIN pictures p ON p.id = t.picture WHERE p.content = ? {also} ORDER BY t.kind"
+                )
+                for values in wanted:
+                    kinds = (bytes, str, int, bytes, int)
+                    for content, kind, number, data, crc in self._do(sql, values, kinds):
+                        if kind == FEATURELESS or is_placeholder(data, crc):
+                            continue  # there is nothing, or it was sent before
+                        keys = self._names.trace(content, kind, len(data), crc)
+                        yield from pieces(keys, data, self._session, self._seq, content.hex())
+                        if kind not in MIRRORED:
+                            sent.append((table, number, len(data)))
 
         self._server.upsert(TRACES, rows())
-        for number, length in sent:
-            self._do("UPDATE traces SET data = ? WHERE number = ?", (placeholder(length), number))
+        for table, number, length in sent:
+            self._do(f"UPDATE {table} SET data = ? WHERE rowid = ?", (placeholder(length), number))  # noqa: S608  # names from above
 
-    def _put_pictures(self, epoch: str, contents: Sequence[bytes]) -> None:
-        """Writes pictures, those that are there."""
-        dimensions = self._dimensions()
-        pictures = pictures_of_length(dimensions)
+    def _put_pictures(self, epoch: str, dimensions: int, of: _Found, contents: Iterable[bytes]) -> None:
+        """Writes pictures of an epoch, those that are there.
+
+        Args:
+            epoch: The epoch.
+            dimensions: The length of its descriptors.
+            of: Gives a picture as it is in that epoch.
+            contents: Of the pictures.
+        """
 
         def rows() -> Iterator[dict[str, Any]]:
             for content in contents:
-                found = self._picture(content)
+                found = of(content)
                 if found is None:
                     continue
                 picture, stored = found
@@ -487,7 +587,32 @@ class MilvusWriter(FolderWriter):
                 vector = as_vector(stored, dimensions)
                 yield row(key, text, self._session, self._seq, content=content.hex(), vector=vector)
 
-        self._server.upsert(pictures, rows())
+        self._server.upsert(pictures_of_length(dimensions), rows())
+
+    def _put_all(self, epoch: str, dimensions: int, of: _Found, table: str, sure: set[bytes]) -> None:
+        """Writes the pictures of an epoch that are not on the server, or are there in another way.
+
+        Most are there: they were written when they were made, or when the epoch was in use.
+
+        Args:
+            epoch: The epoch.
+            dimensions: The length of its descriptors.
+            of: Gives a picture as it is in that epoch.
+            table: Whose pictures are in the epoch.
+            sure: Contents of pictures that are written anyway.
+        """
+        there: set[bytes] = set()
+        pictures, fields = pictures_of_length(dimensions), ("key", "content", "text")
+        for found in self._server.walk(pictures, self._names.epoch(epoch), fields):
+            picture = picture_of(self._address, found["content"], found["text"])
+            wanted = of(picture.content)
+            # Each mirror numbers pictures in its own way.
+            if wanted is not None and replace(picture, came=wanted[0].came) == wanted[0]:
+                there.add(picture.content)
+        column = "id" if table == "pictures" else "picture"
+        sql = f"SELECT p.content FROM {table} t JOIN pictures p ON p.id = t.{column} ORDER BY p.id"  # noqa: S608  # names from above
+        every = [content for (content,) in self._do(sql, (), (bytes,))]
+        self._put_pictures(epoch, dimensions, of, (c for c in every if c in sure or c not in there))
 
     def _picture(self, content: bytes) -> tuple[PictureRow, bytes | None] | None:
         """A picture as the mirror has it, and its descriptor."""
@@ -498,22 +623,52 @@ class MilvusWriter(FolderWriter):
         )
         if not rows:
             return None
-        [(record, width, height, form, frames, stored)] = rows
-        sql = "SELECT kind, data, length(data), crc FROM traces WHERE picture = ? AND kind <> ?"
-        traces = {
-            kind: (length if kind in MIRRORED else int(data), crc)
-            for kind, data, length, crc in self._do(sql, (record, FEATURELESS))
-        }
-        picture = PictureRow(
+        [(record, *facts, stored)] = rows
+        return self._row(content, record, facts, stored is None, self._told_traces("traces", record)), stored
+
+    def _beside(self, content: bytes, slot: Slot) -> tuple[PictureRow, bytes | None] | None:
+        """A picture as it is in what is beside."""
+        rows = self._do(
+            "SELECT p.id, p.width, p.height, p.format, p.frames, r.vector FROM pictures p "
+            "JOIN refit r ON r.picture = p.id WHERE p.content = ?",
+            (content,),
+        )
+        if not rows:
+            return None
+        [(record, *facts, stored)] = rows
+        common = self._told_traces("traces", record).items()
+        traces = {kind: told for kind, told in common if kind not in slot.refit.kinds}
+        traces |= self._told_traces("refit_traces", record)
+        return self._row(content, record, facts, stored is None, traces), stored
+
+    def _told_traces(self, table: str, record: int) -> dict[str, tuple[int, int]]:
+        """Length and checksum of the traces of a picture, by kind."""
+        sql = f"SELECT kind, {HELD}, crc FROM {table} WHERE picture = ? AND kind <> ?"  # noqa: S608  # names from above
+        rows = self._do(sql, (record, FEATURELESS))
+        return {kind: (held_length(held, crc), crc) for kind, held, crc in rows}
+
+    def _row(
+        self,
+        content: bytes,
+        record: int,
+        facts: Sequence[Any],
+        featureless: bool,
+        traces: dict[str, tuple[int, int]],
+    ) -> PictureRow:
+        width, height, form, frames = facts
+        return PictureRow(
             content=content,
             size=(width, height),
             format=form,
             frames=frames,
-            featureless=stored is None,
+            featureless=featureless,
             came=record,
             traces=traces,
         )
-        return picture, stored
+
+    def _slot(self) -> Slot | None:
+        """The representation beside, as this writer has left it."""
+        return slot_of(self._address, dict(self._do("SELECT key, value FROM meta")))
 
     def _rows(self, kinds: dict[str, list[tuple[bytes, bytes]]]) -> tuple[list[dict[str, Any]], list[str]]:
         """The rows of folders, files and what was skipped, and the keys of those that are not any more."""
@@ -570,23 +725,32 @@ class MilvusWriter(FolderWriter):
         size, mtime, ctime, reason, code, tried = rows[0]
         return SkippedEntry(Signature(size, mtime, ctime), Skipped(path, reason[:10_000], code), tried[:1000])
 
-    def _take_out(self, contents: Sequence[bytes]) -> None:
+    def _take_out(self, contents: Sequence[bytes], lengths: Mapping[str, int]) -> None:
         """Takes pictures away that no file holds any more, on the whole server.
 
         Another writer may give one a file in the same moment. Either this one sees that file after the
         picture has gone, and puts it back, or that one sees that it has gone, when it looks (``settle``).
+
+        Args:
+            contents: Theirs.
+            lengths: The lengths of descriptors by epoch.
         """
-        pictures = pictures_of_length(self._dimensions())
         for start in range(0, len(contents), _SOME):
             free = self._unheld(contents[start : start + _SOME])
-            keys = {content: self._names.picture(self._state.epoch, content) for content in free}
-            kept = list(self._server.rows_of(pictures, keys.values(), _WHOLE, strong=True))
-            self._server.delete(pictures, [*keys.values()])
+            kept: dict[str, list[dict[str, Any]]] = {}
+            for epoch, length in lengths.items():
+                keys = [self._names.picture(epoch, content) for content in free]
+                pictures = pictures_of_length(length)
+                kept.setdefault(pictures, []).extend(
+                    self._server.rows_of(pictures, keys, _WHOLE, strong=True)
+                )
+                self._server.delete(pictures, keys)
             left = set(self._unheld(free))
-            back = [found for found in kept if bytes.fromhex(found["content"]) not in left]
             # As this one's: others come across what they have known as it was.
             own = {"session": self._session, "seq": self._seq}
-            self._server.upsert(pictures, [found | own for found in back])
+            for pictures, found in kept.items():
+                back = [row for row in found if bytes.fromhex(row["content"]) not in left]
+                self._server.upsert(pictures, [row | own for row in back])
             for content in sorted(left):
                 found = self._server.walk(
                     TRACES, f"{self._names.all}{content.hex()}/", ("key",), strong=False
@@ -603,32 +767,44 @@ class MilvusWriter(FolderWriter):
         held = {bytes.fromhex(found["content"]) for found in rows}
         return [content for content in contents if content not in held]
 
-    def _put_head(self, epoch: str, *, fitted: bool) -> None:
-        """Writes what the collection says of itself: whoever reads it from now on reads these descriptors."""
-        if fitted:
+    def _put_head(self, epoch: str, beside: str, told: set[str]) -> None:
+        """Writes what the collection says of itself: whoever reads it from now on reads these descriptors.
+
+        Args:
+            epoch: That in use from now on.
+            beside: That beside it, or empty.
+            told: The rows of ``meta`` of which something is new; others are those of the server.
+        """
+        switched, aside = epoch != self._state.epoch, not told.isdisjoint(_SLOT)
+        if switched:
             before = self._require_alone()
         else:
-            before, now = state_of(self._server, strong=True)
-            if now.epoch != self._state.epoch:
-                raise _fitted_meanwhile(self._address)
+            before, _ = self._require_same(strong=True, beside=aside)
         rows = dict(self._do("SELECT key, value FROM meta"))
-        parts = before.parts
-        if fitted:
-            whitening = rows.get("whitening")
-            parts = 0 if whitening is None else parts_of(len(whitening))
-            if whitening is not None:
-                keys = self._names.whitening(epoch, parts)
-                self._server.upsert(TRACES, pieces(keys, whitening, self._session, self._seq))
+        parts, slot = before.parts, before.beside
+        if switched:
+            parts = parts_of(len(rows["whitening"])) if "whitening" in rows else 0
+        if aside:
+            whitening = rows.get("refit_whitening")
+            slot = None
+            if beside:
+                self._server.prepare(json.loads(rows["refit"])["dimensions"])
+                new = put_whitening(self._server, beside, whitening, self._session, self._seq)
+                slot = HeadBeside(beside, new, rows["refit"])
+        out = [old for old in (self._state.epoch, self._state.beside) if old and old not in (epoch, beside)]
+        told = set(HEAD_KEYS) if switched else told
+        known = {key: before.meta[key] for key in HEAD_KEYS if key in before.meta and key not in told}
         head = Head(
             identity=before.identity,
             epoch=epoch,
-            before=(*before.before, before.epoch)[-_MOST_BEFORE:] if fitted else before.before,
+            before=(*before.before, *out)[-_MOST_BEFORE:],
             parts=parts,
-            meta={key: rows[key] for key in HEAD_KEYS if key in rows},
+            meta=known | {key: rows[key] for key in HEAD_KEYS if key in told and key in rows},
+            beside=slot,
         )
         self._server.upsert(ROWS, [row(self._names.head, head_text(head), self._session, self._seq)])
-        if fitted:
-            self._making = None
+        self._retired += out
+        if switched:
             # Nobody can be kept from writing between that look and this: one who did saw the old epoch to the
             # end, or is told by its own ``settle``.
             _, now = state_of(self._server, strong=True)
@@ -637,12 +813,6 @@ class MilvusWriter(FolderWriter):
 
 
 _WHOLE = ("key", "session", "seq", "content", "text", "vector")
-
-
-def _fitted_meanwhile(address: str) -> CollectionChangedError:
-    return CollectionChangedError(
-        f"{address} was fitted with another whitening while it was being written to", remedy="do it again"
-    )
 
 
 def _require_whole(relative: bool) -> None:
