@@ -6,16 +6,19 @@ import signal
 import socket
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
-from camseek import Engine
+from camseek import Engine, Settings, load_model
 from camseek.cli import run
+from camseek.config import PARTS, Encoding, Resize
 from camseek.errors import CancelledError, ClusterError, DamagedPictureError, SourceError
 from camseek.indexing.cluster import TRIES, _Room, connected
 from camseek.store import open_collection
 from clusters import two_nodes
+from models import other_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
@@ -64,6 +67,15 @@ def held(place):
         }
 
 
+def same(one, other):
+    """Two collections hold the same."""
+    assert one.keys() == other.keys()
+    for name, (record, content, vector, traces) in one.items():
+        assert other[name][:2] == (record, content)
+        np.testing.assert_allclose(other[name][2], vector, atol=1e-6)
+        assert other[name][3] == traces
+
+
 def test_workers_on_every_node_and_results_in_order(head):
     def work(number):
         import ray
@@ -71,14 +83,15 @@ def test_workers_on_every_node_and_results_in_order(head):
         time.sleep(0.02)
         return number * number, ray.get_runtime_context().get_node_id()
 
-    with connected(head, sees=b"/") as cluster:
+    with connected(head, sees=[b"/"]) as cluster:
         found, lost = squares(cluster, work, range(60))
         assert [square for square, _ in found] == [number**2 for number in range(60)]
         assert (len({node for _, node in found}), lost) == (2, [])
         actors = [member.handle for member in cluster.members]
         assert squares(cluster, work, [])[0] == []
         assert [square for square, _ in squares(cluster, work, [3])[0]] == [9]
-        assert [member.handle for member in cluster.members] == actors, "they stay for the same work"
+        assert squares(cluster, lambda number: number + 1, [3])[0] == [4]
+        assert [member.handle for member in cluster.members] == actors, "they stay"
 
 
 def test_an_actor_for_each_gpu(head):
@@ -87,7 +100,7 @@ def test_an_actor_for_each_gpu(head):
 
         return number, ray.get_gpu_ids()
 
-    with connected(head, sees=b"/", gpus=True) as cluster:
+    with connected(head, sees=[b"/"], gpus=lambda: True) as cluster:
         assert squares(cluster, work, range(9)) == ([(number, [0]) for number in range(9)], [])
         assert len(cluster.members) == 1
 
@@ -112,7 +125,7 @@ def test_what_kills_workers_is_given_up_and_nothing_with_it(head):
             os.kill(os.getpid(), signal.SIGKILL)
         return number * number
 
-    with connected(head, sees=b"/") as cluster:
+    with connected(head, sees=[b"/"]) as cluster:
         found, lost = squares(cluster, work, range(20))
     assert found == [None if number == 5 else number**2 for number in range(20)]
     assert lost == [5]
@@ -137,7 +150,7 @@ def test_errors_and_cancellation(head):
         if stop.is_set():
             raise CancelledError("stopped", remedy="none")
 
-    with connected(head, sees=b"/") as cluster:
+    with connected(head, sees=[b"/"]) as cluster:
         with pytest.raises(DamagedPictureError, match="it is broken"):
             squares(cluster, damaged, range(8))
         with pytest.raises(ClusterError, match="a worker of the cluster failed: KeyError"):
@@ -148,13 +161,13 @@ def test_errors_and_cancellation(head):
             squares(cluster, slow, range(8), check=check)
         assert time.monotonic() - began < 15
         assert cluster.members == []
-    with connected(head, sees=b"/nowhere") as cluster, pytest.raises(ClusterError, match="does not see"):
+    with connected(head, sees=[b"/nowhere"]) as cluster, pytest.raises(ClusterError, match="does not see"):
         squares(cluster, damaged, [1])
 
 
 @pytest.mark.parametrize("address", ["museum", "ray://head:10001", "me:hush@host:6379", "host:port"])
 def test_addresses_that_are_none(address):
-    with pytest.raises(ClusterError, match="auto or HOST:PORT") as raised, connected(address, sees=b"/"):
+    with pytest.raises(ClusterError, match="auto or HOST:PORT") as raised, connected(address, sees=[b"/"]):
         pass
     assert "hush" not in str(raised.value)
 
@@ -176,6 +189,31 @@ def test_nobody_answers_and_no_package(monkeypatch, engine, photos):
     assert raised.value.remedy == "pip install 'camseek[ray]'"
     with pytest.raises(SourceError):
         engine.index(folder / "nowhere")
+
+
+def test_what_is_made_anew_comes_out_as_without_a_cluster(
+    head, photos, encoded, tmp_path, model, monkeypatch
+):
+    """Parts and another network; one picture has no file."""
+    folder = photos(4)
+    monkeypatch.setenv("CAMSEEK_MODELS", str(tmp_path / "models"))
+    other_model(tmp_path / "models")
+    other = load_model("other", threads=1)
+    settings = Settings(encoding=Encoding.parse("rmac"), size=Resize.parse("64"))
+    states = []
+    for cluster in (None, head):
+        place = tmp_path / f"c{len(states)}"
+        with Engine.open(place, model=model, create=True, without=PARTS, settings=settings) as engine:
+            engine.index(folder)
+            engine.add({"given": encoded(9)})
+            seen = []
+            for work in (engine.enrich, partial(engine.upgrade, other)):
+                report = work(cluster=cluster)
+                assert report.pictures == 5
+                seen.append(held(place))
+            states.append(seen)
+    for one, other_one in zip(*states, strict=True):
+        same(one, other_one)
 
 
 def test_a_collection_comes_out_as_without_a_cluster(cluster, head, photos, encoded, tmp_path, model):
@@ -204,12 +242,7 @@ def test_a_collection_comes_out_as_without_a_cluster(cluster, head, photos, enco
         assert getattr(report, count) == getattr(expected, count)
     assert report.skipped == expected.skipped
     assert (again.unchanged, again.encoded) == (26, 0)
-    one, other = held(tmp_path / "threads"), held(tmp_path / "cluster")
-    assert one.keys() == other.keys()
-    for name, (record, content, vector, traces) in one.items():
-        assert other[name][:2] == (record, content)
-        np.testing.assert_allclose(other[name][2], vector, atol=1e-6)
-        assert other[name][3] == traces
+    same(held(tmp_path / "threads"), held(tmp_path / "cluster"))
 
 
 def test_the_command(head, photos, tmp_path, capsys):

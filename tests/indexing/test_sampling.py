@@ -145,7 +145,9 @@ class TestGather:
 
     def test_zero_vectors_are_left_out_and_counted(self):
         told = Counting()
-        found = gather(self.rows, range(1, 7), channels=3, count=6, job=Job(workers=2, progress=told))
+        found = gather(
+            self.rows, range(1, 7), channels=3, count=6, name_of=str, job=Job(workers=2, progress=told)
+        )
         assert found.vectors[:, 0].tolist() == [1, 1, 2, 2, 3, 5, 5, 6]
         assert (found.pictures, found.zero) == (5, 2)
         assert [item.path for item in found.skipped] == [b"4"]
@@ -159,7 +161,8 @@ class TestGather:
             return self.rows(item)
 
         told = Counting()
-        found = gather(work, range(1, 500), channels=3, count=499, most=3, job=Job(workers=1, progress=told))
+        job = Job(workers=1, progress=told)
+        found = gather(work, range(1, 500), channels=3, count=499, most=3, name_of=str, job=job)
         assert found.vectors[:, 0].tolist() == [1, 1, 2]
         assert found.pictures == 2
         assert len(seen) < 100

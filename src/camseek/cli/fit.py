@@ -7,12 +7,13 @@ import click
 from camseek.cli.changes import parts_text
 from camseek.cli.options import (
     Count,
-    NameType,
     collection_option,
     json_option,
     limits_options,
     model_option,
     open_engine,
+    ray_option,
+    renewal_options,
 )
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
@@ -27,11 +28,8 @@ if TYPE_CHECKING:
 
 @click.command(cls=Resumable)
 @collection_option(positional=True)
-@click.option(
-    "--on",
-    metavar="FOLDER",
-    type=NameType(),
-    help="Fit on the pictures of this folder: held-out ones of the same theme. [default: COLLECTION's own]",
+@renewal_options(
+    on="Fit on the pictures of this folder: held-out ones of the same theme. [default: COLLECTION's own]"
 )
 @click.option(
     "--dimensions",
@@ -51,11 +49,6 @@ if TYPE_CHECKING:
     help="Fit on so many samples at most; of more pictures some are drawn. [default: 20000]",
 )
 @click.option("--remove", is_flag=True, help="Take the whitening out again.")
-@click.option(
-    "--allow-removal",
-    is_flag=True,
-    help="Let pictures whose files have gone or changed leave COLLECTION.",
-)
 @model_option
 @limits_options
 @json_option
@@ -67,6 +60,7 @@ def fit(
     max_samples: int | None,
     remove: bool,
     allow_removal: bool,
+    cluster: str | None,
     model: str | None,
     limits: "Limits",
     as_json: bool,
@@ -85,7 +79,7 @@ def fit(
         progress() as shown_progress,
     ):
         if remove:
-            report = engine.unfit(allow_removal=allow_removal, progress=shown_progress)
+            report = engine.unfit(allow_removal=allow_removal, cluster=cluster, progress=shown_progress)
         else:
             if on is None:
                 note(
@@ -98,6 +92,7 @@ def fit(
                 sample_classes=sample_classes,
                 max_samples=max_samples or DEFAULT_MAX_SAMPLES,
                 allow_removal=allow_removal,
+                cluster=cluster,
                 progress=shown_progress,
             )
     _tell(report, as_json=as_json)
@@ -112,11 +107,17 @@ def fit(
     help="Do not keep a part (repeatable): points, or fine or sketch, which go with them. What there is "
     "of it is dropped.",
 )
+@ray_option(folders="the folders of COLLECTION")
 @model_option
 @limits_options
 @json_option
 def enrich(
-    collection: str, without: tuple[str, ...], model: str | None, limits: "Limits", as_json: bool
+    collection: str,
+    without: tuple[str, ...],
+    cluster: str | None,
+    model: str | None,
+    limits: "Limits",
+    as_json: bool,
 ) -> None:
     """Have COLLECTION keep all that hits are found and verified by.
 
@@ -127,7 +128,7 @@ def enrich(
         open_engine(collection, model=model, limits=limits) as engine,
         progress() as shown_progress,
     ):
-        report = engine.enrich(without=without, progress=shown_progress)
+        report = engine.enrich(without=without, cluster=cluster, progress=shown_progress)
     for item in report.skipped:
         note(f"not enriched: {shown(item.path)}: {printable(item.reason)}")
     if as_json:

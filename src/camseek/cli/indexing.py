@@ -16,6 +16,7 @@ from camseek.cli.options import (
     limits_options,
     model_option,
     open_engine,
+    ray_option,
     size_option,
 )
 from camseek.cli.output import shown
@@ -60,14 +61,7 @@ if TYPE_CHECKING:
     "again. [default: as before; a new one by its whole name]",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done; nothing is written.")
-@click.option(
-    "--ray",
-    "cluster",
-    metavar="ADDRESS",
-    type=WordType(),
-    help="Have the workers of a Ray cluster read the pictures: auto, or HOST:PORT of its head. All of its "
-    "machines must see PHOTOS under the same name.",
-)
+@ray_option(folders="PHOTOS")
 @encoding_option
 @size_option
 @layer_option

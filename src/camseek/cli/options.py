@@ -205,6 +205,42 @@ def _wrong(message: str) -> NoReturn:
     raise click.UsageError(message, click.get_current_context(silent=True))
 
 
+def ray_option(*, folders: str) -> Callable[[Function], Function]:
+    """``--ray``, which verbs that read pictures take as ``cluster``; ``folders`` are those that they read."""
+    return click.option(
+        "--ray",
+        "cluster",
+        metavar="ADDRESS",
+        type=WordType(),
+        help="Have the workers of a Ray cluster read the pictures: auto, or HOST:PORT of its head. All of "
+        f"its machines must see {folders} under the same name.",
+    )
+
+
+def renewal_options(*, on: str) -> Callable[[Function], Function]:
+    """What verbs have in common that encode all pictures anew: ``--on``, ``--allow-removal``, ``--ray``.
+
+    Args:
+        on: What ``--on`` is for.
+    """
+    options = (
+        click.option("--on", metavar="FOLDER", type=NameType(), help=on),
+        click.option(
+            "--allow-removal",
+            is_flag=True,
+            help="Let pictures whose files have gone or changed leave COLLECTION.",
+        ),
+        ray_option(folders="the folders of COLLECTION"),
+    )
+
+    def decorate(verb: Function) -> Function:
+        for option in reversed(options):
+            verb = option(verb)
+        return verb
+
+    return decorate
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, errors too.")
 
 

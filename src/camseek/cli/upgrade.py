@@ -6,13 +6,13 @@ import click
 
 from camseek.cli.options import (
     ModelType,
-    NameType,
     WordType,
     collection_option,
     device_options,
     json_option,
     limits_options,
     open_engine,
+    renewal_options,
 )
 from camseek.cli.output import emit, note, printable, say, shown
 from camseek.cli.progress import progress
@@ -34,16 +34,8 @@ if TYPE_CHECKING:
 @click.option(
     "--layer", type=WordType(), help="Its layer for the feature maps. [default: the model's own choice]"
 )
-@click.option(
-    "--on",
-    metavar="FOLDER",
-    type=NameType(),
-    help="Fit the new whitening on the pictures of this folder. [default: that of the present one]",
-)
-@click.option(
-    "--allow-removal",
-    is_flag=True,
-    help="Let pictures whose files have gone or changed leave COLLECTION.",
+@renewal_options(
+    on="Fit the new whitening on the pictures of this folder. [default: that of the present one]"
 )
 @click.option("--status", is_flag=True, help="Say what is unfinished, or kept to go back to.")
 @click.option("--undo", is_flag=True, help="Go back to what was in use before, in one step.")
@@ -58,6 +50,7 @@ def upgrade(
     layer: str | None,
     on: str | None,
     allow_removal: bool,
+    cluster: str | None,
     status: bool,
     undo: bool,
     forget: bool,
@@ -79,6 +72,8 @@ def upgrade(
         raise click.UsageError("--layer and --on go with --model")
     if allow_removal and not (model or undo):
         raise click.UsageError("--allow-removal goes with --model or --undo")
+    if cluster is not None and not (model or undo):
+        raise click.UsageError("--ray goes with --model or --undo")
     with open_engine(collection, limits=limits) as engine:
         if status:
             _tell_status(engine.info(), as_json=as_json)
@@ -87,10 +82,17 @@ def upgrade(
         else:
             with progress() as shown_progress:
                 if model is None:
-                    report = engine.undo_upgrade(allow_removal=allow_removal, progress=shown_progress)
+                    report = engine.undo_upgrade(
+                        allow_removal=allow_removal, cluster=cluster, progress=shown_progress
+                    )
                 else:
                     report = engine.upgrade(
-                        model, layer=layer, on=on, allow_removal=allow_removal, progress=shown_progress
+                        model,
+                        layer=layer,
+                        on=on,
+                        allow_removal=allow_removal,
+                        cluster=cluster,
+                        progress=shown_progress,
                     )
             _tell(report, as_json=as_json)
 

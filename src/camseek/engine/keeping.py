@@ -121,6 +121,7 @@ class Keeping(Opened):
         sample_classes: int | None = None,
         max_samples: int = DEFAULT_MAX_SAMPLES,
         allow_removal: bool = False,
+        cluster: str | None = None,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> FitReport:
@@ -136,6 +137,7 @@ class Keeping(Opened):
             sample_classes=sample_classes,
             max_samples=max_samples,
             allow_removal=allow_removal,
+            cluster=cluster,
             job=self._job.told(progress, cancelled),
         )
 
@@ -143,6 +145,7 @@ class Keeping(Opened):
         self,
         *,
         without: Iterable[str] = (),
+        cluster: str | None = None,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> EnrichReport:
@@ -153,18 +156,21 @@ class Keeping(Opened):
 
         Args:
             without: What is not kept, of ``camseek.config.PARTS``; what there is of it is dropped.
+            cluster: Have pictures read by the workers of this Ray cluster, as ``index``; each must see the
+                collection's folders.
             progress: Told how far the run is.
             cancelled: Whoever sets it ends the run with ``CancelledError``.
 
         Raises:
             SettingsError: There is no such part.
+            ClusterError: The cluster does not answer, or its workers cannot do the work.
             CollectionBusyError: Another process is writing.
             StorageError: The disk is full or read-only.
         """
         job, parts = self._job.told(progress, cancelled), parts_without(without)
         if SKETCH in parts:
             parts = possible(self._describers.model_of(self._describers.profile()), parts)
-        return enriching.enrich(self.collection, self._describers.single, parts, job=job)
+        return enriching.enrich(self.collection, self._describers.single, parts, cluster=cluster, job=job)
 
     def copy(
         self,
@@ -194,12 +200,18 @@ class Keeping(Opened):
         self,
         *,
         allow_removal: bool = False,
+        cluster: str | None = None,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> FitReport:
         """Takes the whitening out again; ``camseek.indexing.refitting.unfit`` says what is raised."""
-        job = self._job.told(progress, cancelled)
-        return refitting.unfit(self.collection, self._describers.beside, allow_removal=allow_removal, job=job)
+        return refitting.unfit(
+            self.collection,
+            self._describers.beside,
+            allow_removal=allow_removal,
+            cluster=cluster,
+            job=self._job.told(progress, cancelled),
+        )
 
     def upgrade(
         self,
@@ -208,6 +220,7 @@ class Keeping(Opened):
         layer: str | None = None,
         on: str | os.PathLike[str] | None = None,
         allow_removal: bool = False,
+        cluster: str | None = None,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> UpgradeReport:
@@ -223,6 +236,8 @@ class Keeping(Opened):
             on: A folder of held-out pictures to fit a whitened collection's whitening on; None for the one
                 that it was fitted on.
             allow_removal: Let pictures whose files have gone or changed leave the collection.
+            cluster: Have pictures read by the workers of this Ray cluster, as ``index``; each must see the
+                collection's folders.
             progress: Told how far the run is.
             cancelled: Whoever sets it ends the run with ``CancelledError``; what was done is kept.
 
@@ -241,6 +256,7 @@ class Keeping(Opened):
             classes=lambda: self.model.class_names,
             on=on,
             allow_removal=allow_removal,
+            cluster=cluster,
             job=job,
         )
 
@@ -248,12 +264,18 @@ class Keeping(Opened):
         self,
         *,
         allow_removal: bool = False,
+        cluster: str | None = None,
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> UpgradeReport:
         """Goes back to what was in use before the last upgrade; ``camseek.indexing.upgrading.undo``."""
-        job = self._job.told(progress, cancelled)
-        return upgrading.undo(self.collection, self._describers.beside, allow_removal=allow_removal, job=job)
+        return upgrading.undo(
+            self.collection,
+            self._describers.beside,
+            allow_removal=allow_removal,
+            cluster=cluster,
+            job=self._job.told(progress, cancelled),
+        )
 
     def forget_upgrade(self) -> None:
         """Lets go of what was in use before the last upgrade.

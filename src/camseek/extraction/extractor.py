@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -25,7 +25,7 @@ from camseek.images.files import MOST_BYTES
 from camseek.matching.features import LocalFeatures
 from camseek.names import is_given, is_remote
 from camseek.results import Box, Skipped
-from camseek.store import FILE_TRACE, StoredPicture, Traces
+from camseek.store import FILE_TRACE, StoredPicture
 
 _CELLS_SIZE = Resize("longer", QUERY_SIDE, QUERY_SIDE)
 
@@ -239,6 +239,15 @@ class MapSource(Protocol):
         ...
 
 
+@runtime_checkable
+class Contents(Protocol):
+    """Where the contents are of pictures that came without a file: a collection's traces, say."""
+
+    def get(self, kind: str, records: Sequence[int]) -> Mapping[int, bytes]:
+        """As ``Traces.get``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FileMaps:
     """Maps of stored pictures from their files, read again.
@@ -249,7 +258,7 @@ class FileMaps:
     """
 
     extractor: Extractor
-    traces: Traces
+    traces: Contents
 
     def maps(self, picture: StoredPicture) -> Extraction | str:
         """The picture, from the first of its files that still holds its content; or why it cannot be seen."""

@@ -5,8 +5,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Sized
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from camseek.errors import PictureError, SourceError, out_of_memory
 from camseek.extraction.describer import Describer
 from camseek.extraction.sources import Source, content_of
 from camseek.images import FoundFile
-from camseek.indexing.cluster import connected
+from camseek.indexing.cluster import on_cluster
 from camseek.indexing.finding import find_files, find_pictures
 from camseek.indexing.leaving import is_missing, moved_here, under_any
 from camseek.indexing.rehearsal import Onlooker, Rehearsal
@@ -60,21 +60,11 @@ def index(
     """Makes a collection hold what a folder holds; errors as ``Engine.index``."""
     started = time.perf_counter()
     report = IndexReport(collection.address)
-    with _machines(asked, describer, job) as spread, collection.write(_command("index")) as writer:
+    machines = on_cluster(job, asked.cluster, describer, sees=[absolute(asked.root)])
+    with machines as spread, collection.write(_command("index")) as writer:
         _bring_in_line(writer, describer, asked, report, spread)
     report.seconds = time.perf_counter() - started
     return report
-
-
-@contextmanager
-def _machines(asked: Asked, describer: Callable[[], Describer], job: Job) -> Generator[Job]:
-    """The job on the machines that are asked for."""
-    if asked.cluster is None:
-        yield job
-        return
-    gpus = describer().model.device.name != "cpu"
-    with connected(asked.cluster, sees=absolute(asked.root), gpus=gpus) as cluster:
-        yield replace(job, executor=cluster)
 
 
 def rehearse(collection: Collection | None, address: str, asked: Asked, *, job: Job) -> IndexReport:

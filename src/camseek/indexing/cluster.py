@@ -12,14 +12,15 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from camseek.errors import CamseekError, ClusterError
+from camseek.errors import CamseekError, ClusterError, FailedPictureError
+from camseek.extraction.describer import Describer
 from camseek.images import prepare
-from camseek.job import ordered
+from camseek.job import Job, ordered
 from camseek.names import is_remote, path_text
 from camseek.version import VERSION
 
@@ -51,22 +52,23 @@ class _Reader:
         self._work: Callable[[Any], Any] | None = None
         self._threads = 1
 
-    def begin(self, work: Callable[[Any], Any], threads: int, version: str, sees: bytes | None) -> None:
+    def begin(self, work: Callable[[Any], Any], threads: int, version: str, sees: Sequence[bytes]) -> None:
         """Takes what is done with a picture.
 
         Raises:
-            ClusterError: This machine has another camseek, or no such folder.
+            ClusterError: This machine has another camseek, or lacks a folder.
         """
         if version != VERSION:
             raise ClusterError(
                 f"a worker on {socket.gethostname()} has camseek {VERSION}, and this machine {version}",
                 remedy="install the same version on every machine of the cluster",
             )
-        if sees is not None and not os.path.isdir(sees):
-            raise ClusterError(
-                f"a worker on {socket.gethostname()} does not see the folder {path_text(sees)}",
-                remedy="give every machine of the cluster the folder under the same name, or use a bucket",
-            )
+        for folder in sees:
+            if not os.path.isdir(folder):
+                raise ClusterError(
+                    f"a worker on {socket.gethostname()} does not see the folder {path_text(folder)}",
+                    remedy="give every machine of the cluster it under the same name, or use a bucket",
+                )
         prepare()
         self._work, self._threads = work, threads
 
@@ -78,14 +80,50 @@ class _Reader:
 
 
 @contextmanager
-def connected(address: str, *, sees: bytes, gpus: bool = False) -> Generator["Cluster"]:
+def on_cluster(
+    job: Job, address: str | None, describer: Callable[[], Describer], *, sees: Iterable[bytes]
+) -> Generator[Job]:
+    """A job on the machines that are asked for.
+
+    Args:
+        job: As it is for this machine.
+        address: As for ``connected``; None for this machine alone.
+        describer: Gives what pictures are read with; asked when one is read.
+        sees: As for ``connected``.
+
+    Raises:
+        ClusterError: As ``connected``.
+    """
+    if address is None:
+        yield job
+        return
+    with connected(address, sees=sees, gpus=lambda: describer().model.device.name != "cpu") as cluster:
+        yield replace(job, executor=cluster)
+
+
+def died(reason: str) -> FailedPictureError:
+    """The error of a picture on which workers died, for the last one's ``reason``."""
+    return FailedPictureError(
+        f"the workers that read it died, one after the other ({reason})",
+        remedy="leave it out, or use a smaller --max-megapixels",
+    )
+
+
+def _never() -> bool:
+    return False
+
+
+@contextmanager
+def connected(
+    address: str, *, sees: Iterable[bytes] = (), gpus: Callable[[], bool] = _never
+) -> Generator["Cluster"]:
     """A cluster, for the time of one run.
 
     Args:
         address: ``HOST:PORT`` of its head, or ``auto`` for the one of which this machine is a part.
-        sees: What is to be indexed: a folder must be there on every machine.
-        gpus: The work may be done on GPUs: where the cluster has some, an actor is made for each of these,
-            and none for other cores.
+        sees: Folders that must be there on every machine; addresses are left out.
+        gpus: Whether work may be done on GPUs, asked when there is some: where the cluster has GPUs, an actor
+            is made for each of these, and none for other cores.
 
     Raises:
         ClusterError: There is none, or Ray is not installed here.
@@ -116,7 +154,7 @@ def connected(address: str, *, sees: bytes, gpus: bool = False) -> Generator["Cl
         raise ClusterError(
             f"the Ray cluster {address!r} cannot be used: {text}", remedy="start one with: ray start --head"
         ) from error
-    cluster = Cluster(ray, None if is_remote(sees) else sees, gpus=gpus)
+    cluster = Cluster(ray, [folder for folder in sees if not is_remote(folder)], gpus=gpus)
     # Where Ray tells of lost workers: standard output is for results.
     with redirect_stdout(sys.stderr):
         try:
@@ -199,21 +237,22 @@ class _Room:
 
 
 class Cluster:
-    """Ray's actors as an ``Executor``; they stay between two ``map`` of the same work."""
+    """Ray's actors as an ``Executor``; they stay from one ``map`` to the next."""
 
-    def __init__(self, ray: Any, sees: bytes | None = None, *, gpus: bool = False) -> None:
+    def __init__(self, ray: Any, sees: Sequence[bytes] = (), *, gpus: Callable[[], bool] = _never) -> None:
         """Takes a connection.
 
         Args:
             ray: The package, connected.
-            sees: A folder that every worker must see, or None.
-            gpus: Whether to have the cluster's GPUs, where it has some.
+            sees: Folders that every worker must see.
+            gpus: Whether to have the cluster's GPUs, where it has some; asked when there is work.
         """
         self.ray = ray
-        self._gpus = gpus
+        self._asked_gpus = gpus
+        self._gpus: bool | None = None
         self._kind: Any = ray.remote(_Reader)
         self.members: list[_Member] = []
-        self._sees = sees
+        self._sees = list(sees)
         self._work: Any = None
         self._packed: Any = None
         self._room, self._looked = _Room(1), float("-inf")
@@ -232,9 +271,10 @@ class Cluster:
             ClusterError: No worker can be had, or one has another camseek or no such folder.
         """
         if work is not self._work:
-            self.dismiss(self.members)
             # Once for all actors.
             self._work, self._packed = work, self.ray.put(work)
+            for member in self.members:
+                member.beginning = self._begin(member.handle, member.threads)
         try:
             yield from _Run(self, items, lost, check).results()
         except BaseException:
@@ -245,6 +285,8 @@ class Cluster:
     def room(self) -> "_Room":
         """What the cluster has room for, as far as was known a moment ago."""
         if time.monotonic() - self._looked > _LOOK:
+            if self._gpus is None:
+                self._gpus = self._asked_gpus()
             nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
             self._room, self._looked = _Room.of(nodes, gpus=self._gpus), time.monotonic()
         return self._room
@@ -256,8 +298,10 @@ class Cluster:
             handle = self._kind.options(
                 num_cpus=room.threads, num_gpus=int(room.gpu), max_restarts=0
             ).remote()
-            beginning = handle.begin.remote(self._packed, room.threads, VERSION, self._sees)
-            self.members.append(_Member(handle, beginning, room.threads))
+            self.members.append(_Member(handle, self._begin(handle, room.threads), room.threads))
+
+    def _begin(self, handle: Any, threads: int) -> Any:
+        return handle.begin.remote(self._packed, threads, VERSION, self._sees)
 
     def dismiss(self, members: Iterable[_Member]) -> None:
         """Lets actors go at once, whatever they do; one that has gone already, too."""

@@ -9,13 +9,15 @@ from typing import Any
 
 from camseek.config import PARTS
 from camseek.extraction.describer import Describer
-from camseek.extraction.extractor import FileMaps
+from camseek.extraction.extractor import Extractor
 from camseek.extraction.faults import tried
 from camseek.extraction.traces import needs_pass, traces_of
+from camseek.indexing.cluster import on_cluster
 from camseek.indexing.pace import Pace
+from camseek.indexing.travelling import Carried, carried, folders_of, given_up
 from camseek.job import Job
 from camseek.results import Skipped
-from camseek.store import TRACES, Collection, StoredPicture, pictures_of
+from camseek.store import TRACES, Collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +56,17 @@ class EnrichReport:
 
 
 def enrich(
-    collection: Collection, describer: Callable[[], Describer], parts: tuple[str, ...], *, job: Job
+    collection: Collection,
+    describer: Callable[[], Describer],
+    parts: tuple[str, ...],
+    *,
+    cluster: str | None = None,
+    job: Job,
 ) -> EnrichReport:
-    """Has a collection keep these parts of each picture; errors as ``Engine.enrich``."""
+    """Has a collection keep these parts of each picture; arguments and errors as ``Engine.enrich``."""
     started = time.perf_counter()
-    with collection.write("camseek enrich") as writer:
+    machines = on_cluster(job, cluster, describer, sees=folders_of(collection))
+    with machines as spread, collection.write("camseek enrich") as writer:
         writer.keep(parts)
         wanted = {TRACES[part] for part in parts}
         dropped = sum(writer.drop_traces(kind) for kind in _kinds(collection) - wanted)
@@ -73,10 +81,10 @@ def enrich(
         job.progress.start(len(lacking))
         skipped: list[Skipped] = []
         if lacking:
-            maps = FileMaps(describer().extractor, collection.traces)
             pace = Pace(writer)
-            work = pictures_of(collection.catalogue, sorted(lacking))
-            with closing(job.map(partial(_traced, maps, lacking), work)) as done:
+            items = ((item, lacking[item.picture.record]) for item in carried(collection, sorted(lacking)))
+            work = partial(_traced, describer().extractor)
+            with closing(spread.spread(work, items, lost=_given_up)) as done:
                 for record, traces in done:
                     if isinstance(traces, Skipped):
                         skipped.append(traces)
@@ -102,14 +110,19 @@ def _kinds(collection: Collection) -> set[str]:
     return {kind for kind in collection.traces.kinds() if kind.partition("-")[0] in PARTS}
 
 
-def _traced(
-    maps: FileMaps, lacking: dict[int, list[str]], picture: StoredPicture
-) -> tuple[int, dict[str, bytes] | Skipped]:
+def _traced(extractor: Extractor, given: tuple[Carried, list[str]]) -> tuple[int, dict[str, bytes] | Skipped]:
     """The parts that a picture lacks, or why it cannot be read."""
+    item, parts = given
 
     def made() -> dict[str, bytes] | Skipped:
-        parts = lacking[picture.record]
-        seen = maps.see(picture) if needs_pass(parts) else maps.read(picture)
-        return seen if isinstance(seen, Skipped) else traces_of(seen, parts, maps.extractor.model)
+        maps = item.maps(extractor)
+        seen = maps.see(item.picture) if needs_pass(parts) else maps.read(item.picture)
+        return seen if isinstance(seen, Skipped) else traces_of(seen, parts, extractor.model)
 
-    return picture.record, tried(b"".join(picture.paths[:1]), made)
+    return item.picture.record, tried(item.name, made)
+
+
+def _given_up(given: tuple[Carried, list[str]], reason: str) -> tuple[int, Skipped]:
+    """What becomes of a picture on which workers die."""
+    item, _ = given
+    return item.picture.record, given_up(item.name, reason)

@@ -1,7 +1,7 @@
 """Every picture of a collection taken through a network again, for a representation beside the one in use."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -13,10 +13,10 @@ from camseek.encoding.encoder import Encoder
 from camseek.encoding.whitening import Whitening, apply_whitening
 from camseek.errors import is_settled
 from camseek.extraction.describer import Describer, describe_to_store
-from camseek.extraction.extractor import FileMaps
 from camseek.extraction.faults import tried
 from camseek.extraction.traces import traces_of
 from camseek.indexing.sampling import Sampler, Samples, gather
+from camseek.indexing.travelling import Carried, carried, given_up
 from camseek.job import Job
 from camseek.names import is_remote
 from camseek.numerics import F32, is_usable, l2_normalise
@@ -78,10 +78,11 @@ class Recoder:
             describer: Gives what describes pictures for a profile; asked when a picture is read.
             before: What the collection's descriptors are made with now.
             plain: The other profile, without a whitening: its dimensions are the network's channels.
-            job: Threads and progress.
+            job: Threads or machines, and progress.
         """
         self.collection, self.before, self.plain = collection, before, plain
         self._make_describer = describer
+        self._work: tuple[Refit, partial[tuple[StoredPicture, Recoded | Skipped]]] | None = None
         self._job = job
         self.progress = job.progress
         # Then only the whitening is another.
@@ -95,10 +96,6 @@ class Recoder:
     def _describer(self) -> Describer:
         return self._make_describer(self.plain)
 
-    @cached_property
-    def _maps(self) -> FileMaps:
-        return FileMaps(self._describer.extractor, self.collection.traces)
-
     def start(self, total: int | None = None) -> None:
         """So many pictures are read or counted in all; None for those of the collection."""
         self._job.progress.start(self.pictures if total is None else total)
@@ -106,7 +103,9 @@ class Recoder:
     def samples_of_files(self, paths: Sequence[bytes], top: int, most: int) -> Samples:
         """The samples of files, N_pca = ``top``; ``most`` of them at most."""
         work, count = self._sampler(top).of_file, len(paths)
-        return gather(work, paths, channels=self.channels, count=count, most=most, job=self._job)
+        return gather(
+            work, paths, channels=self.channels, count=count, most=most, name_of=bytes, job=self._job
+        )
 
     def own_records(self) -> list[int]:
         """The records of the collection's own pictures that may give samples, by their contents.
@@ -127,9 +126,15 @@ class Recoder:
             vectors = self._vectors_of(records[:most])
             return Samples(vectors, len(vectors), 0, ())
         self.start(len(records) + self.pictures)
-        work = partial(self._sampler(top).of_stored, self._maps)
-        pictures = self._stored(records)
-        drawn = gather(work, pictures, channels=self.channels, most=most, count=len(records), job=self._job)
+        drawn = gather(
+            self._sampler(top).of_stored,
+            carried(self.collection, records),
+            channels=self.channels,
+            most=most,
+            count=len(records),
+            name_of=lambda item: item.name,
+            job=self._job,
+        )
         if self._featureless_stay:
             return drawn
         seen = set(self.collection.vectors.records().tolist())
@@ -163,13 +168,20 @@ class Recoder:
         if self.from_stored and refit.profile.whitening is not None:
             yield from self._whitened(records, Whitening.from_bytes(refit.profile.whitening))
             return
-        matrix = refit.profile.whitening
-        whitening = None if matrix is None else Whitening.from_bytes(matrix)
-        encoder = replace(self._describer.encoder, whitening=whitening)
-        parts = [part for part in refit.profile.keeps if TRACES[part] in refit.kinds]
-        work = partial(self._encode, encoder, parts, seen)
-        with closing(self._job.map(work, self._stored(records))) as found:
-            yield from found
+        items = carried(self.collection, records)
+        with closing(self._job.spread(self._work_for(refit), items, lost=_given_up)) as found:
+            for item, made in found:
+                yield made if isinstance(made, Recoded) else _faulty(item, made, seen)
+
+    def _work_for(self, refit: Refit) -> Callable[[Carried], "tuple[StoredPicture, Recoded | Skipped]"]:
+        """What encodes a picture: one value for a whole run, by which machines know that they have it."""
+        if self._work is None or self._work[0] != refit:
+            matrix = refit.profile.whitening
+            whitening = None if matrix is None else Whitening.from_bytes(matrix)
+            encoder = replace(self._describer.encoder, whitening=whitening)
+            parts = [part for part in refit.profile.keeps if TRACES[part] in refit.kinds]
+            self._work = refit, partial(_encode, self._describer, encoder, parts)
+        return self._work[1]
 
     def _whitened(self, records: Sequence[int], whitening: Whitening) -> Iterator[Recoded]:
         for start in range(0, len(records), _CHUNK):
@@ -182,24 +194,37 @@ class Recoder:
                 # One at a time, as pictures that are read: products of many round in another way.
                 yield _usable(record, apply_whitening(vector[None], whitening)[0])
 
-    def _encode(self, encoder: Encoder, parts: Sequence[str], seen: set[int], item: StoredPicture) -> Recoded:
-        def anew() -> Recoded | Skipped:
-            found = self._maps.see(item)
-            if isinstance(found, Skipped):
-                return found
-            traces = traces_of(found, parts, self._describer.model)
-            return _usable(item.record, describe_to_store(encoder, found.activations), traces)
 
-        found = tried(b"".join(item.paths[:1]), anew)
-        if not isinstance(found, Skipped):
+def _encode(
+    describer: Describer, encoder: Encoder, parts: Sequence[str], item: Carried
+) -> tuple[StoredPicture, Recoded | Skipped]:
+    """A picture encoded anew, or why it cannot be read; it goes with that, whose names are looked at here."""
+
+    def anew() -> Recoded | Skipped:
+        found = item.maps(describer.extractor).see(item.picture)
+        if isinstance(found, Skipped):
             return found
-        if item.record not in seen:
-            # No search found it before, and none will: no reason to stop.
-            return Recoded(item.record, None, kept=True)
-        # What says nothing of a file that is there, or elsewhere: it may be read tomorrow.
-        there = any(is_remote(path) or os.path.lexists(path) for path in item.paths)
-        passing = not is_settled(found.code) and there
-        return Recoded(item.record, None, fault=found, passing=passing, tried=item.paths)
+        traces = traces_of(found, parts, describer.model)
+        return _usable(item.picture.record, describe_to_store(encoder, found.activations), traces)
+
+    return item.picture, tried(item.name, anew)
+
+
+def _given_up(item: Carried, reason: str) -> tuple[StoredPicture, Skipped]:
+    """What becomes of a picture on which workers die."""
+    return item.picture, given_up(item.name, reason)
+
+
+def _faulty(item: StoredPicture, fault: Skipped, seen: Container[int]) -> Recoded:
+    """A picture that could not be encoded; ``seen`` are those that have a descriptor."""
+    if item.record not in seen:
+        # No search found it before, and none will: no reason to stop.
+        return Recoded(item.record, None, kept=True)
+    # What says nothing of a file that is there, or elsewhere: it may be read tomorrow. Looked for here, and
+    # not where it was read: a machine that does not see it must not have it leave the collection.
+    there = any(is_remote(path) or os.path.lexists(path) for path in item.paths)
+    passing = not is_settled(fault.code) and there
+    return Recoded(item.record, None, fault=fault, passing=passing, tried=item.paths)
 
 
 def _usable(record: int, vector: F32, traces: Mapping[str, bytes] = NO_TRACES) -> Recoded:

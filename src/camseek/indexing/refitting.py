@@ -9,6 +9,7 @@ from typing import Any
 from camseek.encoding.whitening import Whitening
 from camseek.errors import SettingsError
 from camseek.extraction.describer import Describer
+from camseek.indexing.cluster import on_cluster
 from camseek.indexing.fitting import (
     DEFAULT_DIMENSIONS,
     DEFAULT_MAX_SAMPLES,
@@ -20,6 +21,7 @@ from camseek.indexing.fitting import (
 from camseek.indexing.recoding import Recoder
 from camseek.indexing.renewing import Renewal, Renewed, Turns, unwhitened
 from camseek.indexing.sampling import DEFAULT_SAMPLE_CLASSES, Samples, require_sample_classes
+from camseek.indexing.travelling import folders_of
 from camseek.job import Job
 from camseek.names import absolute
 from camseek.results import Skipped
@@ -88,6 +90,7 @@ def fit(
     sample_classes: int | None = None,
     max_samples: int = DEFAULT_MAX_SAMPLES,
     allow_removal: bool = False,
+    cluster: str | None = None,
     job: Job,
 ) -> FitReport:
     """Fits a PCA-whitening and encodes the collection anew with it (paper sections 3.2 and 4.1).
@@ -105,6 +108,8 @@ def fit(
             samples, those of the collection's class list where it has one (paper section 4.3); None for 1.
         max_samples: Samples at most, 2 or more; of more pictures some are drawn, the same ones every time.
         allow_removal: Let pictures whose files have gone or changed leave the collection.
+        cluster: Have pictures read by the workers of this Ray cluster, as ``Engine.index``; where none need
+            be read, as what is stored is all that a whitening takes, they have nothing to do.
         job: Threads, and who is told how far the run is.
 
     Raises:
@@ -112,6 +117,7 @@ def fit(
             is no room: an upgrade is unfinished, or what was in use before one is kept.
         SourceError: ``on`` holds no pictures, or pictures cannot be encoded anew and ``allow_removal`` is
             not given; what was done is kept.
+        ClusterError: The cluster does not answer, or its workers cannot do the work.
         CollectionBusyError: Another process is writing.
         StorageError: The disk is full or read-only.
     """
@@ -128,7 +134,7 @@ def fit(
         max_samples=max_samples,
         usual=DEFAULT_DIMENSIONS,
     )
-    return _run(collection, describer, plan, allow_removal=allow_removal, job=job)
+    return _run(collection, describer, plan, allow_removal=allow_removal, cluster=cluster, job=job)
 
 
 def unfit(
@@ -136,6 +142,7 @@ def unfit(
     describer: Callable[[Profile], Describer],
     *,
     allow_removal: bool = False,
+    cluster: str | None = None,
     job: Job,
 ) -> FitReport:
     """Takes a collection's whitening out again; an unfinished fit of one without any is forgotten.
@@ -145,7 +152,7 @@ def unfit(
     Raises:
         SettingsError: There is none.
     """
-    return _run(collection, describer, None, allow_removal=allow_removal, job=job)
+    return _run(collection, describer, None, allow_removal=allow_removal, cluster=cluster, job=job)
 
 
 def _run(
@@ -154,6 +161,7 @@ def _run(
     plan: SamplePlan | None,
     *,
     allow_removal: bool,
+    cluster: str | None,
     job: Job,
 ) -> FitReport:
     started = time.perf_counter()
@@ -169,19 +177,21 @@ def _run(
         left = len(writer.refitter.pending()) if resumed else None
     whitening = None if before.whitening is None else Whitening.from_bytes(before.whitening)
     plain = unwhitened(before, before.dimensions if whitening is None else len(whitening.mean))
-    recoder = Recoder(collection, describer, before, plain, job)
+    sees = folders_of(collection, plan.folder if plan else None)
     drawn: Samples | None = None
-    if refit is None or left is None:
-        if plan is None:
-            recoder.start()
-            refit = Refit(asked=asked, profile=plain)
+    with on_cluster(job, cluster, lambda: describer(plain), sees=sees) as spread:
+        recoder = Recoder(collection, describer, before, plain, spread)
+        if refit is None or left is None:
+            if plan is None:
+                recoder.start()
+                refit = Refit(asked=asked, profile=plain)
+            else:
+                drawn = draw(recoder, plan)
+                refit = Refit(asked=asked, profile=fitted(plain, plan, drawn))
+            refit = turns.begin(refit, before)
         else:
-            drawn = draw(recoder, plan)
-            refit = Refit(asked=asked, profile=fitted(plain, plan, drawn))
-        refit = turns.begin(refit, before)
-    else:
-        recoder.start(left)
-    done = Renewal(turns, recoder, refit, keep=False).run(allow_removal=allow_removal)
+            recoder.start(left)
+        done = Renewal(turns, recoder, refit, keep=False).run(allow_removal=allow_removal)
     return _report(
         collection, done, plan=plan, drawn=drawn, resumed=resumed, seconds=time.perf_counter() - started
     )

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 
-from camseek.errors import FailedPictureError, PictureError, UnreadableFileError
+from camseek.errors import PictureError, UnreadableFileError
 from camseek.extraction.describer import Describer
 from camseek.extraction.faults import one_picture
 from camseek.images import FoundFile, Walk, open_file, state_of
+from camseek.indexing.cluster import died
 from camseek.indexing.leaving import (
     EXCLUDED,
     MISSING,
@@ -427,11 +428,7 @@ def _read(describer: Describer | Onlooker, task: _Task) -> _Read:
 def _given_up(task: _Task, reason: str) -> _Read:
     """What became of a file whose reading ended one process after the other."""
     found = task.file
-    error = FailedPictureError(
-        f"the workers that read it died, one after the other ({reason})",
-        remedy="leave it out, or use a smaller --max-megapixels",
-    )
-    return _Read(found, _signature(found.size, found.mtime_ns, found.ctime_ns), error=error)
+    return _Read(found, _signature(found.size, found.mtime_ns, found.ctime_ns), error=died(reason))
 
 
 def _read_given(describer: Describer | Onlooker, item: tuple[Given, frozenset[bytes]]) -> tuple[_Read, bytes]:

@@ -14,12 +14,12 @@ from camseek.encoding.activations import Activations
 from camseek.encoding.encoder import Encoder
 from camseek.errors import FeaturelessError, SettingsError
 from camseek.extraction.describer import held
-from camseek.extraction.extractor import Extraction, Extractor, FileMaps
+from camseek.extraction.extractor import Extraction, Extractor
 from camseek.extraction.faults import tried
+from camseek.indexing.travelling import Carried, given_up
 from camseek.job import Job
 from camseek.numerics import F32
 from camseek.results import Skipped
-from camseek.store import StoredPicture
 
 Item = TypeVar("Item")
 
@@ -113,13 +113,14 @@ def collect_samples(
     """
     job.progress.start(len(paths))
     work = Sampler(extractor, encoder, top).of_file
-    gathered = gather(work, paths, channels=extractor.model.channels, count=len(paths), job=job)
+    channels, count = extractor.model.channels, len(paths)
+    gathered = gather(work, paths, channels=channels, count=count, name_of=bytes, job=job)
     return gathered.vectors, list(gathered.skipped)
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Gives the samples of one picture; threads may share one. Attributes as ``collect_samples``."""
+    """Gives the samples of one picture, wherever that is read; attributes as ``collect_samples``."""
 
     extractor: Extractor
     encoder: Encoder
@@ -129,19 +130,19 @@ class Sampler:
         """The name and the samples of a file, or why it has none."""
         return tried(path, partial(self._of_file, path))
 
-    def of_stored(self, maps: FileMaps, item: StoredPicture) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
+    def of_stored(self, item: Carried) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
         """The same of a picture of a collection: of what its descriptor is made of there."""
-        return tried(b"".join(item.paths[:1]), partial(self._of_stored, maps, item))
+        return tried(item.name, partial(self._of_stored, item))
 
     def _of_file(self, path: bytes) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
         seen = self.extractor.try_file(path)
         return seen if isinstance(seen, Skipped) else (path, self._of(seen))
 
-    def _of_stored(self, maps: FileMaps, item: StoredPicture) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
-        seen = maps.see(item)
+    def _of_stored(self, item: Carried) -> tuple[bytes, Float32[F32, "S K"]] | Skipped:
+        seen = item.maps(self.extractor).see(item.picture)
         if isinstance(seen, Skipped):
             return seen
-        return b"".join(item.paths[:1]), held(self.encoder, self._of(seen))
+        return item.name, held(self.encoder, self._of(seen))
 
     def _of(self, seen: Extraction) -> Float32[F32, "S K"]:
         return samples(self.encoder, seen.activations, top=self.top)
@@ -154,23 +155,30 @@ def gather(
     channels: int,
     count: int,
     most: int | None = None,
+    name_of: Callable[[Item], bytes],
     job: Job,
 ) -> Samples:
     """Collects the samples of pictures, those of the first ones first.
 
     Args:
-        work: Gives a picture's name and vectors, or why it has none; called in threads.
+        work: Gives a picture's name and vectors, or why it has none; called in threads, or elsewhere.
         items: The pictures.
         channels: K.
         count: How many pictures there are.
         most: So many samples at most; later pictures are then not read. None for all.
-        job: Threads; its progress is told of each picture that is done with, also of those that need not be
-            read.
+        name_of: Gives the name of a picture on which workers die.
+        job: Threads, or machines; its progress is told of each picture that is done with, also of those that
+            need not be read.
     """
+
+    def lost(item: Item, reason: str) -> Skipped:
+        return given_up(name_of(item), reason)
+
     rows: list[F32] = []
     skipped: list[Skipped] = []
     pictures = zero = taken = done = 0
-    with closing(job.map(work, items)) as found:
+
+    with closing(job.spread(work, items, lost=lost)) as found:
         for item in found:
             done += 1
             job.progress.step()

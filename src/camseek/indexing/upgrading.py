@@ -14,10 +14,12 @@ from camseek.errors import SettingsError
 from camseek.extraction.agreement import new_profile
 from camseek.extraction.describer import Describer
 from camseek.extraction.traces import needs_pass
+from camseek.indexing.cluster import on_cluster
 from camseek.indexing.fitting import SamplePlan, draw, fitted, limited
 from camseek.indexing.recoding import Recoder
 from camseek.indexing.renewing import Renewal, Renewed, Turns, unwhitened
 from camseek.indexing.sampling import DEFAULT_SAMPLE_CLASSES, Samples
+from camseek.indexing.travelling import folders_of
 from camseek.job import Job
 from camseek.names import absolute, is_remote, path_text
 from camseek.results import Skipped
@@ -98,6 +100,7 @@ def upgrade(
     classes: Callable[[], tuple[str, ...]],
     on: str | os.PathLike[str] | None = None,
     allow_removal: bool = False,
+    cluster: str | None = None,
     job: Job,
 ) -> UpgradeReport:
     """Encodes a collection's pictures with another network, and then goes over to it in one step.
@@ -116,6 +119,7 @@ def upgrade(
             predefined ones, whose numbers are others in another network.
         on: A folder of held-out pictures to fit the whitening on; None for the one that it was fitted on.
         allow_removal: Let pictures whose files have gone or changed leave the collection.
+        cluster: Have pictures read by the workers of this Ray cluster, as ``Engine.index``.
         job: Threads, and who is told how far the run is.
 
     Raises:
@@ -123,6 +127,7 @@ def upgrade(
             the collection's settings; or an upgrade to another one is unfinished.
         SourceError: The folder holds no pictures, or pictures cannot be encoded anew and ``allow_removal`` is
             not given; what was done is kept.
+        ClusterError: The cluster does not answer, or its workers cannot do the work.
         CollectionBusyError: Another process is writing when it begins.
         CollectionChangedError: Another process fitted or upgraded the collection meanwhile.
         StorageError: The disk is full or read-only.
@@ -138,19 +143,21 @@ def upgrade(
         _require_other(collection.address, model, writer, asked)
         resumed = refit is not None and refit.asked == asked
         left = len(writer.refitter.pending()) if resumed else None
-    recoder = Recoder(collection, describer, before, plain, job)
+    sees = folders_of(collection, plan.folder if plan else None)
     drawn: Samples | None = None
-    if refit is None or left is None:
-        profile = plain
-        if plan is None:
-            recoder.start()
+    with on_cluster(job, cluster, lambda: describer(plain), sees=sees) as spread:
+        recoder = Recoder(collection, describer, before, plain, spread)
+        if refit is None or left is None:
+            profile = plain
+            if plan is None:
+                recoder.start()
+            else:
+                drawn = draw(recoder, plan)
+                profile = fitted(plain, plan, drawn)
+            refit = turns.begin(Refit(asked=asked, profile=profile, kinds=NETWORKS), before)
         else:
-            drawn = draw(recoder, plan)
-            profile = fitted(plain, plan, drawn)
-        refit = turns.begin(Refit(asked=asked, profile=profile, kinds=NETWORKS), before)
-    else:
-        recoder.start(left)
-    done = Renewal(turns, recoder, refit, keep=True).run(allow_removal=allow_removal)
+            recoder.start(left)
+        done = Renewal(turns, recoder, refit, keep=True).run(allow_removal=allow_removal)
     return _report(collection, before, done, started, plan=plan, drawn=drawn, resumed=resumed)
 
 
@@ -159,6 +166,7 @@ def undo(
     describer: Callable[[Profile], Describer],
     *,
     allow_removal: bool = False,
+    cluster: str | None = None,
     job: Job,
 ) -> UpgradeReport:
     """Goes back to what was in use before the last upgrade, in one step; done again, it goes forth again.
@@ -182,10 +190,12 @@ def undo(
         left = len(writer.refitter.pending())
     whitening = refit.profile.whitening
     channels = refit.profile.dimensions if whitening is None else len(Whitening.from_bytes(whitening).mean)
-    recoder = Recoder(collection, describer, before, unwhitened(refit.profile, channels), job)
-    _ = describer(recoder.plain).model
-    recoder.start(left)
-    done = Renewal(turns, recoder, refit, keep=True).run(allow_removal=allow_removal)
+    plain = unwhitened(refit.profile, channels)
+    _ = describer(plain).model
+    with on_cluster(job, cluster, lambda: describer(plain), sees=folders_of(collection)) as spread:
+        recoder = Recoder(collection, describer, before, plain, spread)
+        recoder.start(left)
+        done = Renewal(turns, recoder, refit, keep=True).run(allow_removal=allow_removal)
     return _report(collection, before, done, started)
 
 
