@@ -268,6 +268,12 @@ class UnreadPicturesError(SourceError):
         self.passing = passing
 
 
+class ManifestError(SourceError):
+    """A IIIF manifest is none, or has no pictures, or too many."""
+
+    code = "manifest"
+
+
 class OutputError(CamseekError):
     """A report cannot be written."""
 

@@ -101,6 +101,24 @@ def is_remote(name: bytes) -> bool:
     return _SCHEME.match(name) is not None
 
 
+def way_from(root: bytes, path: bytes) -> bytes:
+    """The name of a root's picture from the root on: what patterns are told of.
+
+    Pictures of a IIIF manifest lie wherever it says, and not beneath it: of these what follows the ``://``.
+    """
+    folder = root.rstrip(b"/") + b"/"
+    return path[len(folder) :] if path.startswith(folder) else path.partition(b"://")[2]
+
+
+def may_bring(root: bytes, path: bytes) -> bool:
+    """Whether a root may have brought a picture: it lies beneath, or both are of the web (a manifest's)."""
+    return path.startswith(root.rstrip(b"/") + b"/") or (_is_web(root) and _is_web(path))
+
+
+def _is_web(name: bytes) -> bool:
+    return name.startswith((b"http://", b"https://"))
+
+
 def without_secrets(text: str) -> str:
     """Text in which addresses have no login, and nothing behind a question mark or #: what may be printed."""
     text = re.sub(r"(?<=://)[^/\s@]*@", "***@", text)

@@ -315,7 +315,7 @@ class TestTheWeb:
             assert (report.added, report.ignored, report.skipped) == (2, 1, [])
             asked.clear()
             assert engine.index(f"{server}/photos").unchanged == 2
-            assert Counter(method for method, _ in asked) == {"GET": 2, "HEAD": 2}
+            assert Counter(method for method, _ in asked) == {"GET": 3, "HEAD": 2}, "a manifest?"
             assert not isinstance(engine.search(encoded(1), views=True).views[0], str)
             del files["/photos/0.jpg"]
             assert engine.index(f"{server}/photos").removed == 1

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from camseek import Engine
-from camseek.service.iiif import canvases
 from camseek.service.problems import ApiError
 from camseek.service.remote import Remote
 from served import ended, scene, serving
@@ -159,19 +158,10 @@ def test_a_redirection_elsewhere_is_refused(library):
     assert "/secret" not in asked
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"[]",
-        b"{}",
-        b"[" * 100_000,
-        b'{"items": 3}',
-        b'{"items": [null, 1, {"items": [[]]}]}',
-        b'{"sequences": [{}]}',
-    ],
-)
-def test_what_is_no_manifest(content):
-    with pytest.raises(ApiError) as raised:
-        canvases(content)
-    assert raised.value.problem.code == "manifest"
+@pytest.mark.parametrize("content", [b"{}", b'{"type": "Manifest", "items": []}'])
+def test_what_is_no_manifest(served, library, content):
+    client, base = served
+    library[1]["/none.json"] = content
+    answer = client.post(f"{MUSEUM}/manifest", json={"url": f"{base}/none.json", "use": "add"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "manifest")
+    assert "IIIF manifest" in answer.json()["remedy"]

@@ -102,7 +102,7 @@ def index(
     limits: "Limits",
     as_json: bool,
 ) -> int:
-    """Make COLLECTION hold what the folder PHOTOS holds, or a bucket: s3://BUCKET/FOLDER.
+    """Make COLLECTION hold what PHOTOS holds: a folder, a bucket (s3://...), or a IIIF manifest (https://...).
 
     New and changed pictures are encoded, moved ones keep what they have, gone ones leave. Hidden files and
     thumbnail folders are left out; links to files are followed, links to folders are not. A run that was

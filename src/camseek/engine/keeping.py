@@ -45,7 +45,8 @@ class Keeping(Opened):
         unless ``allow_removal`` is given: ``IndexReport.held``.
 
         Args:
-            root: The folder, or an address (``s3://bucket/folder``, ``gs://``, ``http://``).
+            root: The folder, or an address (``s3://bucket/folder``, ``gs://``, ``http://``, also that of a
+                IIIF manifest).
             include: Patterns of the files to take (``camseek.patterns``); all where there are none. Patterns
                 are kept with the folder: None, for both, for those of its last run, ``()`` for none.
             exclude: Patterns of files and folders to leave out.

@@ -39,6 +39,8 @@ class Walk:
             sockets, devices), ``broken_link``, ``not_a_picture`` (empty files with a picture's name).
         ignored: Number of other files. What is hidden, excluded or not included is not counted.
         idle: Patterns that nothing matched.
+        whole: Whether what is in neither of these is not there: else something could not be read, and
+            nobody can tell which pictures it names.
     """
 
     files: list[FoundFile] = field(default_factory=list[FoundFile])
@@ -46,6 +48,7 @@ class Walk:
     skipped: list[tuple[bytes, str, str]] = field(default_factory=list[tuple[bytes, str, str]])
     ignored: int = 0
     idle: tuple[str, ...] = ()
+    whole: bool = True
 
     def sort(self) -> None:
         """Puts everything in the order of its paths' bytes."""

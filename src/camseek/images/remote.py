@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 
 from camseek.errors import (
     CamseekError,
+    ManifestError,
     NotAPictureError,
     NotPermittedError,
     PictureError,
@@ -25,7 +26,7 @@ from camseek.errors import (
 )
 from camseek.images.formats import claims_picture, describe, sniff
 from camseek.images.found import RATE, SECONDS, UNMARKED, FoundFile, Walk, mark_of
-from camseek.names import LOGINS, path_text, without_secrets
+from camseek.names import LOGINS, path_text, way_from, without_secrets
 from camseek.patterns import Patterns, Selection
 
 # What fsspec reads through these: the package, and the extra that has it.
@@ -104,45 +105,44 @@ def look(path: bytes) -> FoundFile:
 
 
 def walk_remote(root: bytes, patterns: Patterns) -> Walk:
-    """Finds the pictures beneath an address.
+    """Finds the pictures beneath an address, or those of a IIIF manifest.
 
     A file is a picture by its name's ending. One without an ending is taken for a picture, too: reading it
-    tells. All others are ignored, and none is opened.
+    tells. All others are ignored, and none is opened. A manifest says itself what is one.
 
     Args:
-        root: The address of a bucket or a folder.
+        root: The address of a bucket or a folder, of a IIIF manifest, or of a collection of some.
         patterns: What of it counts.
 
     Raises:
         SourceError: It cannot be listed, or not to its end: what was found until then is nothing to go by.
     """
     walk, selection = Walk(), Selection(patterns)
-    start, folders = len(root) + 1, dict[bytes, bool]()
+    folders = {b"": True}
 
-    def enters(folder: bytes) -> bool:
-        """Whether a folder beneath the root counts, and all above it do."""
-        if len(folder) < start:
-            return True
-        if folder not in folders:
-            inner = os.fsdecode(folder[start:])
-            folders[folder] = enters(folder.rpartition(b"/")[0]) and selection.enters(inner)
-        return folders[folder]
+    def enters(inner: bytes) -> bool:
+        """Whether a folder counts, told from the root on, and all above it do."""
+        if inner not in folders:
+            folders[inner] = enters(inner.rpartition(b"/")[0]) and selection.enters(os.fsdecode(inner))
+        return folders[inner]
 
     files: list[FoundFile] = []
     try:
         driver = _driver_of(root)
         for file in driver.listing(root, walk, enters):
-            folder, _, name = file.path.rpartition(b"/")
-            if not enters(folder) or not selection.takes(os.fsdecode(file.path[start:])):
+            inner = way_from(root, file.path)
+            folder, _, name = inner.rpartition(b"/")
+            if not enters(folder) or not selection.takes(os.fsdecode(inner)):
                 continue
-            if not claims_picture(name) and os.path.splitext(name)[1]:
+            beneath = file.path.startswith(root + b"/")
+            if beneath and not claims_picture(name) and os.path.splitext(name)[1]:
                 walk.ignored += 1
             elif file.size == 0:
                 walk.skipped.append((file.path, "it is empty", NotAPictureError.code))
             else:
                 files.append(file)
         walk.files = driver.complete(files, walk)
-    except PictureError as error:
+    except (PictureError, ManifestError) as error:
         raise SourceError(
             f"{path_text(root)} cannot be listed: {error.message}", remedy=error.remedy
         ) from error

@@ -18,10 +18,12 @@ from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse
 from io import BytesIO
 from typing import IO, BinaryIO, cast
 from urllib.error import HTTPError
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from camseek.errors import NotPermittedError, PictureError, TooLargeError, UnreadableFileError
 from camseek.images.found import RATE, SECONDS, UNMARKED, FoundFile, Walk, mark_of
+from camseek.images.iiif import looks_like_manifest
+from camseek.images.manifests import MOST_OF_LIST, Manifests, escaped
 from camseek.names import without_secrets
 from camseek.version import VERSION
 
@@ -29,8 +31,10 @@ _SILENCE = 15.0
 # Until the head of an answer has come, however little of it comes at a time.
 _HEAD = 30.0
 _BLOCK = 1 << 16
-# A folder's page has fewer bytes; folders in all, and how deep.
-_PAGE, _PAGES, _DEEP = 32 << 20, 100_000, 64
+# Folders in all, and how deep.
+_PAGES, _DEEP = 100_000, 64
+# So much of a root tells a manifest from a page.
+_BEGINNING = 256
 _AT_ONCE = 8
 _TICK_SECONDS = 2
 
@@ -81,20 +85,30 @@ class Web:
 
     def look(self, path: bytes) -> FoundFile:
         """What a server says of a file; errors as ``fetch``."""
-        with self._open(path, "HEAD") as answer:
+        try:
+            answer = self._open(path, "HEAD")
+        except _UnknownMethodError:
+            # Image servers are made for browsers, and some know nothing else; its content is left there.
+            answer = self._open(path, "GET")
+        with answer:
             return _found(path, answer.headers)
 
     def listing(self, root: bytes, walk: Walk, enters: Callable[[bytes], bool]) -> Iterator[FoundFile]:
         """The files beneath a folder of which the server has pages with links; of none more than its name.
 
+        Or the pictures of a IIIF manifest, or of a collection of manifests, where the root is one.
+
         Args:
-            root: The folder's address.
+            root: The folder's address, or the manifest's.
             walk: Gains the folders that cannot be read.
-            enters: Whether a folder counts.
+            enters: Whether a folder counts, told from the root on.
 
         Raises:
-            PictureError: The root cannot be read.
+            PictureError, ManifestError: The root cannot be read.
         """
+        if self._is_manifest(root):
+            yield from Manifests(self.fetch, root, walk).pictures()
+            return
         todo, known = [root], {root}
         while todo:
             folder = todo.pop()
@@ -111,7 +125,7 @@ class Web:
                     yield FoundFile(link, -1, -1, UNMARKED)
                     continue
                 beneath = link.rstrip(b"/")
-                if beneath in known or not enters(beneath):
+                if beneath in known or not enters(beneath[len(root) + 1 :]):
                     continue
                 known.add(beneath)
                 if len(known) > _PAGES * 100 or beneath[len(root) :].count(b"/") > _DEEP:
@@ -137,10 +151,18 @@ class Web:
                     kept.append(answer)
         return kept
 
+    def _is_manifest(self, root: bytes) -> bool:
+        head = BytesIO()
+        try:
+            self.fetch(root, head, most=MOST_OF_LIST, only=_BEGINNING)
+        except PictureError:
+            return False  # a server may know a folder by its slash alone
+        return looks_like_manifest(head.getvalue())
+
     def _links(self, folder: bytes) -> set[bytes]:
         """The addresses beneath a folder to which its page leads."""
         content, place = BytesIO(), folder + b"/"
-        self.fetch(place, content, most=_PAGE)
+        self.fetch(place, content, most=MOST_OF_LIST)
         text = content.getvalue().decode("utf-8", errors="replace")
         reader = _Links()
         reader.feed(text)
@@ -152,7 +174,7 @@ class Web:
         found: set[bytes] = set()
         for target in reader.targets:
             try:
-                link = quote(urljoin(place.decode(), target), safe="%/:?#[]@!$&'()*+,;=~").encode()
+                link = escaped(urljoin(place.decode(), target))
             except ValueError:
                 continue
             if link.startswith(place) and link != place and not (b"?" in link or b"#" in link):
@@ -169,6 +191,10 @@ class Web:
             raise _refused(error.code, error.reason) from error
         except (OSError, HTTPException, ValueError) as error:
             raise _failed(error) from error
+
+
+class _UnknownMethodError(UnreadableFileError):
+    """The server does not know how to answer without a content."""
 
 
 class _Links(HTMLParser):
@@ -285,7 +311,8 @@ def _refused(code: int, reason: str) -> UnreadableFileError:
         )
     if code in (404, 410):
         return UnreadableFileError(f"there is no such file ({code})", remedy="check its address")
-    return UnreadableFileError(f"its server answers {code} {reason:.80}", remedy="try it later")
+    kind = _UnknownMethodError if code in (405, 501) else UnreadableFileError
+    return kind(f"its server answers {code} {reason:.80}", remedy="try it later")
 
 
 def _failed(error: Exception) -> UnreadableFileError:

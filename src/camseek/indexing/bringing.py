@@ -172,7 +172,9 @@ def remove(collection: Collection, paths: Iterable[Path | bytes], *, dry_run: bo
             ledger = collection.catalogue.ledger()
             roots = ledger.roots()
             for name in names:
-                found = [path for path in _known_files(ledger, name) if path not in files]
+                number, elsewhere = _brought(ledger, name)
+                elsewhere = [path for path in elsewhere if ledger.claimants(path) == {number}]
+                found = [path for path in _known_files(ledger, name) + elsewhere if path not in files]
                 idle = any(under_any(path, [name]) and not root.files for path, root in roots.items())
                 _note(name, found, files, counts)
                 if not (found or idle or ledger.skipped_under(name) or _known_files(ledger, name)):
@@ -182,7 +184,10 @@ def remove(collection: Collection, paths: Iterable[Path | bytes], *, dry_run: bo
         for name in names:
             found = _known_files(writer, name)
             held = {writer.record(path) for path in found if is_given(path)}
-            _note(name, writer.release(found, None), files, counts)
+            number, elsewhere = _brought(writer, name)
+            _note(name, writer.release(found, None) + writer.release(elsewhere, number), files, counts)
+            if elsewhere:
+                writer.forget_skipped([*writer.skipped(number)], number)
             for record in held:
                 # Kept for the names of pictures without a file, and for nothing else.
                 if record is not None and not any(map(is_given, writer.names(record))):
@@ -200,6 +205,17 @@ def _known_files(ledger: Ledger, name: bytes) -> list[bytes]:
         found = ledger.files_under(linked) if linked != name else []
     # One that is there is itself, and not another of its looks.
     return found or ([] if name.isascii() or not is_missing(name) else ledger.files_like(name))
+
+
+def _brought(ledger: Ledger, name: bytes) -> tuple[int, list[bytes]]:
+    """The root of a name, and what it brought that lies elsewhere: the pictures that a manifest names.
+
+    These go where no other root has them, too; what lies in a folder goes with it.
+    """
+    root = ledger.roots().get(name) if is_remote(name) else None
+    if root is None:
+        return ADDED_BY_HAND, []
+    return root.number, sorted(path for path in ledger.claimed(root.number) if not under_any(path, [name]))
 
 
 def _note(name: bytes, found: Iterable[bytes], files: dict[bytes, None], counts: dict[bytes, int]) -> None:

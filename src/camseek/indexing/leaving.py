@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from camseek.images import FoundFile, Walk
-from camseek.names import is_remote
+from camseek.names import is_remote, way_from
 from camseek.patterns import Patterns, Selection
 from camseek.results import Removal
 from camseek.store import ADDED_BY_HAND, FileEntry, Ledger, Root, Signature
@@ -54,6 +54,8 @@ def departures(
     """
     selection = Selection(patterns)
     seen = {file.path for file in walk.files}
+    if not walk.whole:
+        return {}
     own = ledger.claimed(number)
     unknown = [path for path, *_ in walk.unknown]
     codes = {path: code for path, _, code in walk.skipped}
@@ -61,10 +63,11 @@ def departures(
     for path in sorted(own.union(ledger.files_under(place)) - seen):
         if under_any(path, unknown):
             continue
-        claimants, counts = ledger.claimants(path), selection.would_take(path[len(place.rstrip(b"/")) + 1 :])
+        claimants, counts = ledger.claimants(path), selection.would_take(way_from(place, path))
         # A list of what lies elsewhere is whole; of what does not count it says nothing.
         missing = counts and path not in codes if is_remote(path) else is_missing(path)
-        roots = claimants - {ADDED_BY_HAND} if missing else {number}
+        # What a manifest names no more may be there all the same, and named by another.
+        roots = claimants - {ADDED_BY_HAND} if missing and under_any(path, [place]) else {number}
         if path not in own and not (missing and counts):
             continue
         reason = MISSING if missing else EXCLUDED if not counts else codes.get(path, NO_PICTURE)
@@ -140,7 +143,7 @@ def coming_back(roots: Mapping[bytes, Root], files: Iterable[bytes]) -> dict[byt
     found: dict[bytes, int] = {}
     for path in files:
         for place, selection in counts.items():
-            inner = path[len(place.rstrip(b"/")) + 1 :]
+            inner = way_from(place, path)
             if under_any(path, [place]) and selection.would_take(inner) and not is_missing(path):
                 found[place] = found.get(place, 0) + 1
     return found

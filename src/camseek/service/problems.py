@@ -19,6 +19,7 @@ from camseek.errors import (
     DecoderError,
     DeviceError,
     FeaturelessError,
+    ManifestError,
     ModelError,
     PictureError,
     RegionError,
@@ -48,7 +49,7 @@ _STATUS: tuple[tuple[type[CamseekError], int], ...] = (
     (CamseekError, 422),
 )
 # What these say names no place of the server: queries have none, plans are refused by a collection's name.
-_PLACELESS = (PictureError, RegionError, FeaturelessError, SettingsError, CancelledError)
+_PLACELESS = (PictureError, RegionError, FeaturelessError, SettingsError, CancelledError, ManifestError)
 TYPE = "application/problem+json"
 OPENING = "opening"
 """The code of a collection's that is not open yet."""

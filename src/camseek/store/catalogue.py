@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from camseek.files import BESIDE, DATABASE
+from camseek.names import may_bring
 from camseek.numerics import I64
 from camseek.results import Skipped
 from camseek.store.checking import faults
@@ -51,7 +52,7 @@ class FolderCatalogue:
         with self._reader.snapshot():
             sql = "SELECT id, path FROM roots WHERE id <> ?"
             rows = self._reader.query(sql, (ADDED_BY_HAND,), (int, bytes))
-            roots = {number: self._places.whole(path).rstrip(b"/") + b"/" for number, path in rows}
+            roots = {number: self._places.whole(path) for number, path in rows}
             sql = (
                 "SELECT f.picture, f.path, f.size, f.mtime_ns, coalesce(c.root, -1) FROM files f "
                 "LEFT JOIN claims c ON c.path = f.path WHERE f.picture IN (RECORDS)"
@@ -61,7 +62,7 @@ class FolderCatalogue:
                 if time >= 0:
                     times[record] = min(time, times.get(record, time))
                 whole = self._places.whole(path)
-                ours = root == ADDED_BY_HAND or (root in roots and whole.startswith(roots[root]))
+                ours = root == ADDED_BY_HAND or (root in roots and may_bring(roots[root], whole))
                 known = names.setdefault(record, {})
                 known[whole] = sizes[record] if ours else known.get(whole)
             sql = (

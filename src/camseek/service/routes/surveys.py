@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from camseek.images.iiif import canvases
 from camseek.service.house import House, in_thread
-from camseek.service.iiif import canvases
 from camseek.service.jobs import INCOMING
 from camseek.service.problems import ApiError
 from camseek.service.routes.access import may_write

@@ -1,4 +1,4 @@
-"""IIIF manifests (Presentation 2 and 3) as lists of pictures.
+"""IIIF manifests (Presentation 2 and 3) as lists of pictures, and collections of manifests.
 
 Of each canvas the first painted image; through its image service at a width of 1,600 pixels where it is wider
 (level 1 can, and nothing is enlarged), else as it is.
@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from camseek.errors import ManifestError
 from camseek.jsontext import loads
-from camseek.service.problems import ApiError
 
 _WIDE = 1600
 _CANVASES = 10_000
 _VALUES = 2_000_000
+_REMEDY = "give a IIIF manifest, version 2 or 3, or a collection of some"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +25,63 @@ class Canvas:
     url: str
 
 
-def canvases(content: bytes) -> list[Canvas]:
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a manifest, or a collection of some, names.
+
+    Attributes:
+        canvases: Pictures, in order.
+        others: Addresses of the manifests and collections of a collection, in order.
+    """
+
+    canvases: tuple[Canvas, ...]
+    others: tuple[str, ...]
+
+
+def looks_like_manifest(head: bytes) -> bool:
+    """Whether a file that begins like this may be a manifest, and is no page of links."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+
+def read_manifest(content: bytes) -> Manifest:
+    """Reads a manifest, or a collection of some; it may be empty.
+
+    Raises:
+        ManifestError: It is neither, or has more than 10,000 pictures or manifests.
+    """
+    try:
+        manifest = _record(loads(content, _VALUES))
+    except ValueError as error:
+        raise ManifestError("it is no JSON of a manifest's size", remedy=_REMEDY) from error
+    if not _is_one(manifest):
+        raise ManifestError("it is no IIIF manifest, and no collection of some", remedy=_REMEDY)
+    found: list[Canvas] = []
+    for number, (label, image) in enumerate(_images(manifest), 1):
+        if (url := _address(image)) is not None:
+            found.append(Canvas((_text(label) or f"canvas {number}")[:200], url))
+    others = tuple(_others(manifest))
+    if max(len(found), len(others)) > _CANVASES:
+        raise ManifestError(
+            f"it has more than {_CANVASES:,} pictures or manifests", remedy="give a smaller one"
+        )
+    return Manifest(tuple(found), others)
+
+
+def canvases(content: bytes) -> tuple[Canvas, ...]:
     """The pictures of a manifest, in order.
 
     Raises:
-        ApiError: It is no manifest, or has no pictures, or more than 10,000.
+        ManifestError: It is no manifest, or has no pictures, or more than 10,000.
     """
-    manifest = _json(content)
-    found: list[Canvas] = []
-    for number, (label, image) in enumerate(_images(manifest), 1):
-        if len(found) >= _CANVASES:
-            raise ApiError(413, "too_large", f"the manifest has more than {_CANVASES:,} pictures")
-        if (url := _address(image)) is not None:
-            found.append(Canvas((_text(label) or f"canvas {number}")[:200], url))
+    found = read_manifest(content).canvases
     if not found:
-        raise ApiError(422, "manifest", "there is no picture in it", "give a IIIF manifest, version 2 or 3")
+        raise ManifestError("there is no picture in it", remedy=_REMEDY)
     return found
 
 
-def _json(content: bytes) -> dict[str, Any]:
-    try:
-        found = loads(content, _VALUES)
-    except ValueError as error:
-        raise ApiError(
-            422, "manifest", "it is no JSON of a manifest's size", "give a IIIF manifest, version 2 or 3"
-        ) from error
-    return _record(found)
+def _is_one(manifest: dict[str, Any]) -> bool:
+    kind = manifest.get("type", manifest.get("@type"))
+    return kind in ("Manifest", "Collection", "sc:Manifest", "sc:Collection")
 
 
 def _images(manifest: dict[str, Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -62,6 +94,15 @@ def _images(manifest: dict[str, Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
         for canvas in map(_record, _list(sequence.get("canvases"))):
             for image in map(_record, _list(canvas.get("images"))[:1]):
                 yield canvas.get("label"), _chosen(image.get("resource"))
+
+
+def _others(collection: dict[str, Any]) -> Iterator[str]:
+    """Addresses of what a collection has."""
+    for key in ("items", "manifests", "collections", "members"):  # version 3 has the first, 2 the others
+        for item in map(_record, _list(collection.get(key))):
+            address = item.get("id", item.get("@id"))
+            if _is_one(item) and isinstance(address, str):
+                yield address
 
 
 def _chosen(body: Any) -> dict[str, Any]:
