@@ -13,7 +13,9 @@ from PIL import Image
 
 from camseek import Engine
 from camseek.service import jobs, shelf
+from camseek.service.problems import ApiError
 from camseek.service.routes import collections
+from camseek.service.tables import Tables, read_table
 from models import other_model
 from served import ended, events, serving
 from textures import png, texture
@@ -360,16 +362,55 @@ class TestMarks:
         scene, other = found["museum/hall/scene.png"], found["museum/0.png"]
         for picture, mark in ((scene, "right"), (other, "wrong"), (other, None)):
             answer = client.put(f"{MUSEUM}/marks", json={"query": query, "picture": picture, "mark": mark})
-            assert answer.json() == {"mark": mark}
+            assert answer.json() == {"mark": mark, "region": None}
         hits = client.post(f"{MUSEUM}/search", json={"query": query}).json()["hits"]
         assert {hit["picture"]["id"]: hit["mark"] for hit in hits}[scene] == "right"
         [mark] = client.get(f"{MUSEUM}/marks").json()
         assert (mark["id"], mark["mark"], mark["query"][0]["region"]) == (scene, "right", [0, 0, 200, 200])
-        assert client.get(f"{MUSEUM}/marks?format=csv").text.splitlines()[1].endswith(f"right,{mark['at']}")
+        table = client.get(f"{MUSEUM}/marks?format=csv").text.splitlines()
+        assert table[1].endswith(f"right,{mark['at']},,,,")
         again = client.post(f"{MUSEUM}/search", json={"query": [{"picture": query[0]["picture"]}]}).json()
         assert {hit["mark"] for hit in again["hits"]} == {None}
         nothing = {"query": query, "picture": "0" * 64, "mark": "right"}
         assert client.put(f"{MUSEUM}/marks", json=nothing).status_code == 404
+
+    def test_one_that_was_missed_is_drawn_by_hand(self, own):
+        client, _ = own
+        found = {item["name"]: item["id"] for item in client.get(f"{MUSEUM}/pictures").json()["pictures"]}
+        body = {"query": [{"picture": found["museum/hall/3.png"]}], "top": 1}
+        missed, hit = found["museum/0.png"], found["museum/hall/scene.png"]
+        asked = {"query": body["query"], "mark": "right"}
+        for region in ([0, 0, 400, 10], [5, 5, 5, 9], [-1, 0, 9, 9]):
+            answer = client.put(f"{MUSEUM}/marks", json={**asked, "picture": missed, "region": region})
+            assert (answer.status_code, answer.json()["code"]) == (422, "region"), region
+        wrong = {**asked, "picture": missed, "region": [0, 0, 9, 9], "mark": "wrong"}
+        assert client.put(f"{MUSEUM}/marks", json=wrong).status_code == 422
+        for picture, region in ((missed, [10, 20, 100, 200]), (hit, [60, 80, 380, 360])):
+            told = client.put(f"{MUSEUM}/marks", json={**asked, "picture": picture, "region": region}).json()
+            assert told == {"mark": "right", "region": region}
+        answer = client.post(f"{MUSEUM}/search", json=body).json()
+        assert [item["picture"]["id"] for item in answer["hits"]] == [hit]
+        assert answer["hits"][0]["marked_region"] == [60, 80, 380, 360]
+        [item] = answer["missed"]
+        assert (item["picture"]["id"], item["region"]) == (missed, [10, 20, 100, 200])
+        marks = list(
+            csv.DictReader(io.StringIO(client.get(f"{MUSEUM}/marks?format=csv").text.lstrip("\ufeff")))
+        )
+        assert {row["id"]: [row[key] for key in ("x1", "y1", "x2", "y2")] for row in marks}[missed] == [
+            *("10", "20", "100", "200")
+        ]
+        export = client.post(f"{MUSEUM}/search/export", json=body).content.decode("utf-8-sig")
+        row = list(csv.DictReader(io.StringIO(export)))[-1]
+        assert (row["rank"], row["id"], row["mark"], row["x2"], row["scored_by"]) == (
+            *("", missed, "right", "100", "by hand"),
+        )
+        page = client.post(f"{MUSEUM}/search/export?format=annotations", json=body).json()
+        by_hand = [item for item in page["items"] if item["id"].endswith("#by-hand")]
+        assert {item["target"]["selector"][0]["value"] for item in by_hand} == {
+            *("xywh=10,20,90,180", "xywh=60,80,320,280"),
+        }
+        client.put(f"{MUSEUM}/marks", json={**asked, "picture": missed, "mark": None})
+        assert client.post(f"{MUSEUM}/search", json=body).json()["missed"] == []
 
 
 class TestHealth:
@@ -480,6 +521,68 @@ class TestSurveys:
 
 
 class TestTables:
+    def test_what_a_column_says_groups_filters_and_leads_somewhere(self, own):
+        client, _ = own
+        rows = "file,artist,number\n0.png,Anna,a/1 ?\n1.png,Ben,\n2.png,Anna,3\n"
+        client.put(f"{MUSEUM}/table", content=rows.encode())
+        assert client.get(MUSEUM).json()["columns"] == ["artist", "number"]
+        told = client.get(f"{MUSEUM}/table/values?column=artist").json()
+        assert [(item["value"], item["pictures"]) for item in told] == [("", 4), ("Anna", 2), ("Ben", 1)]
+        assert client.get(f"{MUSEUM}/table/values?column=artist&limit=1").json() == told[:1]
+
+        def listed(query):
+            return [
+                item["name"]
+                for item in client.get(f"{MUSEUM}/pictures?order=name&{query}").json()["pictures"]
+            ]
+
+        assert listed("column=artist&value=Anna") == ["museum/0.png", "museum/2.png"]
+        assert listed("column=artist&value=Ann") == []
+        assert len(listed("column=artist&value=")) == 4
+        assert listed("column=artist&value=Anna&text=2.png") == ["museum/2.png"]
+        links = {"number": "https://museum.example/o/{number}?by={artist}"}
+        told = client.put(f"{MUSEUM}/table/links", json={"links": links}).json()
+        assert told["links"] == links
+        found = {item["name"]: item["links"] for item in client.get(f"{MUSEUM}/pictures").json()["pictures"]}
+        assert found["museum/0.png"] == {"number": "https://museum.example/o/a%2F1%20%3F?by=Anna"}
+        assert found["museum/hall/1.png"] == {}
+        assert found["museum/hall/3.png"] is None
+        # A fresh look at the disk has them, and another table keeps those of the columns that it has.
+        fresh = Tables(own[1].parent / "state")
+        [place] = (own[1].parent / "state" / ".tables").glob("*.csv")
+        assert fresh[place.stem].links == links
+        told = client.put(f"{MUSEUM}/table", content=b"file,number\n0.png,7\n").json()
+        assert told["links"] == {}
+        assert client.delete(f"{MUSEUM}/table").status_code == 204
+        assert client.get(f"{MUSEUM}/table").json()["links"] == {}
+        assert client.get(f"{MUSEUM}/table/values?column=artist").status_code == 404
+
+    @pytest.mark.parametrize(
+        "template",
+        [
+            "javascript:alert({a})",
+            "https://{a}/",
+            "https://museum.example{a}",
+            "https://me@museum.example/{a}",
+            "https://museum.example/{b}",
+            "https://museum.example/ {a}",
+            "//museum.example/{a}",
+            "https://museum.example\\@evil.example/{a}",
+            "https://museum.example/" + "{a}" * 400,
+            "",
+        ],
+    )
+    def test_what_a_column_cannot_lead_to(self, template):
+        with pytest.raises(ApiError):
+            read_table(b"file,a\n0.png,1\n").with_links({"a": template})
+
+    def test_a_file_of_links_that_is_none_of_ours(self, tmp_path):
+        tables = Tables(tmp_path)
+        tables.put("key", read_table(b"file,a\n0.png,1\n"), b"file,a\n0.png,1\n")
+        for content in ("[", "[1]", '{"a": 1}', '{"b": "https://x.example/"}', '{"a": "javascript:1"}'):
+            (tmp_path / ".tables" / "key.links.json").write_text(content)
+            assert Tables(tmp_path)["key"].links == {}
+
     def test_what_is_known_of_pictures_is_told_and_searched(self, own):
         client, _ = own
         place = f"{MUSEUM}/table"
@@ -491,6 +594,7 @@ class TestTables:
             "rows": 3,
             "matched": 2,
             "ambiguous": [],
+            "links": {},
         }
         [item] = client.get(f"{MUSEUM}/pictures?text=the SCENE").json()["pictures"]
         assert (item["name"], item["columns"]) == (
@@ -500,7 +604,13 @@ class TestTables:
         [item] = client.get(f"{MUSEUM}/pictures?text=zero").json()["pictures"]
         assert item["columns"] == {"title": "<b>Zero</b>"}
         assert client.delete(place).status_code == 204
-        assert client.get(place).json() == {"columns": [], "rows": 0, "matched": 0, "ambiguous": []}
+        assert client.get(place).json() == {
+            "columns": [],
+            "rows": 0,
+            "matched": 0,
+            "ambiguous": [],
+            "links": {},
+        }
         assert client.get(f"{MUSEUM}/pictures?text=zero").json()["total"] == 0
 
     def test_a_name_that_is_in_two_folders_says_nothing_of_either(self, own):

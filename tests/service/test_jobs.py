@@ -14,7 +14,7 @@ from camseek.service import jobs as jobs_module
 from camseek.service.jobs import INCOMING, Jobs
 from camseek.service.problems import ApiError
 from camseek.service.settings import ServiceSettings
-from camseek.service.state import State
+from camseek.service.state import Said, State
 from camseek.service.tables import read_table
 from camseek.service.watching import Watcher
 
@@ -44,6 +44,23 @@ def waits(job):
     """Work that ends when it is stopped."""
     job.cancelled.wait()
     raise CancelledError("stopped", remedy="none")
+
+
+def test_what_an_earlier_version_remembers_is_taken_over(tmp_path):
+    made = State(tmp_path)
+    made.run("ALTER TABLE marks DROP COLUMN region")
+    made.run("INSERT INTO marks VALUES ('c', 'q', 'p', 'right', '2026-01-01')")
+    made.run("PRAGMA user_version = 1")
+    made.close()
+    for _ in range(2):
+        found = State(tmp_path)
+        assert found.marks("c") == [("q", "p", "2026-01-01", Said("right", None))]
+        found.close()
+    made = State(tmp_path)
+    made.run("PRAGMA user_version = 99")
+    made.close()
+    with pytest.raises(StorageError, match="another version"):
+        State(tmp_path)
 
 
 class TestJobs:

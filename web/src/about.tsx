@@ -9,6 +9,29 @@ function isLink(text: string): boolean {
   return /^https?:\/\/[^\s]+$/i.test(text);
 }
 
+/** What a table says: it leads where it is, or where its column leads, and to all pictures of which the same is said. */
+function Said({ value, leads, all }: { value: string; leads: string | undefined; all: string }) {
+  const address = isLink(value) ? value : leads && isLink(leads) ? leads : null;
+  if (!address)
+    return (
+      <a href={all} title="All of which this is said">
+        {value}
+      </a>
+    );
+  return (
+    <>
+      <a href={address} rel="noreferrer noopener" target="_blank">
+        {value}
+      </a>{" "}
+      {address !== value && (
+        <a class="quiet" href={all}>
+          all of these
+        </a>
+      )}
+    </>
+  );
+}
+
 export function About({ collection, picture }: { collection: string; picture: Picture }) {
   const [width, height] = picture.size;
   return (
@@ -19,15 +42,7 @@ export function About({ collection, picture }: { collection: string; picture: Pi
           <div>
             <dt>{key}</dt>
             <dd>
-              {isLink(value) ? (
-                <a href={value} rel="noreferrer noopener" target="_blank">
-                  {value}
-                </a>
-              ) : (
-                <a href={to(collection, { view: "browse", text: value })} title="All of which this is said">
-                  {value}
-                </a>
-              )}
+              <Said value={value} leads={picture.links?.[key]} all={to(collection, { view: "browse", column: key, value })} />
             </dd>
           </div>
         ))}

@@ -22,8 +22,10 @@ export type Upload = Records["Upload"];
 export type Verdict = Records["VerdictRecord"];
 export type VerdictWord = Verdict["verdict"];
 export type Hit = Omit<Records["HitRecord"], "outlines"> & { outlines: Outline[] };
+/** A picture that the user says is right, and that was not found. */
+export type Missed = Records["MissedRecord"];
 export type Mark = NonNullable<Hit["mark"]>;
-export type SearchResult = Omit<Records["SearchRecord"], "hits"> & { hits: Hit[] };
+export type SearchResult = Omit<Records["SearchRecord"], "hits" | "missed"> & { hits: Hit[]; missed: Missed[] };
 export type SearchRequest = Partial<Omit<Records["SearchRequest"], "query" | "options">> & {
   query: Part[];
   options: Partial<Records["SearchOptions"]>;
@@ -32,6 +34,9 @@ export type SearchRequest = Partial<Omit<Records["SearchRequest"], "query" | "op
 export type BatchRow = Records["BatchRow"];
 export type Group = Records["GroupRecord"];
 export type Model = Records["ModelRecord"];
+export type Table = Records["TableRecord"];
+/** What a column of the user's own table says, and of how many pictures. */
+export type Value = Records["ValueRecord"];
 /** Work that is asked for. */
 export type Start = Omit<Records["JobRequest"], "collection">;
 export type Skipped = Records["SkippedFile"];
@@ -106,6 +111,8 @@ export interface Listing {
   order?: string;
   folder?: string;
   text?: string;
+  column?: string;
+  value?: string;
 }
 
 export const api = {
@@ -138,8 +145,11 @@ export const api = {
   keep: (id: string) => json<Upload>(address("uploads", id, "keep"), written("POST")),
   job: (id: string) => json<Job>(address("jobs", id)),
   batchTable: (id: string) => json<BatchRow[]>(address("jobs", id, "table")),
+  table: (name: string) => json<Table>(address("collections", name, "table")),
+  putLinks: (name: string, links: Record<string, string>) => json<Table>(address("collections", name, "table", "links"), written("PUT", { links })),
+  values: (name: string, column: string) => json<Value[]>(`${address("collections", name, "table", "values")}?column=${encodeURIComponent(column)}`),
   putTable: (name: string, file: Blob) =>
-    json<Records["TableRecord"]>(address("collections", name, "table"), {
+    json<Table>(address("collections", name, "table"), {
       method: "PUT",
       headers: { ...OWN, "Content-Type": "text/csv" },
       body: file,
@@ -151,8 +161,9 @@ export const api = {
   manifest: (collection: string, url: string, use: "add" | "batch") =>
     json<Job>(address("collections", collection, "manifest"), written("POST", { url, use })),
   cancel: (id: string) => json<Job>(address("jobs", id), written("DELETE")),
-  mark: (name: string, query: Part[], picture: string, mark: Mark | null) =>
-    json<{ mark: Mark | null }>(address("collections", name, "marks"), written("PUT", { query, picture, mark })),
+  /** `region` is where the picture shows it, of what is right. */
+  mark: (name: string, query: Part[], picture: string, mark: Mark | null, region: Box | null = null) =>
+    json<Records["Marked"]>(address("collections", name, "marks"), written("PUT", { query, picture, mark, region })),
 
   pictures(name: string, listing: Listing, offset: number, limit: number, signal: AbortSignal): Promise<PicturePage> {
     const asks = new URLSearchParams({ offset: String(offset), limit: String(limit) });

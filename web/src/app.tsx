@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type Collection, type Session, type Start as Begun, type Unusable, Refused, api, sendPictures } from "./api";
 import { Browse } from "./browse";
+import { Links } from "./columns";
 import { dropped } from "./drop";
 import { Groups } from "./groups";
 import { JobLine, useJob } from "./jobs";
@@ -54,7 +55,7 @@ export function App() {
   const [keys, setKeys] = useState(false);
   const [over, setOver] = useState(false);
   const [several, setSeveral] = useState<File[] | null>(null);
-  const [asking, setAsking] = useState<"folder" | "manifest" | "network" | null>(null);
+  const [asking, setAsking] = useState<"folder" | "manifest" | "network" | "links" | null>(null);
   const [adding, setAdding] = useState<{ sent: number; count: number; stop: AbortController } | null>(null);
 
   const say = useCallback((text: string) => setMessage({ text, bad: false }), []);
@@ -233,7 +234,7 @@ export function App() {
           <Tab route={route} view="marks" name="Marks" />
         </nav>
         <div class="row end">
-          {mayWrite && <AddMenu onAdd={(files) => void send("pictures", files)} onTable={table} onUpdate={collection.roots.length ? () => startJob("index") : null} onFolder={session?.folders ? () => setAsking("folder") : null} onManifest={session?.hosts.length ? () => setAsking("manifest") : null} />}
+          {mayWrite && <AddMenu onAdd={(files) => void send("pictures", files)} onTable={table} onUpdate={collection.roots.length ? () => startJob("index") : null} onFolder={session?.folders ? () => setAsking("folder") : null} onManifest={session?.hosts.length ? () => setAsking("manifest") : null} onLinks={collection.columns.length ? () => setAsking("links") : null} />}
           <Menu label="More">
             <a data-closes href={to(collection.name, { view: "groups" })}>
               Pictures that belong together
@@ -306,6 +307,7 @@ export function App() {
         </Dialog>
       )}
       {asking === "folder" && <AddFolder collection={collection.name} onJob={follow} complain={complain} onClose={() => setAsking(null)} />}
+      {asking === "links" && <Links collection={collection} say={say} complain={complain} onDone={changed} onClose={() => setAsking(null)} />}
       {asking === "network" && <Network collection={collection} onJob={follow} complain={complain} onClose={() => setAsking(null)} />}
       {asking === "manifest" && (
         <Manifest
@@ -420,8 +422,9 @@ function AddMenu(props: {
   onUpdate: (() => void) | null;
   onFolder: (() => void) | null;
   onManifest: (() => void) | null;
+  onLinks: (() => void) | null;
 }) {
-  const { onAdd, onTable, onUpdate, onFolder, onManifest } = props;
+  const { onAdd, onTable, onUpdate, onFolder, onManifest, onLinks } = props;
   const input = useRef<HTMLInputElement>(null);
   const table = useRef<HTMLInputElement>(null);
   return (
@@ -473,6 +476,11 @@ function AddMenu(props: {
         <button type="button" data-closes onClick={() => table.current?.click()}>
           Add titles and links from a table (CSV)…
         </button>
+        {onLinks && (
+          <button type="button" data-closes onClick={onLinks}>
+            What its columns lead to…
+          </button>
+        )}
       </Menu>
     </>
   );

@@ -2,8 +2,11 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { About } from "./about";
-import { type Folder, type Picture, Refused, api } from "./api";
+import { type Box, type Folder, type Picture, Refused, api } from "./api";
 import type { Shared } from "./app";
+import { Boxes } from "./boxes";
+import { Values } from "./columns";
+import { boxInMiddle } from "./geometry";
 import { Grid } from "./grid";
 import { over } from "./jobs";
 import { Ask, Dialog } from "./parts";
@@ -27,6 +30,7 @@ export function Browse(shared: Shared) {
   now.current = route;
   const [opened, setOpened] = useState<Picture | null>(null);
   const [removing, setRemoving] = useState<Picture | null>(null);
+  const [missing, setMissing] = useState<Picture | null>(null);
 
   useEffect(() => {
     api.folders(collection.name).then(setFolders, () => setFolders([]));
@@ -39,7 +43,7 @@ export function Browse(shared: Shared) {
   useEffect(() => {
     setText(route.text);
     setOpened(null);
-  }, [route.text]);
+  }, [route.text, route.column, route.value]);
 
   const remove = (picture: Picture) => {
     setRemoving(null);
@@ -60,11 +64,11 @@ export function Browse(shared: Shared) {
   };
 
   const sought = lastQuery(collection.name);
-  const missed = (picture: Picture) => {
-    setOpened(null);
+  const missed = (picture: Picture, region: Box | null) => {
+    setMissing(null);
     if (!sought) return;
-    api.mark(collection.name, sought, picture.id, "right").then(() => {
-      say(`${fileName(picture.name)} is marked as right.`);
+    api.mark(collection.name, sought, picture.id, "right", region).then(() => {
+      say(`${fileName(picture.name)} is marked as right. It is listed under Marks, and can be taken back there.`);
       forget();
     }, complain);
   };
@@ -95,29 +99,55 @@ export function Browse(shared: Shared) {
             <option value={order}>{name}</option>
           ))}
         </select>
+        {collection.columns.length > 0 && (
+          <select
+            aria-label="Group by"
+            value={route.column}
+            onChange={(event) => go({ ...route, column: event.currentTarget.value, value: null })}
+          >
+            <option value="">Not grouped</option>
+            {collection.columns.map((column) => (
+              <option value={column}>By {column}</option>
+            ))}
+          </select>
+        )}
+        {route.column && route.value !== null && (
+          <a class="button" href={to(collection.name, { ...route, value: null })} aria-label={`${route.column}: ${route.value || "nothing is said"}; show all groups`}>
+            {route.value || "Nothing is said"} <span aria-hidden="true">×</span>
+          </a>
+        )}
         {collection.skipped > 0 && (
           <a class="end" href={to(collection.name, { view: "skipped" })}>
             {number(collection.skipped)} could not be read
           </a>
         )}
       </div>
-      <Grid
-        collection={collection.name}
-        listing={{ text: route.text, folder: route.folder, order: route.order }}
-        version={version}
-        href={(picture) => to(collection.name, { view: "search", query: [{ picture: picture.id }] })}
-        does="search with it"
-        empty={route.text || route.folder ? "No picture is called so." : "There are no pictures yet."}
-        onMore={setOpened}
-      />
+      {route.column && route.value === null ? (
+        <Values collection={collection.name} route={route} version={version} complain={complain} />
+      ) : (
+        <Grid
+          collection={collection.name}
+          listing={{
+            text: route.text,
+            folder: route.folder,
+            order: route.order,
+            ...(route.column ? { column: route.column, value: route.value ?? "" } : {}),
+          }}
+          version={version}
+          href={(picture) => to(collection.name, { view: "search", query: [{ picture: picture.id }] })}
+          does="search with it"
+          empty={route.text || route.folder || route.column ? "No picture is called so." : "There are no pictures yet."}
+          onMore={setOpened}
+        />
+      )}
       {opened && !removing && (
         <Dialog name={`About ${fileName(opened.name)}`} onClose={() => setOpened(null)}>
           <img class="shown" src={api.view(collection.name, opened.id, 640)} alt={opened.name} />
           <About collection={collection.name} picture={opened} />
           <div class="row end">
             {mayWrite && sought && (
-              <button type="button" onClick={() => missed(opened)}>
-                It shows what I searched for last
+              <button type="button" onClick={() => (setOpened(null), setMissing(opened))}>
+                It shows what I searched for last…
               </button>
             )}
             {mayWrite && (
@@ -134,6 +164,7 @@ export function Browse(shared: Shared) {
           </div>
         </Dialog>
       )}
+      {missing && <Missed collection={collection.name} picture={missing} onDone={(region) => missed(missing, region)} onClose={() => setMissing(null)} />}
       {removing && (
         <Ask
           question={`Remove ${fileName(removing.name)} from the collection?`}
@@ -144,5 +175,38 @@ export function Browse(shared: Shared) {
         />
       )}
     </>
+  );
+}
+
+/** A match that was missed: where the picture shows it, drawn by hand. */
+function Missed(props: { collection: string; picture: Picture; onDone: (region: Box | null) => void; onClose: () => void }) {
+  const { collection, picture } = props;
+  const [boxes, setBoxes] = useState<Box[]>([]);
+  return (
+    <Dialog name="Where does it show it?" class="small drawing" onClose={props.onClose}>
+      <h2>Where does it show it?</h2>
+      <p>Draw a box around what you searched for. Without one, all of the picture counts.</p>
+      <div class="drawing-place">
+        <Boxes
+          url={api.view(collection, picture.id, 1024)}
+          name={picture.name}
+          size={picture.size}
+          boxes={boxes}
+          zoom={1}
+          onChange={(drawn) => setBoxes(drawn.slice(-1))}
+        />
+      </div>
+      <div class="row end">
+        <button type="button" onClick={() => setBoxes([boxInMiddle(picture.size)])}>
+          Add a box
+        </button>
+        <button type="button" onClick={props.onClose}>
+          Not this one
+        </button>
+        <button type="button" class="strong" onClick={() => props.onDone(boxes[0] ?? null)}>
+          Mark it as right
+        </button>
+      </div>
+    </Dialog>
   );
 }

@@ -20,6 +20,12 @@ export function whole([width, height]: Size): Box {
   return [0, 0, width, height];
 }
 
+/** A box in the middle of a picture, beside those that are there, so that it is not mistaken for one of them. */
+export function boxInMiddle([width, height]: Size, there = 0): Box {
+  const shift = (there % 4) * 0.06;
+  return [0.25 + shift, 0.25 + shift, 0.65 + shift, 0.65 + shift].map((part, place) => Math.round(part * (place % 2 ? height : width))) as Box;
+}
+
 /** A box within a picture: whole pixels, at least `least` of them each way. */
 export function within([x1, y1, x2, y2]: Box, [width, height]: Size, least = 8): Box {
   const place = (from: number, to: number, end: number): [number, number] => {

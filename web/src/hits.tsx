@@ -1,13 +1,19 @@
 /** What was found: as a grid or a list, in the order and as much of it as the user wants. */
 
 import { useRef, useState } from "preact/hooks";
-import { type Collection, type Hit, type Mark, type Part, type SearchResult, type VerdictWord, api } from "./api";
-import { telling } from "./geometry";
+import { type Collection, type Hit, type Mark, type Missed, type Outline, type Part, type SearchResult, type VerdictWord, api } from "./api";
+import { cornersOf, telling } from "./geometry";
 import { Menu, Outlines } from "./parts";
+import { to } from "./route";
 import type { Searching } from "./searching";
 import { VERDICTS, counted, fileName, folderOf, number, percent, sentence, titleOf } from "./words";
 
 export type Order = "best" | "sure" | "size" | "oldest" | "name";
+
+/** What hits are put together by is a column of the user's own table, and comes before their order. */
+function saidOf(hit: Hit, column: string): string {
+  return hit.picture.columns?.[column] ?? "";
+}
 
 export interface Arranged {
   layout: "grid" | "list";
@@ -16,9 +22,11 @@ export interface Arranged {
   least: number;
   unfolded: boolean;
   marked: Mark | "";
+  /** A column of the user's own table that hits are grouped by. */
+  column: string;
 }
 
-export const usual: Arranged = { layout: "grid", order: "best", hidden: [], least: 0, unfolded: false, marked: "" };
+export const usual: Arranged = { layout: "grid", order: "best", hidden: [], least: 0, unfolded: false, marked: "", column: "" };
 
 /** So few have room to be large. */
 const FEW = 2;
@@ -46,6 +54,12 @@ export function arranged(result: SearchResult, how: Arranged): { shown: Hit[]; f
   const time = ({ picture: { date } }: Hit) => (date ? Date.parse(date) : Infinity);
   if (how.order === "oldest") wanted.sort((one, other) => (time(one) === time(other) ? one.rank - other.rank : time(one) - time(other)));
   if (how.order === "name") wanted.sort((one, other) => titleOf(one.picture).localeCompare(titleOf(other.picture)));
+  if (how.column) {
+    // Groups as their first hits come.
+    const groups = new Map<string, Hit[]>();
+    for (const hit of wanted) groups.set(saidOf(hit, how.column), [...(groups.get(saidOf(hit, how.column)) ?? []), hit]);
+    wanted.splice(0, wanted.length, ...[...groups.values()].flat());
+  }
   return {
     shown: wanted.filter((hit) => !isWeak(hit, result)),
     folded: wanted.filter((hit) => isWeak(hit, result)),
@@ -58,8 +72,9 @@ function inOrder(hits: Hit[]): boolean {
   return told.every((one, place) => place === 0 || parseInt(told[place - 1] as string) >= parseInt(one));
 }
 
-/** The outlines to draw on a hit. */
-export function outlinesOf(hit: Hit, query: Part[]): Hit["outlines"] {
+/** The outlines to draw on a hit: where the user says that it is, or else where it was found. */
+export function outlinesOf(hit: Hit, query: Part[]): Pick<Outline, "corners">[] {
+  if (hit.marked_region) return [{ corners: cornersOf(hit.marked_region) }];
   const part = query[hit.outlines[0]?.query_picture ?? 0];
   return telling(hit.outlines, hit.picture.size, Boolean(part?.region));
 }
@@ -72,6 +87,8 @@ interface HitsProps {
   open: (hit: Hit) => void;
   href: (hit: Hit) => string;
   onMark: ((picture: string, mark: Mark | null) => void) | null;
+  /** Takes back that a picture that was not found is right. */
+  onUnmiss: ((picture: string) => void) | null;
   /** Leaves the boxes out, where there are any. */
   onWhole: (() => void) | null;
   onMore: () => void;
@@ -184,6 +201,12 @@ export function Hits(props: HitsProps) {
               {how.unfolded && <Cards {...props} hits={parts.folded} />}
             </div>
           )}
+          {step === "done" && result.missed.length > 0 && <MissedOnes {...props} missed={result.missed} />}
+          {step === "done" && props.onMark && (
+            <p class="quiet hint">
+              Is one missing? <a href={to(props.collection.name, { view: "browse" })}>Find it in the collection</a>, and say under ⋯ that it shows this.
+            </p>
+          )}
           {step === "done" && (how.unfolded || parts.folded.length === 0) && total >= props.top && props.top < Math.min(props.collection.limits.top, result.pictures) && (
             <div class="folded">
               <button type="button" onClick={props.onMore}>
@@ -194,6 +217,35 @@ export function Hits(props: HitsProps) {
         </div>
       )}
     </>
+  );
+}
+
+/** What the user found and the search did not. */
+function MissedOnes({ collection, missed, onUnmiss }: HitsProps & { missed: Missed[] }) {
+  return (
+    <section class="folded" aria-label="What you found yourself">
+      <h2>What you found yourself</h2>
+      <ul class="cards">
+        {missed.map(({ picture, region }) => (
+          <li class="hit marked-right" key={picture.id}>
+            <a class="hit-link" href={to(collection.name, { view: "search", query: [{ picture: picture.id, ...(region ? { region } : {}) }] })} aria-label={`${titleOf(picture)}: search with it`} title={picture.name}>
+              <span class="stage">
+                <img src={api.thumbnail(collection.name, picture.id)} alt="" loading="lazy" draggable={false} />
+                <Outlines size={picture.size} outlines={region ? [{ corners: cornersOf(region) }] : []} />
+              </span>
+            </a>
+            <div class="caption">
+              <p class="name">{titleOf(picture)}</p>
+              {onUnmiss && (
+                <button type="button" class="quietly" onClick={() => onUnmiss(picture.id)}>
+                  Take back
+                </button>
+              )}
+            </div>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 
@@ -277,6 +329,17 @@ function Toolbar(props: HitsProps & { result: SearchResult }) {
           ))}
         </select>
       </label>
+      {collection.columns.length > 0 && (
+        <label>
+          <span class="unseen">Group by</span>
+          <select value={how.column} onChange={(event) => onArrange({ ...how, column: event.currentTarget.value })}>
+            <option value="">Not grouped</option>
+            {collection.columns.map((column) => (
+              <option value={column}>By {column}</option>
+            ))}
+          </select>
+        </label>
+      )}
       {verdicts && (
         <Menu label={filtered ? "Filter (on)" : "Filter"}>
           <fieldset>
@@ -349,6 +412,20 @@ function Toolbar(props: HitsProps & { result: SearchResult }) {
 }
 
 function Cards(props: HitsProps & { hits: Hit[] }) {
+  const { column } = props.arrangement;
+  if (column) {
+    const said = [...new Set(props.hits.map((hit) => saidOf(hit, column)))];
+    return (
+      <>
+        {said.map((value) => (
+          <section key={value} aria-label={value || "Nothing is said"}>
+            <h2 class="group-name">{value || "Nothing is said"}</h2>
+            <Cards {...props} arrangement={{ ...props.arrangement, column: "" }} hits={props.hits.filter((hit) => saidOf(hit, column) === value)} />
+          </section>
+        ))}
+      </>
+    );
+  }
   return (
     <ul class={props.arrangement.layout === "list" ? "rows" : props.hits.length > FEW ? "cards" : "cards few"}>
       {props.hits.map((hit) => (

@@ -3,6 +3,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Marked, type Skipped, api } from "./api";
 import type { Shared } from "./app";
+import { cornersOf } from "./geometry";
+import { Outlines } from "./parts";
 import { to } from "./route";
 import { counted, date, fileName } from "./words";
 
@@ -42,7 +44,10 @@ export function Marks({ collection, complain, mayWrite }: Shared) {
                 href={to(collection.name, { view: "search", query: item.query, open: item.id })}
                 aria-label={`${fileName(item.picture?.name ?? "a picture that has gone")}, beside what was searched for`}
               >
-                <img src={api.thumbnail(collection.name, item.id)} alt="" loading="lazy" />
+                <span class="thumb">
+                  <img src={api.thumbnail(collection.name, item.id)} alt="" loading="lazy" />
+                  {item.picture && item.region && <Outlines size={item.picture.size} outlines={[{ corners: cornersOf(item.region) }]} />}
+                </span>
               </a>
               <p>
                 <strong>{item.mark === "right" ? "✓ Right" : "✗ Wrong"}</strong>

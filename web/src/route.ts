@@ -17,6 +17,9 @@ export interface Route {
   folder: string;
   text: string;
   order: string;
+  /** A column of the user's own table, by which pictures are grouped; and what it says of those that are shown, or null for all. */
+  column: string;
+  value: string | null;
 }
 
 const VIEWS = new Set<string>(["search", "browse", "groups", "skipped", "marks", "table"]);
@@ -36,6 +39,8 @@ export const HOME: Route = {
   folder: "",
   text: "",
   order: "",
+  column: "",
+  value: null,
 };
 
 function decoded(text: string): string {
@@ -82,6 +87,8 @@ export function parsed(fragment: string): Route {
     folder: given.get("folder") ?? "",
     text: given.get("text") ?? "",
     order: given.get("order") ?? "",
+    column: given.get("column") ?? "",
+    value: given.get("value"),
   };
 }
 
@@ -95,6 +102,8 @@ export function formatted(route: Route): string {
   if (route.folder) ask("folder", route.folder);
   if (route.text) ask("text", route.text);
   if (route.order) ask("order", route.order);
+  if (route.column) ask("column", route.column);
+  if (route.value !== null) ask("value", route.value);
   if (route.open) ask("open", route.open);
   const place = path.map(encodeURIComponent).join("/").replace(/\/+$/, "");
   return `#/${place}${asks.length ? `?${asks.join("&")}` : ""}`;

@@ -330,6 +330,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/collections/{name}/table/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Links
+         * @description Has values of columns lead to addresses: of those that are named, and of no others.
+         */
+        put: operations["put_links_api_v1_collections__name__table_links_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/collections/{name}/table/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Values
+         * @description What a column says, and of how many pictures; the most frequent first.
+         */
+        get: operations["values_api_v1_collections__name__table_values_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/uploads": {
         parameters: {
             query?: never;
@@ -487,7 +527,7 @@ export interface paths {
         get: operations["marks_api_v1_collections__name__marks_get"];
         /**
          * Mark
-         * @description Says of a picture that it shows what a query seeks, or not; null takes that back.
+         * @description Says of a picture that it shows what a query seeks, and where, or not; null takes that back.
          */
         put: operations["mark_api_v1_collections__name__marks_put"];
         post?: never;
@@ -902,6 +942,11 @@ export interface components {
             beside?: components["schemas"]["BesideRecord"] | null;
             /** Keeps */
             keeps: string[];
+            /**
+             * Columns
+             * @description Of the user's own table.
+             */
+            columns: string[];
             /** Classifier */
             classifier: boolean;
             /** Writable */
@@ -993,6 +1038,16 @@ export interface components {
             copies: components["schemas"]["Picture"][];
             /** Mark */
             mark: ("right" | "wrong") | null;
+            /**
+             * Marked Region
+             * @description Where the user says that it is.
+             */
+            marked_region?: [
+                number,
+                number,
+                number,
+                number
+            ] | null;
         };
         /**
          * JobRecord
@@ -1095,12 +1150,19 @@ export interface components {
              * @enum {string}
              */
             mark: "right" | "wrong";
+            /** Region */
+            region: [
+                number,
+                number,
+                number,
+                number
+            ] | null;
             /** At */
             at: string;
         };
         /**
          * MarkRequest
-         * @description What the user says of a hit.
+         * @description What the user says of a hit, or of a picture that was missed.
          */
         MarkRequest: {
             /** Query */
@@ -1109,6 +1171,16 @@ export interface components {
             picture: string;
             /** Mark */
             mark: ("right" | "wrong") | null;
+            /**
+             * Region
+             * @description right: where the picture shows it, as the user drew it; `Part.region`'s form.
+             */
+            region?: [
+                number,
+                number,
+                number,
+                number
+            ] | null;
         };
         /**
          * Marked
@@ -1117,6 +1189,30 @@ export interface components {
         Marked: {
             /** Mark */
             mark: ("right" | "wrong") | null;
+            /** Region */
+            region?: [
+                number,
+                number,
+                number,
+                number
+            ] | null;
+        };
+        /**
+         * MissedRecord
+         * @description A picture that the user says is right, and that was not among the hits.
+         */
+        MissedRecord: {
+            picture: components["schemas"]["Picture"];
+            /**
+             * Region
+             * @description Where it shows it, as the user drew it.
+             */
+            region: [
+                number,
+                number,
+                number,
+                number
+            ] | null;
         };
         /**
          * ModelRecord
@@ -1235,6 +1331,13 @@ export interface components {
              * @description What the user's own table says of it.
              */
             columns?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Links
+             * @description Where that leads, by the column, for columns that lead anywhere.
+             */
+            links?: {
                 [key: string]: string;
             } | null;
         };
@@ -1403,6 +1506,12 @@ export interface components {
              * @description From this rank on none is found to show it.
              */
             weak_from: number | null;
+            /**
+             * Missed
+             * @description Pictures that the user marked as right, and that are no hits.
+             * @default []
+             */
+            missed: components["schemas"]["MissedRecord"][];
         };
         /**
          * SearchRequest
@@ -1509,6 +1618,19 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * TableLinks
+         * @description What values of the user's own table lead to.
+         */
+        TableLinks: {
+            /**
+             * Links
+             * @description By the column, addresses with `{COLUMN}` behind their hosts in the place of values.
+             */
+            links: {
+                [key: string]: string;
+            };
+        };
+        /**
          * TableRecord
          * @description The user's own table of pictures.
          */
@@ -1530,6 +1652,13 @@ export interface components {
              * @description Names in it that several pictures have, in several folders: of none of them it is told.
              */
             ambiguous: string[];
+            /**
+             * Links
+             * @description What values of a column lead to: an address with `{COLUMN}` in the place of values.
+             */
+            links: {
+                [key: string]: string;
+            };
         };
         /**
          * Token
@@ -1566,6 +1695,19 @@ export interface components {
             kept: boolean;
             /** Warnings */
             warnings: string[];
+        };
+        /**
+         * ValueRecord
+         * @description What a column of the user's own table says.
+         */
+        ValueRecord: {
+            /**
+             * Value
+             * @description Empty for pictures of which it says nothing.
+             */
+            value: string;
+            /** Pictures */
+            pictures: number;
         };
         /**
          * VerdictRecord
@@ -1892,6 +2034,10 @@ export interface operations {
                 order?: "added" | "newest" | "name" | "date" | "oldest";
                 folder?: string;
                 text?: string;
+                /** @description Of the user's own table. */
+                column?: string;
+                /** @description What it says; empty for nothing. */
+                value?: string;
             };
             header?: never;
             path: {
@@ -2281,6 +2427,77 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_links_api_v1_collections__name__table_links_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TableLinks"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TableRecord"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    values_api_v1_collections__name__table_values_get: {
+        parameters: {
+            query: {
+                column: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValueRecord"][];
+                };
             };
             /** @description What went wrong. */
             default: {

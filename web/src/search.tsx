@@ -5,7 +5,7 @@ import { type Box, type Hit, type Mark, type Part, api } from "./api";
 import type { Shared } from "./app";
 import { Boxes } from "./boxes";
 import { Compare } from "./compare";
-import { cornersOf, sameBox, whole } from "./geometry";
+import { boxInMiddle, cornersOf, sameBox, whole } from "./geometry";
 import { Hits, type Arranged, arranged, usual } from "./hits";
 import { Bar, Outlines } from "./parts";
 import { type Draft, type Shown, cannotShow, changeDraft, sourceOf, useDraft, useShown } from "./query";
@@ -133,6 +133,7 @@ export function Search(shared: Shared) {
             open={(hit) => show(hit.picture.id)}
             href={(hit) => to(collection.name, { ...route, open: hit.picture.id })}
             onMark={shared.mayWrite ? mark : null}
+            onUnmiss={shared.mayWrite ? (picture) => searching.mark(picture, null) : null}
             onWhole={boxes.length ? () => setBoxes([]) : null}
             onMore={() => go({ ...route, top: Math.min(collection.limits.top, route.top * 4) }, true)}
             top={route.top}
@@ -193,13 +194,7 @@ function Query(props: {
   const name = draft?.name || shown?.name || "your picture";
   const addBox = () => {
     if (!size) return;
-    const [width, height] = size;
-    // Beside those that are there, so that it is not mistaken for one of them.
-    const shift = (boxes.length % 4) * 0.06;
-    const box: Box = [0.25 + shift, 0.25 + shift, 0.65 + shift, 0.65 + shift].map((part, place) =>
-      Math.round(part * (place % 2 ? height : width)),
-    ) as Box;
-    onBoxes([...boxes, box]);
+    onBoxes([...boxes, boxInMiddle(size, boxes.length)]);
     requestAnimationFrame(() => {
       const all = document.querySelectorAll<HTMLElement>(".query .box-button");
       all[all.length - 1]?.focus();
@@ -311,10 +306,14 @@ function Refine(props: { searching: Searching; query: Part[]; most: number; onMo
   const { result } = props.searching;
   if (!result) return null;
   const known = new Set(props.query.map(sourceOf));
-  const right = result.hits.filter((hit) => hit.mark === "right" && !known.has(`picture:${hit.picture.id}`));
+  const confirmed: Part[] = [
+    ...result.hits.filter((hit) => hit.mark === "right").flatMap((hit) => (hit.marked_region ? [{ picture: hit.picture.id, region: hit.marked_region }] : queryOf(hit, false))),
+    ...result.missed.map(({ picture, region }) => (region ? { picture: picture.id, region } : { picture: picture.id })),
+  ];
+  const right = confirmed.filter((part) => !known.has(sourceOf(part)));
   const room = Math.min(8, props.most - props.query.length);
   if (!right.length || room < 1) return null;
-  const more = () => props.onMore([...props.query, ...right.slice(0, room).flatMap((hit) => queryOf(hit, false))]);
+  const more = () => props.onMore([...props.query, ...right.slice(0, room)]);
   return (
     <div class="card">
       <p>You said that {counted(right.length, "picture is right", "pictures are right")}.</p>

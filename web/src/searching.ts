@@ -40,7 +40,8 @@ export function forget(): void {
 }
 
 function marked(result: SearchResult, picture: string, mark: Mark | null): SearchResult {
-  return { ...result, hits: result.hits.map((hit) => (hit.picture.id === picture ? { ...hit, mark } : hit)) };
+  const hits = result.hits.map((hit) => (hit.picture.id === picture ? { ...hit, mark, marked_region: null } : hit));
+  return { ...result, hits, missed: result.missed.filter((item) => item.picture.id !== picture || mark === "right") };
 }
 
 export function requestOf(query: Part[], attend: number[] | null, top: number): SearchRequest {
@@ -130,10 +131,11 @@ export function useSearch(
         if (now.step === "done") keep(key, result);
         return { ...now, result };
       });
-    const was = state.result?.hits.find((hit) => hit.picture.id === picture)?.mark ?? null;
+    const was = state.result;
     change(wanted);
     api.mark(collection, query, picture, wanted).catch((fault: unknown) => {
-      change(was);
+      setState((now) => (now.key === key && was ? { ...now, result: was } : now));
+      if (was && state.step === "done") keep(key, was);
       complain(fault);
     });
   };

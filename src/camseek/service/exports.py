@@ -12,7 +12,7 @@ from camseek.results import SearchResult
 from camseek.rows import CsvRows
 from camseek.service.naming import Naming
 from camseek.service.renders import Side
-from camseek.service.schema import HitRecord, OutlineRecord, Picture, SearchRecord
+from camseek.service.schema import HitRecord, Picture, Region, SearchRecord
 
 _COLUMNS = (
     *("rank", "name", "id", "verdict", "probability", "mark", "score", "scored_by", "width", "height"),
@@ -23,13 +23,16 @@ _IIIF = "http://iiif.io/api/presentation/3/context.json"
 
 
 def table(found: SearchRecord) -> bytes:
-    """A row for each hit."""
+    """A row for each hit, and for each picture that the user says was missed."""
     file = io.BytesIO()
     rows = CsvRows(file, _COLUMNS)
     for hit in found.hits:
         rows.write(_row(hit, hit.picture))
         for copy in hit.copies:
             rows.write(_row(hit, copy))
+    for item in found.missed:
+        known = (None, item.picture.name, item.picture.id, None, None, "right", None, "by hand")
+        rows.write((*known, *item.picture.size, *(item.region or (None,) * 4), None, None))
     return file.getvalue()
 
 
@@ -53,7 +56,7 @@ def _row(hit: HitRecord, picture: Picture) -> list[Any]:
         *(hit.rank, hit.picture.name, hit.picture.id),
         *((hit.verdict.verdict, f"{hit.verdict.probability:.4f}") if hit.verdict else (None, None)),
         *(hit.mark, f"{hit.score:.6f}", hit.scored_by, *hit.picture.size),
-        *(outline.box if outline else (None,) * 4),
+        *(outline.box if outline else hit.marked_region or (None,) * 4),
         *(corners, len(hit.copies)),
     ]
 
@@ -67,16 +70,23 @@ def annotations(found: SearchRecord, base: str) -> bytes:
     """An AnnotationPage (W3C Web Annotation; IIIF Presentation 3): where each picture shows the thing.
 
     Each outline is an annotation of the picture by its address: the box as a fragment (``xywh``), the
-    quadrilateral as an SVG selector; the verdict is its body.
+    quadrilateral as an SVG selector; the verdict is its body. So are the places that the user drew.
 
     Args:
         found: What was found.
         base: The address under which the collection's pictures lie.
     """
     items = [
-        _annotation(f"{base}/{hit.picture.id}/view?side={Side.LARGE}", hit, outline, f"#{hit.rank}-{number}")
+        _annotation(base, hit.picture, outline.box, outline.corners, _verdict(hit), f"#{hit.rank}-{number}")
         for hit in found.hits
         for number, outline in enumerate(hit.outlines, 1)
+    ]
+    drawn = [(hit.picture, hit.marked_region) for hit in found.hits]
+    drawn += [(item.picture, item.region) for item in found.missed]
+    items += [
+        _annotation(base, picture, region, _corners(region), "right, drawn by hand", "#by-hand")
+        for picture, region in drawn
+        if region is not None
     ]
     page = {
         "@context": [_CONTEXT, _IIIF],
@@ -87,12 +97,23 @@ def annotations(found: SearchRecord, base: str) -> bytes:
     return json.dumps(page, ensure_ascii=False, indent=1).encode()
 
 
-def _annotation(source: str, hit: HitRecord, outline: OutlineRecord, name: str) -> dict[str, Any]:
+def _verdict(hit: HitRecord) -> str:
+    return f"{hit.verdict.verdict} ({hit.verdict.probability:.0%})" if hit.verdict else "no verdict"
+
+
+def _corners(region: Region) -> list[tuple[float, float]]:
+    x1, y1, x2, y2 = region
+    return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+
+
+def _annotation(
+    base: str, picture: Picture, box: Region, outline: Sequence[tuple[float, float]], told: str, name: str
+) -> dict[str, Any]:
+    source = f"{base}/{picture.id}/view?side={Side.LARGE}"
     # The address is of a view, whose longer side is at most this.
-    scale = min(1.0, Side.LARGE / max(hit.picture.size))
-    x1, y1, x2, y2 = (round(value * scale, 1) for value in outline.box)
-    corners = [(x * scale, y * scale) for x, y in outline.corners]
-    told = f"{hit.verdict.verdict} ({hit.verdict.probability:.0%})" if hit.verdict else "no verdict"
+    scale = min(1.0, Side.LARGE / max(picture.size))
+    x1, y1, x2, y2 = (round(value * scale, 1) for value in box)
+    corners = [(x * scale, y * scale) for x, y in outline]
     return {
         "id": source + name,
         "type": "Annotation",

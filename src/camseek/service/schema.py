@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 of a picture's whole file, hexadecimal: what it is known by."""
 Number = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Region = tuple[Number, Number, Number, Number]
 Mark = Literal["right", "wrong"]
 
 
@@ -47,6 +48,9 @@ class Picture(Strict):
         default=None, description="When its file was last written, UTC; null where it has none."
     )
     columns: dict[str, str] | None = Field(default=None, description="What the user's own table says of it.")
+    links: dict[str, str] | None = Field(
+        default=None, description="Where that leads, by the column, for columns that lead anywhere."
+    )
 
 
 class PicturePage(Strict):
@@ -140,6 +144,7 @@ class CollectionRecord(Strict):
         default=None, description="What an upgrade has in the making, or keeps to go back to."
     )
     keeps: list[str]
+    columns: list[str] = Field(description="Of the user's own table.")
     classifier: bool
     writable: bool
     roots: list[Folder]
@@ -206,7 +211,7 @@ class Part(Strict):
 
     upload: Identity | None = None
     picture: Identity | None = None
-    region: tuple[Number, Number, Number, Number] | None = Field(
+    region: Region | None = Field(
         default=None,
         description="x1, y1, x2, y2: pixels, upright, half-open; null for all of it.",
     )
@@ -320,6 +325,14 @@ class HitRecord(Strict):
     stands_out: bool | None
     copies: list[Picture] = Field(description="Near copies of it that were hits, too.")
     mark: Mark | None
+    marked_region: Region | None = Field(default=None, description="Where the user says that it is.")
+
+
+class MissedRecord(Strict):
+    """A picture that the user says is right, and that was not among the hits."""
+
+    picture: Picture
+    region: Region | None = Field(description="Where it shows it, as the user drew it.")
 
 
 class QueryRecord(Strict):
@@ -347,14 +360,27 @@ class SearchRecord(Strict):
     present: int = Field(description="Hits that are found to show it.")
     not_here: bool = Field(description="Verified, and none is found to show it or may do so.")
     weak_from: int | None = Field(description="From this rank on none is found to show it.")
+    missed: list[MissedRecord] = Field(
+        default=[], description="Pictures that the user marked as right, and that are no hits."
+    )
 
 
 class MarkRequest(Strict):
-    """What the user says of a hit."""
+    """What the user says of a hit, or of a picture that was missed."""
 
     query: Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
     picture: Identity
     mark: Mark | None
+    region: Region | None = Field(
+        default=None,
+        description="right: where the picture shows it, as the user drew it; `Part.region`'s form.",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "MarkRequest":
+        if self.region is not None and self.mark != "right":
+            raise ValueError("only what is right has a place")
+        return self
 
 
 class MarkRecord(Strict):
@@ -364,6 +390,7 @@ class MarkRecord(Strict):
     picture: Picture | None = Field(description="Null where it has left the collection.")
     id: Identity
     mark: Mark
+    region: Region | None
     at: str
 
 
@@ -371,6 +398,7 @@ class Marked(Strict):
     """What is now said of it."""
 
     mark: Mark | None
+    region: Region | None = None
 
 
 class Removed(Strict):
@@ -474,6 +502,24 @@ class TableRecord(Strict):
     ambiguous: list[str] = Field(
         description="Names in it that several pictures have, in several folders: of none of them it is told."
     )
+    links: dict[str, str] = Field(
+        description="What values of a column lead to: an address with `{COLUMN}` in the place of values."
+    )
+
+
+class TableLinks(Strict):
+    """What values of the user's own table lead to."""
+
+    links: Annotated[dict[str, str], Field(max_length=50)] = Field(
+        description="By the column, addresses with `{COLUMN}` behind their hosts in the place of values."
+    )
+
+
+class ValueRecord(Strict):
+    """What a column of the user's own table says."""
+
+    value: str = Field(description="Empty for pictures of which it says nothing.")
+    pictures: int
 
 
 class RemotePicture(Strict):

@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,9 +16,11 @@ from camseek.searching.searcher import require_parts
 from camseek.searching.wishes import Wishes
 from camseek.service.problems import ApiError
 from camseek.service.schema import (
+    MOST_HITS,
     ClassScoreRecord,
     EvidenceRecord,
     HitRecord,
+    MissedRecord,
     OutlineRecord,
     Part,
     Picture,
@@ -29,10 +32,11 @@ from camseek.service.schema import (
     VerdictRecord,
 )
 from camseek.service.shelf import Hosted
-from camseek.service.state import State
+from camseek.service.state import Said, State
 from camseek.service.uploads import Uploads
 
 _SHOWN_PLACES = 6
+_NOTHING = Said(None, None)
 # Pictures of a query are held whole.
 _MOST_BYTES = 1 << 28
 
@@ -176,7 +180,7 @@ class Searches:
                 hit,
                 pictures[hit.record],
                 [pictures[copy] for copy in under.get(hit.record, ())],
-                marks.get(pictures[hit.record].id),
+                marks.get(pictures[hit.record].id, _NOTHING),
                 points=request.points and final,
             )
             for hit in hits
@@ -207,10 +211,22 @@ class Searches:
             present=sum(bool(hit.verdict and hit.verdict.same) for hit in hits),
             not_here=final and verified and shown == 0,
             weak_from=shown + 1 if verified and shown is not None and shown < len(result.hits) else weak,
+            missed=_missed(hosted, marks, {hit.picture.id for hit in told}) if final else [],
         )
 
 
-def _hit(hit: Hit, picture: Picture, copies: list[Picture], mark: Any, *, points: bool) -> HitRecord:
+def _missed(hosted: Hosted, marks: Mapping[str, Said], hits: Collection[str]) -> list[MissedRecord]:
+    """Pictures that are no hits, and are marked as right; those that have left are left out."""
+    found: list[MissedRecord] = []
+    for picture, said in marks.items():
+        if said.mark == "right" and picture not in hits:
+            with suppress(ApiError):
+                stored = hosted.find(picture)
+                found.append(MissedRecord(picture=hosted.picture(stored), region=said.region))
+    return found[:MOST_HITS]
+
+
+def _hit(hit: Hit, picture: Picture, copies: list[Picture], said: Said, *, points: bool) -> HitRecord:
     return HitRecord(
         rank=hit.rank,
         picture=picture,
@@ -222,7 +238,8 @@ def _hit(hit: Hit, picture: Picture, copies: list[Picture], mark: Any, *, points
         kept=hit.kept,
         stands_out=hit.stands_out,
         copies=copies,
-        mark=mark,
+        mark=cast(Any, said.mark),
+        marked_region=said.region,
     )
 
 

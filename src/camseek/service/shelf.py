@@ -57,6 +57,26 @@ class Listed:
         return "", 0, -self.record if order == "newest" else self.record
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which pictures a list has, and in which order.
+
+    Attributes:
+        order: ``added``, ``newest``, ``name``, ``date`` (of their files, the latest first) or ``oldest``.
+        folder: Only those whose names begin with this folder; empty for all.
+        text: Only those in whose names, or in what the user's table says of them, this stands, in any case;
+            empty for all.
+        column: Only those of which this column of the user's table says ``value``; empty for all.
+        value: What it says of them; empty for those of which it says nothing.
+    """
+
+    order: str = "added"
+    folder: str = ""
+    text: str = ""
+    column: str = ""
+    value: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Listing:
     """All pictures at one moment, and lists of them that were asked for.
@@ -67,7 +87,7 @@ class _Listing:
         all: They, as they came.
         table: The user's table that lists were made with.
         ambiguous: Names in it that several pictures have.
-        lists: Those that were asked for, by order, folder and text.
+        lists: Those that were asked for.
     """
 
     made: float
@@ -75,14 +95,16 @@ class _Listing:
     all: list[Listed]
     table: Table
     ambiguous: frozenset[str]
-    lists: dict[tuple[str, str, str], list[Listed]] = field(
-        default_factory=dict[tuple[str, str, str], list[Listed]]
-    )
+    lists: dict["Wanted", list[Listed]] = field(default_factory=dict["Wanted", list[Listed]])
 
     def columns(self, names: Sequence[str]) -> dict[str, str] | None:
         """What the table says of a picture of these names."""
         keys = (key for name in names if (key := self.table.key(name)) is not None)
         return next((self.table.row(key) for key in keys if key not in self.ambiguous), None)
+
+    def value(self, name: str, column: str) -> str:
+        """What a column says of a picture; empty where it says nothing."""
+        return (self.columns([name]) or {}).get(column, "")
 
 
 class Hosted:
@@ -227,13 +249,26 @@ class Hosted:
             bytes=stored.bytes,
             featureless=stored.featureless,
             date=_date(stored.modified_ns),
-            columns=self.columns(names),
+            columns=(row := self.columns(names)),
+            links=self._tables[self.key].addresses(row) if row else None,
             **more,
         )
 
     def columns(self, names: Sequence[str]) -> dict[str, str] | None:
         """What the user's table says of a picture of these names."""
         return self._listed().columns(names) if len(self._tables[self.key]) else None
+
+    def values(self, column: str) -> list[tuple[str, int]]:
+        """What a column of the user's table says, and of how many pictures; the most frequent first.
+
+        Raises:
+            ApiError: There is no such column.
+        """
+        listing = self._listed()
+        if column not in listing.table.columns:
+            raise ApiError(404, "no_column", "the table has no such column")
+        counts = Counter(listing.value(item.name, column) for item in listing.all)
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
     def table(self) -> TableRecord:
         """What there is of the user's table, for the pictures that are here."""
@@ -243,31 +278,25 @@ class Hosted:
         """The same of a table that may come in its place."""
         return _matched(table, self._listed().all)[0]
 
-    def listed(self, order: str, folder: str, text: str) -> list[Listed]:
-        """The pictures of a list, in order.
-
-        Args:
-            order: ``added``, ``newest``, ``name``, ``date`` (of their files, the latest first) or ``oldest``.
-            folder: Only those whose names begin with this folder; empty for all.
-            text: Only those in whose names, or in what the user's table says of them, this stands, in any
-                case; empty for all.
-        """
+    def listed(self, wanted: Wanted) -> list[Listed]:
+        """The pictures of a list, in order."""
         listing = self._listed()
-        key = order, folder, text
-        if (known := listing.lists.get(key)) is not None:
+        if (known := listing.lists.get(wanted)) is not None:
             return known
         found = listing.all
-        if folder:
-            beginning = folder.rstrip("/") + "/"
+        if wanted.folder:
+            beginning = wanted.folder.rstrip("/") + "/"
             found = [item for item in found if item.name.startswith(beginning)]
-        if text:
-            wanted = text.casefold()
-            found = [item for item in found if wanted in self._text(item.name, listing)]
-        if order != "added":
-            found = sorted(found, key=lambda item: item.key(order))
+        if wanted.text:
+            text = wanted.text.casefold()
+            found = [item for item in found if text in self._text(item.name, listing)]
+        if wanted.column:
+            found = [item for item in found if listing.value(item.name, wanted.column) == wanted.value]
+        if wanted.order != "added":
+            found = sorted(found, key=lambda item: item.key(wanted.order))
         while len(listing.lists) >= _LISTS:
             listing.lists.pop(next(iter(listing.lists)), None)
-        listing.lists[key] = found
+        listing.lists[wanted] = found
         return found
 
     def _text(self, name: str, listing: _Listing) -> str:
@@ -316,7 +345,8 @@ def _date(nanoseconds: int | None) -> str | None:
 def _matched(table: Table, pictures: Sequence[Listed]) -> tuple[TableRecord, frozenset[str]]:
     """What a table says something of; names that several pictures have say nothing."""
     if not len(table):
-        return TableRecord(columns=list(table.columns), rows=0, matched=0, ambiguous=[]), frozenset()
+        nothing = TableRecord(columns=list(table.columns), rows=0, matched=0, ambiguous=[], links=table.links)
+        return nothing, frozenset()
     counts = Counter(key for item in pictures if (key := table.key(item.name)) is not None)
     several = sorted(key for key, count in counts.items() if count > 1)
     record = TableRecord(
@@ -324,6 +354,7 @@ def _matched(table: Table, pictures: Sequence[Listed]) -> tuple[TableRecord, fro
         rows=len(table),
         matched=len(counts) - len(several),
         ambiguous=several[:_TOLD_NAMES],
+        links=table.links,
     )
     return record, frozenset(several)
 

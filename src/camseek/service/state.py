@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from camseek.files import read_regular, reason_of
 from camseek.store.lock import WriterLock
 from camseek.writing import write_whole
 
-_VERSION = 1
+_VERSION = 2
 _ADDRESS_BYTES = 300
 _SCHEMA = """
 CREATE TABLE marks (
   collection TEXT NOT NULL, query TEXT NOT NULL, picture TEXT NOT NULL, mark TEXT NOT NULL, at TEXT NOT NULL,
+  region TEXT,
   PRIMARY KEY (collection, query, picture)
 ) WITHOUT ROWID;
 CREATE TABLE jobs (
@@ -35,6 +37,25 @@ CREATE TABLE rows (
 """
 
 
+# From one version to the next.
+_STEPS = {1: "ALTER TABLE marks ADD COLUMN region TEXT;"}
+
+Region = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was said of a picture for a query.
+
+    Attributes:
+        mark: ``right`` or ``wrong``; None for nothing.
+        region: Where it shows what is sought, if that was drawn: x1, y1, x2, y2, pixels, upright, half-open.
+    """
+
+    mark: str | None
+    region: Region | None
+
+
 def _address_in(place: Path) -> str | None:
     """An address of this machine that stands in a file, or None."""
     try:
@@ -42,6 +63,10 @@ def _address_in(place: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return text if re.fullmatch(r"http://[\w.:\[\]-]+/", text) else None
+
+
+def _region_in(text: str | None) -> Region | None:
+    return None if text is None else tuple(json.loads(text))
 
 
 def now() -> str:
@@ -88,7 +113,11 @@ class State:
             [(version,)] = self._database.execute("PRAGMA user_version")
             if version == 0:
                 self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-            elif version != _VERSION:
+                version = _VERSION
+            while version in _STEPS:
+                step, version = _STEPS[version], version + 1
+                self._database.executescript(f"BEGIN; {step} PRAGMA user_version = {version}; COMMIT;")
+            if version != _VERSION:
                 raise self._failed("another version of camseek made it")
         except (CamseekError, sqlite3.Error) as error:
             self._held.release()
@@ -139,8 +168,10 @@ class State:
 
     # -- marks ----------------------------------------------------------------------------------------------
 
-    def mark(self, collection: str, query: str, picture: str, mark: str | None) -> None:
-        """Says of a picture whether it shows what a query seeks; None takes it back."""
+    def mark(
+        self, collection: str, query: str, picture: str, mark: str | None, region: Region | None = None
+    ) -> None:
+        """Says of a picture whether it shows what a query seeks, and where; None takes it back."""
         if mark is None:
             self.run(
                 "DELETE FROM marks WHERE collection = ? AND query = ? AND picture = ?",
@@ -148,24 +179,28 @@ class State:
             )
         else:
             self.run(
-                "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)",
-                (collection, query, picture, mark, now()),
+                "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?)",
+                (collection, query, picture, mark, now(), None if region is None else json.dumps(region)),
             )
 
-    def marks_of(self, collection: str, query: str) -> dict[str, str]:
-        """What was said of which picture for a query."""
+    def marks_of(self, collection: str, query: str) -> dict[str, Said]:
+        """What was said of which picture for a query, as it was first said."""
         found = self.rows(
-            "SELECT picture, mark FROM marks WHERE collection = ? AND query = ?", (collection, query)
+            "SELECT picture, mark, region FROM marks WHERE collection = ? AND query = ? ORDER BY at, picture",
+            (collection, query),
         )
-        return dict(found)
+        return {picture: Said(mark, _region_in(region)) for picture, mark, region in found}
 
-    def marks(self, collection: str) -> list[tuple[str, str, str, str]]:
-        """Query, picture, mark and when, the latest first."""
-        return self.rows(  # pyright: ignore[reportReturnType]  # four texts, as the schema says
-            "SELECT query, picture, mark, at FROM marks WHERE collection = ? "
+    def marks(self, collection: str) -> list[tuple[str, str, str, Said]]:
+        """Query, picture, when, and what was said, the latest first."""
+        found = self.rows(
+            "SELECT query, picture, at, mark, region FROM marks WHERE collection = ? "
             "ORDER BY at DESC, query, picture",
             (collection,),
         )
+        return [
+            (query, picture, at, Said(mark, _region_in(region))) for query, picture, at, mark, region in found
+        ]
 
     # -- rows of tables -------------------------------------------------------------------------------------
 

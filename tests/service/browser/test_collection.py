@@ -91,19 +91,39 @@ def test_a_grid_of_a_hundred_thousand_holds_only_what_is_in_sight(page, ids):
 
 
 def test_a_match_that_was_missed_is_marked(new_page, ids):
-    """[20] Though not outlined: boxes are drawn on queries alone."""
+    """[20] Drawn by hand; it stands with what was found, is searched with, and taken back."""
     page = new_page(link(ids, SOYA))
     done(page)
     page.get_by_role("link", name="Browse").click()
     page.get_by_label("Find by name").fill("again")
     expect(page.locator(".cell")).to_have_count(1)
     page.get_by_role("button", name="About").click()
+    page.get_by_role("button", name="It shows what I searched for last…").click()
+    drawing = page.get_by_role("dialog", name="Where does it show it?")
+    expect(drawing.locator(".picture img")).to_be_visible()
+    drawing.get_by_role("button", name="Add a box").click()
+    box = drawing.get_by_role("button", name="Box 1 of 1")
+    box.focus()
+    for key in ("ArrowRight", "Shift+ArrowDown"):
+        page.keyboard.press(key)
     with page.expect_response("**/marks") as answer:
-        page.get_by_role("button", name="It shows what I searched for last").click()
+        drawing.get_by_role("button", name="Mark it as right").click()
     assert answer.value.ok
+    region = answer.value.json()["region"]
+    assert region[0] < region[2]
+    assert region[1] < region[3]
     page.get_by_role("link", name="Marks").click()
-    page.get_by_role("button", name="Take back").click()
-    expect(page.get_by_role("button", name="Take back")).to_have_count(0)
+    expect(page.locator(".marked .outlines .line")).to_have_count(1)
+    page.get_by_role("link", name="The search").click()
+    done(page)
+    # A near copy stands under another hit, and here for itself.
+    mine = page.get_by_role("region", name="What you found yourself")
+    expect(mine.locator(".outlines .line")).to_have_count(1)
+    expect(page.get_by_role("button", name="Search again with what you confirmed")).to_be_visible()
+    mine.get_by_role("button", name="Take back").click()
+    expect(mine).to_have_count(0)
+    page.get_by_role("link", name="Marks").click()
+    expect(page.get_by_text("Nothing is marked yet.")).to_be_visible()
 
 
 def test_pictures_are_added_bad_files_listed_and_one_removed(page, queries, tmp_path, ids):
@@ -184,13 +204,54 @@ def test_titles_and_links_come_from_a_table_and_are_text(new_page, ids, tmp_path
     expect(about.locator('a[href^="javascript" i]')).to_have_count(0)
     about.get_by_role("link", name="<b>Soya").click()  # all of which the same is said
     expect(about).to_have_count(0)
-    assert "text=" in page.evaluate("location.hash")
+    assert "column=title" in page.evaluate("location.hash")
+    expect(page.locator(".cell")).to_have_count(1)
+    page.get_by_label("Group by").select_option("")
     page.get_by_label("Find by name").fill("bananas")
     expect(page.get_by_role("link", name="Banana_003.jpg")).to_be_visible()
     expect(page.locator(".cell")).to_have_count(1)
     page.get_by_role("button", name="About").click()
     expect(about.get_by_role("link", name="https://example.org/b")).to_be_visible()
     page.request.delete("api/v1/collections/shop/table", headers={"X-Camseek": "test"})
+
+
+def test_columns_of_a_table_group_filter_and_lead_somewhere(new_page, ids):
+    """[22] By template; in the collection and among what was found."""
+    page = new_page("#/shop/browse")
+    table = f"file,kind,number\n{SOYA},carton,a/1\nBanana_003.jpg,fruit,2\nBanana_002.jpg,fruit,3\n"
+    send = {"X-Camseek": "test", "Content-Type": "text/csv"}
+    try:
+        page.request.put("api/v1/collections/shop/table", data=table, headers=send)
+        page.reload()
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.get_by_role("button", name="What its columns lead to…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("number").fill("https://{number}/")
+        dialog.get_by_role("button", name="Keep").click()
+        expect(page.locator(".message.bad")).to_contain_text("This is no address")
+        dialog.get_by_label("number").fill("https://museum.example/o/{number}")
+        dialog.get_by_role("button", name="Keep").click()
+        expect(dialog).to_have_count(0)
+        page.get_by_label("Group by").select_option("kind")
+        values = page.locator(".values a")
+        expect(values).to_contain_text(["Nothing is said", "fruit 2", "carton 1"])
+        values.nth(1).click()
+        expect(page.locator(".cell")).to_have_count(2)
+        page.get_by_role("link", name="kind: fruit; show all groups").click()
+        values.nth(2).click()
+        expect(page.locator(".cell")).to_have_count(1)
+        page.get_by_role("button", name="About").click()
+        leads = dialog.get_by_role("link", name="a/1")
+        expect(leads).to_have_attribute("href", "https://museum.example/o/a%2F1")
+        expect(leads).to_have_attribute("rel", "noreferrer noopener")
+        page.goto(page.url.split("#")[0] + link(ids, SOYA))
+        done(page)
+        page.get_by_role("button", name="Less likely").click()
+        page.get_by_label("Group by").select_option("kind")
+        expect(page.locator("h2.group-name", has_text="fruit")).to_be_visible()
+        expect(page.get_by_role("region", name="fruit").locator(".hit")).to_have_count(2)
+    finally:
+        page.request.delete("api/v1/collections/shop/table", headers={"X-Camseek": "test"})
 
 
 def test_groups_are_shown_by_size_and_each_has_an_address(page, ids):

@@ -31,10 +31,12 @@ from camseek.service.schema import (
     PicturePage,
     Removed,
     SkippedFile,
+    TableLinks,
     TableRecord,
     UnusableCollection,
+    ValueRecord,
 )
-from camseek.service.shelf import THUMBNAIL, Hosted, Listed
+from camseek.service.shelf import THUMBNAIL, Hosted, Listed, Wanted
 from camseek.service.tables import read_table
 from camseek.service.upgrades import beside
 
@@ -66,6 +68,7 @@ def routes(house: House) -> APIRouter:
             layer=info.profile.settings.layer,
             beside=beside(info),
             keeps=list(info.profile.keeps),
+            columns=list(house.tables[hosted.key].columns),
             classifier=bool(hosted.engine.model.class_names),
             writable="write" in scopes,
             roots=[Folder(name=naming.root(path), files=root.files) for path, root in info.roots.items()],
@@ -108,12 +111,15 @@ def routes(house: House) -> APIRouter:
         order: Literal["added", "newest", "name", "date", "oldest"] = "added",
         folder: Annotated[str, Query(max_length=4096)] = "",
         text: Annotated[str, Query(max_length=200)] = "",
+        column: Annotated[str, Query(max_length=100, description="Of the user's own table.")] = "",
+        value: Annotated[str, Query(max_length=2000, description="What it says; empty for nothing.")] = "",
     ) -> PicturePage:
         """The pictures, some at a time: as they came, the newest first, by name, or by their files' dates."""
+        wanted = Wanted(order=order, folder=folder, text=text, column=column, value=value)
 
         def page() -> PicturePage:
             hosted = house.shelf[name]
-            found = hosted.listed(order, folder, text)
+            found = hosted.listed(wanted)
             start = offset if after is None else _behind(found, after, order)
             shown = found[start : start + limit]
             some = hosted.stored(shown)
@@ -223,7 +229,7 @@ def routes(house: House) -> APIRouter:
 
         def count() -> list[Folder]:
             counts: dict[str, int] = {}
-            for item in house.shelf[name].listed("added", "", ""):
+            for item in house.shelf[name].listed(Wanted()):
                 parts = item.name.split("/")[:-1]
                 for depth in range(1, min(len(parts), _FOLDER_DEPTH) + 1):
                     place = "/".join(parts[:depth])
@@ -276,6 +282,28 @@ def routes(house: House) -> APIRouter:
             return matched
 
         return await in_thread(house.rooms.others, put)
+
+    @api.put("/{name}/table/links")
+    async def put_links(name: str, given: TableLinks, request: Request) -> TableRecord:
+        """Has values of columns lead to addresses: of those that are named, and of no others."""
+        may_write(request)
+        hosted = house.shelf[name]
+        await in_thread(house.rooms.others, lambda: house.tables.link(hosted.key, given.links))
+        return await in_thread(house.rooms.others, hosted.table)
+
+    @api.get("/{name}/table/values")
+    async def values(
+        name: str,
+        column: Annotated[str, Query(max_length=100)],
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    ) -> list[ValueRecord]:
+        """What a column says, and of how many pictures; the most frequent first."""
+
+        def look() -> list[ValueRecord]:
+            found = house.shelf[name].values(column)[:limit]
+            return [ValueRecord(value=value, pictures=pictures) for value, pictures in found]
+
+        return await in_thread(house.rooms.others, look)
 
     @api.delete("/{name}/table", status_code=204)
     async def drop_table(name: str, request: Request) -> None:
