@@ -195,6 +195,18 @@ def milvus(milvus_port, monkeypatch):
     return f"milvus://127.0.0.1:{milvus_port}/test-{secrets.token_hex(8)}"
 
 
+@pytest.fixture
+def stand_in(monkeypatch):
+    """The class of connections to a server in memory of this test's own, which is looked at each time."""
+    from camseek.store.milvus import collection as module
+    from milvus_stand_in import StandIn
+
+    kind = type("OwnStandIn", (StandIn,), {"data": {}})
+    monkeypatch.setattr(module, "Server", kind)
+    monkeypatch.setattr(module, "_LOOK_EVERY", 0.0)
+    return kind
+
+
 @pytest.fixture(scope="session")
 def featureless():
     """A picture file in which the network sees nothing, under any encoding: grey, of the least size."""

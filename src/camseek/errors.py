@@ -310,6 +310,10 @@ class CollectionChangedError(CollectionBusyError):
     code = "changed"
 
 
+class CollectionOvertakenError(CollectionChangedError):
+    """Others wrote while all descriptors were about to be replaced: they are as before."""
+
+
 class CorruptCollectionError(CollectionError):
     """The collection's file is damaged."""
 

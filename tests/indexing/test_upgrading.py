@@ -12,6 +12,7 @@ from camseek.config import Encoding, Resize
 from camseek.errors import (
     CollectionBusyError,
     CollectionChangedError,
+    CollectionOvertakenError,
     ModelError,
     SettingsError,
     SourceError,
@@ -355,6 +356,33 @@ class TestWhileItRuns:
             assert far.info().beside is None
             assert far.collection.catalogue.check() == []
             assert_same(held(far), held(here))
+
+    @pytest.mark.parametrize("times", [2, 9])
+    def test_others_write_to_a_server_in_the_last_step(
+        self, stand_in, made, other, model, folder, encoded, tmp_path, monkeypatch, times
+    ):
+        from camseek.store.milvus.writer import MilvusWriter
+
+        place = "milvus://127.0.0.1:1/name"
+        engine, alone, left = made(place=place), MilvusWriter._require_alone, list(range(times))
+        with Engine.open(place, model=model, workers=1) as far:
+
+            def look(writer):
+                if left:
+                    late = folder / f"late{left.pop()}.jpg"
+                    late.write_bytes(encoded(900 + len(left)))
+                    far.add([late])
+                return alone(writer)
+
+            monkeypatch.setattr(MilvusWriter, "_require_alone", look)
+            if times > 2:
+                with pytest.raises(CollectionOvertakenError, match="as before"):
+                    engine.upgrade(other)
+                assert far.info().profile.model == "efficientnet-lite0"
+                left.clear()
+            report = engine.upgrade(other)
+            assert report.encoded == (PICTURES + 2 if times == 2 else 1)
+            assert_same(held(far), held(made(place=tmp_path / "fresh", model=other)))
 
     def test_a_search_that_is_overtaken(self, made, models, model, address, folder):
         """The usual plan is that of what is kept now: the new network makes no sketches."""

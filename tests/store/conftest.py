@@ -3,7 +3,7 @@ import pytest
 
 from camseek.config import Settings
 from camseek.store import PictureRecord, Profile, Signature, create_collection, open_collection
-from milvus_stand_in import Killed, StandIn
+from milvus_stand_in import Killed
 
 DIMENSIONS = 16
 STAND_IN = "milvus://127.0.0.1:1/name"
@@ -12,17 +12,6 @@ STAND_IN = "milvus://127.0.0.1:1/name"
 @pytest.fixture
 def profile():
     return Profile(model="toy", model_checksum="ab" * 32, settings=Settings(), dimensions=DIMENSIONS)
-
-
-@pytest.fixture
-def stand_in(monkeypatch):
-    """The class of connections to a server in memory of this test's own, which is looked at each time."""
-    from camseek.store.milvus import collection as module
-
-    kind = type("OwnStandIn", (StandIn,), {"data": {}})
-    monkeypatch.setattr(module, "Server", kind)
-    monkeypatch.setattr(module, "_LOOK_EVERY", 0.0)
-    return kind
 
 
 @pytest.fixture

@@ -9,7 +9,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-from camseek.errors import CamseekError, CollectionBusyError, CollectionChangedError, UnreadPicturesError
+from camseek.errors import (
+    CamseekError,
+    CollectionBusyError,
+    CollectionChangedError,
+    CollectionOvertakenError,
+    UnreadPicturesError,
+)
 from camseek.indexing.recoding import Recoded, Recoder
 from camseek.job import Job
 from camseek.names import path_text
@@ -19,9 +25,11 @@ from camseek.words import counted
 
 # Seconds after which the writer's lock is tried for again, while another process has it.
 _AGAIN = 0.1
-# What was encoded is stored after a second, and sooner where that takes little time beside the encoding; so
-# many pictures wait for it at most.
-_SECONDS, _SHARE, _PICTURES = 1.0, 20.0, 512
+# What was encoded is stored after a second, sooner where that takes little time beside the encoding, and
+# later where it takes long, as on a server; so many pictures wait for it at most.
+_SECONDS, _SHARE, _SLOW, _PICTURES = 1.0, 20.0, 4.0, 512
+# How often the places are to change where others write meanwhile.
+_TRIES = 5
 # So many names are told in an error.
 _TOLD_NAMES = 10
 
@@ -148,25 +156,38 @@ class Renewal:
             CollectionChangedError: Somebody else has begun, or ended, the like.
             StorageError: The disk is full or read-only.
         """
-        done = Renewed()
+        done, tries = Renewed(), 0
         while True:
-            with self.turns.take() as writer:
-                self._require(writer)
-                done.forget_found(writer)
-                left = writer.refitter.pending()
-                pending = [record for record in left if record not in done.lost | done.waiting]
-                if not pending:
-                    # Of those that could not be encoded, some may have left.
-                    for known in (done.lost, done.waiting):
-                        for record in known.keys() - set(left):
-                            del known[record]
-                    if done.lost and not allow_removal:
-                        raise _cannot_encode([*done.lost.values(), *done.waiting.values()])
-                    if done.waiting:
-                        raise _cannot_encode(list(done.waiting.values()), passing=True)
-                    self._change_places(writer, done)
-                    return done
+            try:
+                with self.turns.take() as writer:
+                    pending = self._pending(writer, done, allow_removal=allow_removal)
+                    if not pending:
+                        self._change_places(writer, done)
+                        return done
+            except CollectionOvertakenError:
+                # What they brought is pending now.
+                tries += 1
+                if tries == _TRIES:
+                    raise
+                continue
             self._encode(pending, done)
+
+    def _pending(self, writer: Writer, done: Renewed, *, allow_removal: bool) -> list[int]:
+        """The pictures that are to be encoded; none where the places may change."""
+        self._require(writer)
+        done.forget_found(writer)
+        left = writer.refitter.pending()
+        pending = [record for record in left if record not in done.lost | done.waiting]
+        if not pending:
+            # Of those that could not be encoded, some may have left.
+            for known in (done.lost, done.waiting):
+                for record in known.keys() - set(left):
+                    del known[record]
+            if done.lost and not allow_removal:
+                raise _cannot_encode([*done.lost.values(), *done.waiting.values()])
+            if done.waiting:
+                raise _cannot_encode(list(done.waiting.values()), passing=True)
+        return pending
 
     def _require(self, writer: Writer) -> None:
         """Makes sure that what is beside is still what was begun."""
@@ -204,18 +225,18 @@ class Renewal:
     def _change_places(self, writer: Writer, done: Renewed) -> None:
         """What is lost leaves the collection with it."""
         vectors = self.turns.collection.vectors
-        before = set(vectors.records().tolist())
+        before, removed = set(vectors.records().tolist()), list[Skipped]()
         with writer.unit():
             for record, item in done.lost.items():
                 names = writer.names(record)
-                done.removed += [replace(item, path=name) for name in names]
+                removed += [replace(item, path=name) for name in names]
                 writer.release(names, None)
             writer.refitter.finish(keep=self.keep)
         if self.keep:
             writer.commit()
         else:
             writer.compact()
-        after = set(vectors.records().tolist())
+        done.removed, after = removed, set(vectors.records().tolist())
         done.newly_featureless = len(before - after - done.lost.keys())
 
 
@@ -232,8 +253,8 @@ class _Waiting:
 
     def store_in_time(self) -> None:
         """Stores it when it is time to."""
-        since = time.monotonic() - self._stored
-        if since >= min(_SECONDS, _SHARE * self._took) or len(self.items) >= _PICTURES:
+        least = max(min(_SECONDS, _SHARE * self._took), _SLOW * self._took)
+        if time.monotonic() - self._stored >= least or len(self.items) >= _PICTURES:
             self.store()
 
     def store(self) -> None:

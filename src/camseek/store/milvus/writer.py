@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from camseek.errors import CollectionChangedError, SettingsError
+from camseek.errors import CollectionChangedError, CollectionOvertakenError, SettingsError
 from camseek.patterns import Patterns
 from camseek.results import Skipped
 from camseek.store.meta import Slot, slot_of
@@ -516,11 +516,12 @@ class MilvusWriter(FolderWriter):
             What the collection says of itself.
 
         Raises:
-            CollectionChangedError: Somebody has: what they brought has no place among other descriptors.
+            CollectionOvertakenError: Somebody has: what they brought has no place among other descriptors.
+            CollectionChangedError: Descriptors are others already.
         """
         head, now = self._require_same(strong=True, beside=True)
         if self._others(now) != self._others(self._state):
-            raise CollectionChangedError(
+            raise CollectionOvertakenError(
                 f"others wrote to {self._address} while its descriptors were being replaced; "
                 "they are as before",
                 remedy="do it again: what was encoded is kept",
