@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from camseek.store.database import corrupt
 from camseek.store.reader import Reader
@@ -30,6 +30,8 @@ def require_kind(kind: str) -> None:
 class FolderTraces:
     """The traces of a folder collection (the ``Traces`` interface)."""
 
+    _lost = "has another checksum than when it was written"
+
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
@@ -42,19 +44,24 @@ class FolderTraces:
         """
         require_kind(kind)
         found: dict[int, bytes] = {}
+        for record, data in self._read(kind, records):
+            if data is not None:
+                found[record] = data
+            elif damaged is not None:
+                damaged.add(record)
+            else:
+                fault = f"the {kind} of record {record} {self._lost}"
+                raise corrupt(self._reader.address, ValueError(fault))
+        return found
+
+    def _read(self, kind: str, records: Sequence[int]) -> Iterable[tuple[int, bytes | None]]:
+        """The traces of records that have one; None for what is not as it was written."""
         sql = "SELECT picture, data, crc FROM traces WHERE kind = ? AND picture IN (RECORDS)"
         with self._reader.snapshot():
             if self._reader.format_version < TRACES_SINCE:
-                return {}
-            for record, data, crc in self._reader.query_of(sql, records, (kind,), (int, bytes, int)):
-                if zlib.crc32(data) == crc:
-                    found[record] = data
-                elif damaged is not None:
-                    damaged.add(record)
-                else:
-                    fault = f"the {kind} of record {record} has another checksum than when it was written"
-                    raise corrupt(self._reader.address, ValueError(fault))
-        return found
+                return []
+            rows = self._reader.query_of(sql, records, (kind,), (int, bytes, int))
+            return [(record, data if zlib.crc32(data) == crc else None) for record, data, crc in rows]
 
     def is_whole(self, data: bytes, crc: int) -> bool:
         """Whether what lies in the database of a trace is what was written there."""
@@ -120,4 +127,4 @@ class FolderTraces:
                 if not _KIND.fullmatch(kind) and kind != FEATURELESS:
                     yield f"record {record} has a trace of the impossible kind {kind!r:.60}"
                 if zlib.crc32(data) != crc:
-                    yield f"the {kind} of record {record} has another checksum than when it was written"
+                    yield f"the {kind} of record {record} {self._lost}"

@@ -1,7 +1,7 @@
 """The traces of pictures of a collection on a server: some lie in the mirror, others are asked for."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from camseek.store.database import corrupt
 from camseek.store.milvus.beside import beside_faults
@@ -21,47 +21,33 @@ _HELD = (
 class MilvusTraces(FolderTraces):
     """The traces of a collection on a server (the ``Traces`` interface)."""
 
+    _lost = "is lost, or not as it was written"
+
     def __init__(self, reader: Reader, server: Server) -> None:
         super().__init__(reader)
         self._server = server
 
-    def get(self, kind: str, records: Sequence[int], *, damaged: set[int] | None = None) -> dict[int, bytes]:
-        """The traces of this kind of these records; a record that has none is left out.
-
-        One that the server has lost counts as damaged.
+    def _read(self, kind: str, records: Sequence[int]) -> Iterable[tuple[int, bytes | None]]:
+        """The traces of records that have one; None for what is lost, or not as it was written.
 
         Raises:
-            CorruptCollectionError: One is damaged, and nobody asked which (``damaged``).
             StorageError: The server cannot be asked.
-            ValueError: The kind is none.
         """
         if kind in MIRRORED:
-            return super().get(kind, records, damaged=damaged)
-        require_kind(kind)
-        found: dict[int, bytes] = {}
+            yield from super()._read(kind, records)
+            return
         for start in range(0, len(records), _SOME):
-            for record, data in self._read(kind, records[start : start + _SOME]):
-                if data is not None:
-                    found[record] = data
-                elif damaged is not None:
-                    damaged.add(record)
-                else:
-                    fault = f"the {kind} of record {record} is lost, or not as it was written"
-                    raise corrupt(self._reader.address, ValueError(fault))
-        return found
-
-    def _read(self, kind: str, records: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
-        """The traces of records that have one; None for what is not as it was written."""
-        # No moment is held while the server is asked: a trace that goes meanwhile is lost.
-        rows = list(self._reader.query_of(_HELD, records, (kind,), (int, bytes, bytes, int)))
-        try:
-            wanted = {(content, kind): (length_of(data), crc) for _, content, data, crc in rows}
-        except ValueError as error:
-            raise corrupt(self._reader.address, error) from error
-        found = dict(read_traces(self._server, wanted))
-        for record, content, _, crc in rows:
-            data = found.get((content, kind))
-            yield record, data if data is not None and zlib.crc32(data) == crc else None
+            # No moment is held while the server is asked: a trace that goes meanwhile is lost.
+            some = records[start : start + _SOME]
+            rows = list(self._reader.query_of(_HELD, some, (kind,), (int, bytes, bytes, int)))
+            try:
+                wanted = {(content, kind): (length_of(data), crc) for _, content, data, crc in rows}
+            except ValueError as error:
+                raise corrupt(self._reader.address, error) from error
+            found = dict(read_traces(self._server, wanted))
+            for record, content, _, crc in rows:
+                data = found.get((content, kind))
+                yield record, data if data is not None and zlib.crc32(data) == crc else None
 
     def is_whole(self, data: bytes, crc: int) -> bool:
         """Whether what lies in the mirror of a trace is its data, or what stands in their place."""
@@ -94,5 +80,5 @@ class MilvusTraces(FolderTraces):
         sql = "SELECT DISTINCT kind FROM traces WHERE kind <> ? ORDER BY kind"
         for (kind,) in self._reader.query(sql, (FEATURELESS,), (str,)):
             for record in self.damaged(kind):
-                yield f"the {kind} of record {record} is lost, or not as it was written"
+                yield f"the {kind} of record {record} {self._lost}"
         yield from beside_faults(self._server, self._reader)
