@@ -30,6 +30,7 @@ SUBJECTS = (
     "cluster",
     "ranking",
     "on_milvus",
+    "shards",
     "warm",
     "boxes",
     "startup",

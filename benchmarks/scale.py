@@ -117,7 +117,7 @@ class Plan:
 
     @property
     def shards(self) -> int:
-        """Collections that hold all pictures once."""
+        """Parts that hold all pictures once, together."""
         return math.ceil(self.pictures / self.most)
 
     @property
@@ -137,8 +137,8 @@ class Plan:
 
     @property
     def search_cores(self) -> float:
-        """Core seconds of a search in each shard: each verifies its own best."""
-        return self.each / 1e6 * self.value("first") + self.value("verify")
+        """Core seconds of a search in each shard: both first stages. The rest is done where it is asked."""
+        return self.each / 1e6 * self.value("first")
 
     @property
     def replicas(self) -> int:
@@ -148,8 +148,10 @@ class Plan:
 
     @property
     def machines(self) -> int:
-        """What has cores for all shards, each as often as there are replicas."""
-        return math.ceil(self.shards * self.replicas * self.wish.shard_cores / self.wish.cores)
+        """What has cores for all shards, as often as there are replicas, and for the rest of searches."""
+        shards = self.shards * self.replicas * self.wish.shard_cores
+        rest = self.wish.queries * self.value("verify") / self.wish.load
+        return math.ceil((shards + rest) / self.wish.cores)
 
     @property
     def disk(self) -> float:
@@ -190,7 +192,10 @@ class Plan:
             (f"machines of {wish.cores} cores and {wish.memory:g} GB that search", f"{self.machines:,}"),
             ("a search: its first stages, s", f"{self.first_seconds:.2f}"),
             ("a search, s", f"{self.latency:.2f}"),
-            ("a search, core seconds of all shards", f"{self.search_cores * self.shards:,.0f}"),
+            (
+                "a search, core seconds of all shards, and where it is asked",
+                f"{self.search_cores * self.shards + self.value('verify'):,.0f}",
+            ),
             ("encoding, core hours", f"{self.encode_hours:,.0f}"),
             (f"cores for it in {wish.hours:g} hours", f"{math.ceil(self.encode_hours / wish.hours):,}"),
             (

@@ -28,10 +28,11 @@ _NODE = {
 
 
 @contextmanager
-def two_nodes():
-    """A cluster of two nodes of one core each, and its second node, which has what Ray takes for a GPU."""
-    cluster = Cluster(initialize_head=True, head_node_args=_NODE | {"_system_config": _WATCHFUL})
+def two_nodes(cores=1):
+    """A cluster of two nodes of so many cores, and its second node, which has what Ray takes for a GPU."""
+    node = _NODE | {"num_cpus": cores}
+    cluster = Cluster(initialize_head=True, head_node_args=node | {"_system_config": _WATCHFUL})
     try:
-        yield cluster, cluster.add_node(**_NODE, num_gpus=1)
+        yield cluster, cluster.add_node(**node, num_gpus=1)
     finally:
         cluster.shutdown()

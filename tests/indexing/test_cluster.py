@@ -183,7 +183,7 @@ def test_nobody_answers_and_no_package(monkeypatch, engine, photos):
     def missing(name):
         raise ImportError(f"No module named '{name}'")
 
-    monkeypatch.setattr("camseek.indexing.cluster.importlib.import_module", missing)
+    monkeypatch.setattr("camseek.clusters.importlib.import_module", missing)
     with pytest.raises(ClusterError, match="needs the package ray") as raised:
         engine.index(folder, cluster="auto")
     assert raised.value.remedy == "pip install 'camseek[ray]'"

@@ -24,6 +24,7 @@ from camseek.cli.output import ReaderGoneError, emit, hold_standard_files, note,
 from camseek.cli.paper import paper_command
 from camseek.cli.searching import explain, search
 from camseek.cli.serving import open_command, serve, token
+from camseek.cli.shards import shards_command
 from camseek.cli.upgrade import upgrade
 from camseek.cli.verbs import Resumable, Verbs, give_examples, give_help
 from camseek.errors import CamseekError, OutputError
@@ -109,6 +110,7 @@ for command in (
     copy_command,
     open_command,
     serve,
+    shards_command,
     token,
 ):
     camseek.add_command(command)

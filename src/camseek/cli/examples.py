@@ -6,7 +6,7 @@ TASKS = {
     "Describe it better": ("classes", "fit", "enrich", "upgrade"),
     "Measure": ("evaluate", "audit", "paper", "datasets"),
     "Models": ("model",),
-    "Serve": ("serve", "token"),
+    "Serve": ("serve", "shards", "token"),
 }
 
 EXAMPLES = {
@@ -14,6 +14,10 @@ EXAMPLES = {
     "serve": (
         "--collection museum=my.camseek",
         "--collection museum=my.camseek --token-file tokens --read-only",
+    ),
+    "shards": (
+        "milvus://127.0.0.1:19530/museum --ray auto",
+        "milvus://127.0.0.1:19530/museum --stop --json",
     ),
     "token": ("curator --token-file tokens --write", "anna --token-file tokens --revoke"),
     "search": (

@@ -241,6 +241,35 @@ def renewal_options(*, on: str) -> Callable[[Function], Function]:
     return decorate
 
 
+cluster_option = click.option(
+    "--ray",
+    "cluster",
+    metavar="ADDRESS",
+    type=WordType(),
+    help="The Ray cluster of the shards: auto, or HOST:PORT of its head. [default: auto]",
+)
+"""The cluster on which a collection's shards are."""
+
+
+def shards_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """``--shards`` and ``--ray``, which the verb takes as ``shards`` and ``cluster``."""
+
+    @functools.wraps(verb)
+    def sharded(*arguments: Any, shards: int | None, cluster: str | None, **options: Any) -> Any:
+        if cluster is not None and shards is None:
+            _wrong("--ray is the cluster of the shards: give --shards, too")
+        return verb(*arguments, shards=shards, cluster=cluster or "auto", **options)
+
+    counted = click.option(
+        "--shards",
+        metavar="N",
+        type=Count(1, 1024),
+        help="Search a collection on a server (milvus://) in N parts, which workers of a Ray cluster hold: "
+        "nothing of it lies on this machine. They stay for the next search (camseek shards).",
+    )
+    return counted(cluster_option(sharded))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, errors too.")
 
 
@@ -384,6 +413,8 @@ def open_engine(
     options: dict[str, Any] | None = None,
     without: Sequence[str] = (),
     create: bool = False,
+    shards: int | None = None,
+    cluster: str = "auto",
 ) -> "Engine":
     """Opens a collection with what the options say.
 
@@ -394,6 +425,8 @@ def open_engine(
         options: What ``settings`` takes, as given; an existing collection must have them.
         without: What a new one does not keep of each picture.
         create: Make it if there is none.
+        shards: Have so many workers of a cluster hold it.
+        cluster: The cluster.
 
     Raises:
         SettingsError: An existing one has other settings, or keeps what is to be left out.
@@ -401,11 +434,15 @@ def open_engine(
     from camseek.engine import Engine
     from camseek.errors import NoCollectionError
     from camseek.extraction.agreement import require_settings, require_without
-    from camseek.store import open_collection
+    from camseek.store import open_collection, open_shards
 
     given = options or {"encoding": None, "size": None, "layer": None}
     try:
-        existing = open_collection(collection, keep_vectors=False)
+        existing = (
+            open_collection(collection, keep_vectors=False)
+            if shards is None
+            else open_shards(collection, shards, cluster)
+        )
     except NoCollectionError:
         if not create:
             raise

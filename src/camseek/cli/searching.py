@@ -17,6 +17,7 @@ from camseek.cli.options import (
     limits_options,
     model_option,
     open_engine,
+    shards_options,
 )
 from camseek.cli.output import emit, note, pour, printable, say
 from camseek.cli.outputs import Outputs, force_option
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     help="Write a table for a spreadsheet, a row for each name of each hit; - prints it instead of the text.",
 )
 @force_option
+@shards_options
 @model_option
 @limits_options
 @json_option
@@ -94,6 +96,8 @@ def search(
     report: str | None,
     table: str | None,
     force: bool,
+    shards: int | None,
+    cluster: str,
     model: str | None,
     limits: "Limits",
     as_json: bool,
@@ -127,7 +131,7 @@ def search(
     page = _page(report) if report else None
     answers: list[SearchResult | Skipped] = []
     with (
-        open_engine(collection, model=model, limits=limits) as engine,
+        open_engine(collection, model=model, limits=limits, shards=shards, cluster=cluster) as engine,
         progress("queries" if asked.several else "pictures") as shown_progress,
     ):
         outputs.spare(engine.collection)

@@ -18,6 +18,7 @@ from camseek.cli.options import (
     json_option,
     limits_options,
     model_option,
+    shards_options,
 )
 from camseek.cli.output import emit, note, printable, say
 from camseek.names import absolute, is_remote, path_text
@@ -167,6 +168,7 @@ def open_command(
     show_default=True,
     help="The largest upload, megabytes.",
 )
+@shards_options
 @_state
 @model_option
 @limits_options
@@ -184,6 +186,8 @@ def serve(
     remotes: tuple[str, ...],
     watch: bool,
     max_upload: int,
+    shards: int | None,
+    cluster: str,
     state: str | None,
     model: str | None,
     limits: "Limits",
@@ -224,6 +228,8 @@ def serve(
         limits=limits,
         upload_bytes=max_upload << 20,
         watch=watch,
+        shards=shards,
+        cluster=cluster,
     )
     _serve(
         settings,

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from camseek.arguments import whole_number
 from camseek.backbones import Backbone, as_model
 from camseek.backbones.devices import running
 from camseek.config import Device, Encoding, Limits, Settings, parts_without
@@ -15,7 +16,7 @@ from camseek.errors import NoCollectionError
 from camseek.extraction.agreement import new_profile, require_settings
 from camseek.extraction.describer import Describers
 from camseek.job import Job
-from camseek.store import Collection, create_collection, open_collection
+from camseek.store import Collection, create_collection, open_collection, open_shards
 
 
 class Engine(Holding, Keeping, Asking):
@@ -74,11 +75,13 @@ class Engine(Holding, Keeping, Asking):
         workers: int | None = None,
         keep_descriptors: bool = True,
         device: Device | str | None = None,
+        shards: int | None = None,
+        cluster: str = "auto",
     ) -> "Engine":
         """Opens a collection, or makes it.
 
         Args:
-            address: The collection's folder.
+            address: The collection's folder, or ``milvus://HOST:PORT/NAME``.
             model: The model, or its name; None for the embedded one.
             settings: What a new collection is made with, and what an existing one must have been made with:
                 settings, or an encoding's name, or a dictionary; None for the defaults and for whatever it
@@ -93,9 +96,14 @@ class Engine(Holding, Keeping, Asking):
                 of them. A single search is quicker without.
             device: What models run on that are loaded here: ``cpu``, ``cuda``, ``auto``, or a ``Device``;
                 None for the processor. It is no part of the collection.
+            shards: Search a collection on a server in so many shards, which actors of a Ray cluster hold:
+                nothing of it lies here, and it is only read. None: with a mirror of it here.
+            cluster: That of the shards: ``HOST:PORT`` of its head, or ``auto`` for the one of which this
+                machine is a part.
 
         Raises:
             CollectionError: It cannot be opened or made.
+            ClusterError: The cluster cannot be used, or has no room for the shards.
             SettingsError: It was made with another model or other settings.
             ModelError: The model cannot be loaded.
             DeviceError: A GPU is asked for, and there is none that can be used.
@@ -103,9 +111,12 @@ class Engine(Holding, Keeping, Asking):
         chosen_device = None if device is None else Device.of(device)
         wanted, place, keeps = Settings.of(settings), os.fspath(address), parts_without(without)
         try:
-            collection = open_collection(place, keep_vectors=keep_descriptors)
+            if shards is None:
+                collection = open_collection(place, keep_vectors=keep_descriptors)
+            else:
+                collection = open_shards(place, whole_number(shards, "shards"), cluster)
         except NoCollectionError:
-            if not create:
+            if not create or shards is not None:
                 raise
             chosen = wanted or Settings()
             Job.of(limits, workers)  # what is wrong with these must not leave a collection behind

@@ -6,7 +6,6 @@ into the order of the pictures; what a lost worker had is given to another; a pi
 given up after some tries.
 """
 
-import importlib
 import os
 import socket
 import sys
@@ -17,7 +16,8 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from camseek.errors import CamseekError, ClusterError, FailedPictureError
+from camseek.clusters import SAME_VERSION, join, leave, text_of, told
+from camseek.errors import ClusterError, FailedPictureError
 from camseek.extraction.describer import Describer
 from camseek.images import prepare
 from camseek.job import Job, ordered
@@ -39,7 +39,6 @@ _AHEAD = 2
 _WAITING = 12
 # So often, in seconds, the run looks whether it is to go on, and whether the cluster has grown.
 _LOOK = 1.0
-_GREETING = 5.0
 # So long without any worker, and the run ends; so many may end before they begin.
 _PATIENCE = 120.0
 _STILLBORN = 4
@@ -61,7 +60,7 @@ class _Reader:
         if version != VERSION:
             raise ClusterError(
                 f"a worker on {socket.gethostname()} has camseek {VERSION}, and this machine {version}",
-                remedy="install the same version on every machine of the cluster",
+                remedy=SAME_VERSION,
             )
         for folder in sees:
             if not os.path.isdir(folder):
@@ -128,32 +127,7 @@ def connected(
     Raises:
         ClusterError: There is none, or Ray is not installed here.
     """
-    # Says nothing to its makers of who uses it; read when it is imported.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        # Not typed in a way that a strict checker can follow, and absent from a plain install.
-        ray: Any = importlib.import_module("ray")
-    except ImportError as error:
-        raise ClusterError(
-            f"work on a cluster needs the package ray, which cannot be loaded: {error}",
-            remedy="pip install 'camseek[ray]'",
-        ) from error
-    _greet(address)
-    if ray.is_initialized():
-        raise ClusterError("this process uses a Ray cluster already", remedy="index from another process")
-    try:
-        ray.init(
-            address=address,
-            namespace="camseek",
-            log_to_driver=False,
-            configure_logging=False,
-            logging_level="ERROR",
-        )
-    except Exception as error:
-        text = " ".join(str(error).split())[:300]
-        raise ClusterError(
-            f"the Ray cluster {address!r} cannot be used: {text}", remedy="start one with: ray start --head"
-        ) from error
+    ray = join(address)
     cluster = Cluster(ray, [folder for folder in sees if not is_remote(folder)], gpus=gpus)
     # Where Ray tells of lost workers: standard output is for results.
     with redirect_stdout(sys.stderr):
@@ -161,29 +135,7 @@ def connected(
             yield cluster
         finally:
             cluster.dismiss(cluster.members)
-            ray.shutdown()
-
-
-def _greet(address: str) -> None:
-    """Asks whether anything listens there, for Ray itself would ask for minutes.
-
-    Raises:
-        ClusterError: Nothing does, or the address is none.
-    """
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "/" in host or "@" in host:
-        raise ClusterError(
-            "a cluster is auto or HOST:PORT, as ray start --head prints it",
-            remedy="run camseek on a machine of the cluster, and say --ray auto",
-        )
-    try:
-        socket.create_connection((host, int(port)), _GREETING).close()
-    except (OSError, OverflowError) as error:
-        raise ClusterError(
-            f"no Ray cluster answers at {address}: {error}", remedy="start one with: ray start --head"
-        ) from error
+            leave()
 
 
 @dataclass(eq=False, slots=True)
@@ -419,13 +371,13 @@ class _Run(Generic[Item, Result]):
         try:
             self._ray.get(answer)
         except self._ray.exceptions.RayTaskError as error:
-            raise _told(error) from error
+            raise told(error) from error
         except self._ray.exceptions.RayError as error:
             self._cluster.dismiss([member])
             self._stillborn += 1
             if self._stillborn > _STILLBORN * self._cluster.room().actors:
                 raise ClusterError(
-                    f"workers of the cluster end before they begin: {_text(error)}",
+                    f"workers of the cluster end before they begin: {text_of(error)}",
                     remedy="check that every machine of it has camseek installed, and free memory",
                 ) from error
             return
@@ -439,7 +391,7 @@ class _Run(Generic[Item, Result]):
         try:
             results = self._ray.get(answer)
         except self._ray.exceptions.RayTaskError as error:
-            raise _told(error) from error
+            raise told(error) from error
         except self._ray.exceptions.RayError as error:
             self._cluster.dismiss([call.member])
             for number, item in call.items:
@@ -447,24 +399,7 @@ class _Run(Generic[Item, Result]):
                 if tries < TRIES:
                     self._again.append((number, item))
                 else:
-                    self._done[number] = self._lost(item, _text(error))
+                    self._done[number] = self._lost(item, text_of(error))
         else:
             for (number, _), result in zip(call.items, results, strict=True):
                 self._done[number] = result
-
-
-def _told(error: Any) -> Exception:
-    """What was raised in a worker: an error of camseek's as it is; of all else that it was there."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, CamseekError):
-        return cause
-    return ClusterError(
-        f"a worker of the cluster failed: {_text(cause or error)}",
-        remedy="check that every machine of it has the same camseek, with the same model",
-    )
-
-
-def _text(error: BaseException) -> str:
-    # Behind its words Ray gives the whole way there.
-    words = str(error).partition("traceback: ")[0]
-    return " ".join(f"{type(error).__name__}: {words}".split())[:300]

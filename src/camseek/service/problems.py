@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 from camseek.errors import (
     CamseekError,
     CancelledError,
+    ClusterError,
     CollectionBusyError,
     CollectionError,
     DecoderError,
@@ -42,6 +43,7 @@ _STATUS: tuple[tuple[type[CamseekError], int], ...] = (
     (ServerError, 503),
     (StorageError, 507),
     (CollectionError, 503),
+    (ClusterError, 503),
     (ModelError, 503),
     (DecoderError, 503),
     (DeviceError, 503),

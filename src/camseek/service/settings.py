@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from camseek.address import is_server
 from camseek.config import Limits
 from camseek.errors import SettingsError
 
@@ -52,6 +53,8 @@ class ServiceSettings:
         watch: Indexed folders are watched, and what changes in them is brought in.
         folders: Folders of this machine that whoever may write may have indexed by name, and those in them.
         command: What the user ran, for messages.
+        shards: Search the collections in so many shards each, which are on a server then, and are only read.
+        cluster: The Ray cluster of the shards.
 
     Raises:
         SettingsError: A name cannot be, there is no collection, or others than this machine would reach it
@@ -73,6 +76,8 @@ class ServiceSettings:
     watch: bool = False
     folders: tuple[Path, ...] = ()
     command: str = "camseek serve"
+    shards: int | None = None
+    cluster: str = "auto"
 
     def __post_init__(self) -> None:
         if not self.collections:
@@ -91,6 +96,16 @@ class ServiceSettings:
         if self.read_only and self.watch:
             raise SettingsError(
                 "what is only read is not brought up to date by itself", remedy="give --read-only or --watch"
+            )
+        if self.shards is not None and not self.read_only:
+            raise SettingsError(
+                "a collection that is searched in shards is only read", remedy="give --read-only, too"
+            )
+        folders = [name for name, place in self.collections.items() if not is_server(place)]
+        if self.shards is not None and folders:
+            raise SettingsError(
+                f"{', '.join(folders)}: only a collection on a server has shards",
+                remedy="serve folders without --shards",
             )
         if self.upload_bytes < 1:
             raise SettingsError("uploads of less than a byte", remedy="allow at least one megabyte")

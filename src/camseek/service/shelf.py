@@ -162,7 +162,13 @@ class Hosted:
     def _open(self) -> None:
         engine = failed = None
         try:
-            engine = Engine.open(self.address, model=self._model, limits=self._settings.limits)
+            engine = Engine.open(
+                self.address,
+                model=self._model,
+                limits=self._settings.limits,
+                shards=self._settings.shards,
+                cluster=self._settings.cluster,
+            )
             _ = engine.model  # loaded now: the first search need not wait, and health knows
         except CamseekError as error:
             if engine is not None:

@@ -4,7 +4,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from camseek.address import is_server, milvus_address
+from camseek.address import MilvusAddress, is_server, milvus_address
+from camseek.errors import SettingsError
 from camseek.store.database import as_stored
 from camseek.store.database import require_free as require_free_folder
 from camseek.store.folder import FolderCollection
@@ -27,6 +28,7 @@ from camseek.store.records import (
     FILE_TRACE,
     FINE,
     FINE_TRACE,
+    MOST_SHARDS,
     NO_TRACES,
     POINTS,
     POINTS_TRACE,
@@ -41,6 +43,7 @@ from camseek.store.records import (
     Ranking,
     Refit,
     Root,
+    ShardTold,
     Signature,
     SkippedEntry,
     StoredPicture,
@@ -54,6 +57,7 @@ __all__ = [
     "FILE_TRACE",
     "FINE",
     "FINE_TRACE",
+    "MOST_SHARDS",
     "NO_TRACES",
     "POINTS",
     "POINTS_TRACE",
@@ -76,6 +80,7 @@ __all__ = [
     "Root",
     "ScoredWords",
     "Scribe",
+    "ShardTold",
     "Signature",
     "SkippedEntry",
     "StoredPicture",
@@ -88,11 +93,14 @@ __all__ = [
     "as_stored",
     "collection_files",
     "create_collection",
+    "end_shards",
     "looked_up",
     "open_collection",
+    "open_shards",
     "pictures_of",
     "require_free",
     "step_of",
+    "tell_shards",
     "told_apart",
 ]
 
@@ -114,6 +122,62 @@ def open_collection(address: str, *, keep_vectors: bool = True) -> Collection:
     if server is None:
         return FolderCollection(Path(address), keep_vectors=keep_vectors)
     return _on_milvus()(server, keep_vectors=keep_vectors)
+
+
+def open_shards(address: str, count: int, cluster: str) -> Collection:
+    """Opens the collection of a server in shards: actors of a Ray cluster that hold a part each.
+
+    They are made where they are not there, and stay when it is closed (``end_shards``). It is only read.
+
+    Args:
+        address: Where it is.
+        count: How many shards, 1 to 1,024.
+        cluster: ``HOST:PORT`` of the cluster's head, or ``auto`` for the one of which this machine is a part.
+
+    Raises:
+        SettingsError: It is no collection on a server, or there cannot be so many shards.
+        ClusterError: The cluster does not answer, has no room, or another camseek.
+        CollectionError: There is none, or it cannot be used.
+    """
+    server = _sharded_address(address)
+    if not 1 <= count <= MOST_SHARDS:
+        raise SettingsError(
+            f"a collection cannot have {count:,} shards", remedy=f"give a number of 1 to {MOST_SHARDS:,}"
+        )
+    return _sharded().ShardedCollection.open(server, count, cluster)
+
+
+def tell_shards(address: str, cluster: str) -> list[ShardTold]:
+    """The shards that there are of a collection of a server, however many make it up.
+
+    Raises:
+        SettingsError: As ``open_shards``.
+        ClusterError: The cluster does not answer.
+    """
+    return _sharded().tell_shards(_sharded_address(address), cluster)
+
+
+def end_shards(address: str, cluster: str) -> int:
+    """Ends all shards of a collection; how many there were. Who searches with them makes them again.
+
+    Raises: As ``tell_shards``.
+    """
+    return _sharded().end_shards(_sharded_address(address), cluster)
+
+
+def _sharded_address(address: str) -> MilvusAddress:
+    server = milvus_address(address)
+    if server is None:
+        raise SettingsError(
+            f"{address} is a folder: only a collection on a server has shards",
+            remedy="search it without shards, or camseek copy it to a server",
+        )
+    return server
+
+
+def _sharded() -> Any:
+    """What searches in shards, loaded when it is needed: it needs Ray and a server's client."""
+    return importlib.import_module("camseek.store.sharded")
 
 
 def create_collection(address: str, profile: Profile, *, keep_vectors: bool = True) -> Collection:

@@ -1,7 +1,7 @@
 """Exact search: cosine with every descriptor, ordered by score, then record. Every ranking ends here."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -108,6 +108,23 @@ def nearest_in(
             run.result()
             first.join(other)
     return first.results()
+
+
+def joined(parts: Sequence[Ranking], k: int) -> Ranking:
+    """The records nearest to a query among those of several parts.
+
+    Args:
+        parts: Of different pictures: the k nearest of each, at least.
+        k: How many records at most.
+    """
+    records = np.concatenate([part.records for part in parts])
+    scores = np.concatenate([part.scores for part in parts])
+    order = np.lexsort((records, -scores))[:k]
+    spread: Int64[I64, " steps"] | None = np.zeros(2 * STEPS, np.int64)
+    for part in parts:
+        # What nobody counted of one part is not known of all.
+        spread = None if spread is None or part.spread is None else spread + part.spread
+    return Ranking(records[order], scores[order], sum(part.compared for part in parts), spread)
 
 
 def require_askable(queries: Float32[F32, "Q D"], k: int) -> None:

@@ -437,3 +437,24 @@ class CollectionInfo:
             "bytes_per_picture": round(self.bytes / self.pictures) if self.pictures else None,
             "beside": self.beside.to_json() if self.beside else None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTold:
+    """What is told of a shard.
+
+    Attributes:
+        part: Which, such as ``1 of 3``.
+        host: The machine on which it runs; empty where it does not answer.
+        pictures: How many it holds; None where it does not answer, or has only begun.
+        memory: Bytes that its process takes; 0 where nobody knows.
+    """
+
+    part: str
+    host: str
+    pictures: int | None
+    memory: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"part": self.part, "host": self.host, "pictures": self.pictures, "memory": self.memory}

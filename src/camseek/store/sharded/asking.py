@@ -1,0 +1,208 @@
+"""How shards are asked: in which numbers, of which moment, and whether they agree on it."""
+
+import threading
+import time
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Int64
+
+from camseek.address import MilvusAddress
+from camseek.errors import CollectionChangedError
+from camseek.numerics import I64
+from camseek.store.milvus.parts import Part
+from camseek.store.reader import changed
+from camseek.store.records import Profile
+from camseek.store.sharded.answers import Seen
+from camseek.store.sharded.numbers import Numbers, Share
+
+# Seconds for which it is not asked again how far the shards are, and how often where they do not agree.
+_LOOK_EVERY = 1.0
+_TRIES = 5
+
+
+class Shards(Protocol):
+    """What reaches the shards: a ``Group``, mostly."""
+
+    @property
+    def address(self) -> MilvusAddress:
+        """The collection's."""
+        ...
+
+    @property
+    def parts(self) -> list[Part]:
+        """The part that each of them holds."""
+        ...
+
+    def lives(self) -> list[str]:
+        """The name of each shard's mirror."""
+        ...
+
+    def ask(self, name: str, given: Mapping[int, Sequence[Any]], **more: Any) -> dict[int, Any]:
+        """Asks some of them the same question."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What all shards agree on.
+
+    Attributes:
+        seen: How far they are.
+        profile: What their descriptors are made with; the generation is counted here.
+    """
+
+    seen: Seen
+    profile: Profile
+
+
+class Asked:
+    """What the parts of a sharded collection ask by: who is asked, and in which numbers."""
+
+    def __init__(self, shards: Shards) -> None:
+        """Looks how far the shards are.
+
+        Raises:
+            CamseekError: As ``Shards.ask``.
+        """
+        self.shards = shards
+        self.address = str(shards.address)
+        self._numbers = Numbers(len(shards.parts))
+        self._lock = threading.Lock()
+        self._inside = threading.local()
+        self._view: _View | None = None
+        self._looked = 0.0
+        self.look()
+
+    @property
+    def every(self) -> range:
+        """The numbers of all shards."""
+        return range(len(self.shards.parts))
+
+    @property
+    def view(self) -> _View:
+        """What they agreed on when it was last looked."""
+        if self._view is None:
+            raise changed(self.address)
+        return self._view
+
+    # -- asking ------------------------------------------------------------------------------------------
+
+    def ask(self, name: str, given: Mapping[int, Sequence[Any]], **more: Any) -> dict[int, Any]:
+        """Asks some shards.
+
+        Raises:
+            CollectionChangedError: Their descriptors, or records, are others by now: it is looked before the
+                next question how far they are.
+            CamseekError: As ``Shards.ask``.
+        """
+        try:
+            return self.shards.ask(name, given, **more) if given else {}
+        except CollectionChangedError:
+            self._looked = 0.0
+            raise
+        finally:
+            with self._lock:
+                self._numbers.live(self.shards.lives())
+
+    def ask_all(self, name: str, *given: Any, **more: Any) -> list[Any]:
+        """Asks all shards the same; their answers in order."""
+        found = self.ask(name, dict.fromkeys(self.every, given), **more)
+        return [found[number] for number in self.every]
+
+    def ask_of(
+        self, name: str, records: Int64[I64, " N"], *before: Any, **more: Any
+    ) -> list[tuple[int, Share, Any]]:
+        """Asks the shards that have some of these records; the shard, its records, and its answer."""
+        shares = self.shares(records)
+        found = self.ask(name, {shard: (*before, own.records) for shard, own in shares.items()}, **more)
+        return [(shard, own, found[shard]) for shard, own in shares.items()]
+
+    def shares(self, records: Int64[I64, " N"]) -> dict[int, Share]:
+        """The records of each shard."""
+        with self._lock:
+            return self._numbers.shares(records)
+
+    def share_of_all(self, records: Iterable[int]) -> list[list[int]]:
+        """Of each shard those of some records that are its own, as its mirror calls them."""
+        shares = self.shares(np.array(list(records), np.int64))
+        return [shares[number].records.tolist() if number in shares else [] for number in self.every]
+
+    def outward(self, shard: int, records: Int64[I64, " n"]) -> Int64[I64, " n"]:
+        """What a shard's records are called here."""
+        with self._lock:
+            return self._numbers.outward(shard, records)
+
+    def one(self, shard: int, record: int) -> int:
+        """What a shard's record is called here."""
+        return int(self.outward(shard, np.array([record], np.int64))[0])
+
+    def merged(self, answers: Sequence[Any]) -> Int64[I64, " N"]:
+        """Records that each shard gave, ascending."""
+        every = [self.outward(number, np.asarray(found, np.int64)) for number, found in enumerate(answers)]
+        return np.sort(np.concatenate(every))
+
+    # -- the moment --------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Looks how far the shards are; brings them in step where they are not of one epoch.
+
+        Raises:
+            CollectionChangedError: Their descriptors are replaced again and again.
+        """
+        question = "seen"
+        for _ in range(_TRIES):
+            try:
+                found: list[Seen] = self.ask_all(question)
+            except CollectionChangedError:
+                question = "caught_up"
+                continue
+            if len(set(found)) == 1:
+                self._agree(found[0])
+                return
+            question = "caught_up"
+        raise changed(self.address)
+
+    def _agree(self, seen: Seen) -> None:
+        known = self._view
+        if known is None or known.seen != seen:
+            profile: Profile = self.ask("profile", {0: ()})[0]
+            generation = profile.generation
+            if known is not None:
+                # Each mirror counts by itself: here it goes up with each epoch, too.
+                same = known.seen.epoch == seen.epoch
+                generation = known.profile.generation + (not same)
+            self._view = _View(seen, replace(profile, generation=generation))
+        self._looked = time.monotonic()
+
+    @contextmanager
+    def moment(self) -> Generator[None]:
+        """Inside, what the shards agreed on stays as it is; it is a second old at most where it begins."""
+        if getattr(self._inside, "depth", 0):
+            yield
+            return
+        if time.monotonic() - self._looked >= _LOOK_EVERY:
+            self.look()
+        self._inside.depth = 1
+        try:
+            yield
+        finally:
+            self._inside.depth = 0
+
+    def epoch(self, generation: int | None) -> str:
+        """The shards' word for a generation.
+
+        Raises:
+            CollectionChangedError: It is no longer in use.
+        """
+        view = self.view
+        if generation not in (None, view.profile.generation):
+            raise changed(self.address)
+        return view.seen.epoch
