@@ -102,6 +102,18 @@ class TestSearch:
         assert name == "problem"
         assert told["status"] == 404
 
+    def test_how_much_hits_were_changed(self, client, pictures):
+        """The scene has the texture turned by 25 degrees: (1 - cos 25) / 2 is 0.05; its look is the same."""
+        told = uploaded(client, png(texture(3))).json()
+        for part in ({"upload": told["id"]}, {"picture": pictures["museum/hall/3.png"]["id"]}):
+            body = {"query": [part], "without_self": False}
+            found = client.post(SEARCH, json={**body, "changes": True}).json()
+            changes = {hit["picture"]["name"]: hit["change"] for hit in found["hits"]}
+            assert changes["museum/hall/3.png"] < 0.01
+            assert 0.04 < changes["museum/hall/scene.png"] < 0.2
+            assert changes["museum/0.png"] is None
+            assert all(hit["change"] is None for hit in client.post(SEARCH, json=body).json()["hits"])
+
     def test_near_copies_stand_under_the_first(self, client, tmp_path, stocked, model):
         from camseek import Engine
 

@@ -8,7 +8,7 @@ import { to } from "./route";
 import type { Searching } from "./searching";
 import { VERDICTS, counted, fileName, folderOf, number, percent, sentence, titleOf } from "./words";
 
-export type Order = "best" | "sure" | "size" | "oldest" | "name";
+export type Order = "best" | "sure" | "changed" | "size" | "oldest" | "name";
 
 /** What hits are put together by is a column of the user's own table, and comes before their order. */
 function saidOf(hit: Hit, column: string): string {
@@ -31,7 +31,7 @@ export const usual: Arranged = { layout: "grid", order: "best", hidden: [], leas
 /** So few have room to be large. */
 const FEW = 2;
 
-const ORDERS: Record<Order, string> = { best: "Best match", sure: "Most certain", size: "Biggest picture", oldest: "Oldest first", name: "Name" };
+const ORDERS: Record<Order, string> = { best: "Best match", sure: "Most certain", changed: "Most changed", size: "Biggest picture", oldest: "Oldest first", name: "Name" };
 
 function isWeak(hit: Hit, result: SearchResult): boolean {
   if (hit.mark === "right") return false;
@@ -50,6 +50,8 @@ export function arranged(result: SearchResult, how: Arranged): { shown: Hit[]; f
   const area = ({ picture: { size } }: Hit) => size[0] * size[1];
   const sure = ({ verdict }: Hit) => verdict?.probability ?? -1;
   if (how.order === "sure") wanted.sort((one, other) => sure(other) - sure(one) || one.rank - other.rank);
+  const changed = ({ change }: Hit) => change ?? -1;
+  if (how.order === "changed") wanted.sort((one, other) => changed(other) - changed(one) || one.rank - other.rank);
   if (how.order === "size") wanted.sort((one, other) => area(other) - area(one) || one.rank - other.rank);
   const time = ({ picture: { date } }: Hit) => (date ? Date.parse(date) : Infinity);
   if (how.order === "oldest") wanted.sort((one, other) => (time(one) === time(other) ? one.rank - other.rank : time(one) - time(other)));
@@ -511,6 +513,9 @@ function Card(props: HitsProps & { hit: Hit; large: boolean }) {
         )}
         <p class="name">{titleOf(hit.picture)}</p>
         <p class="place quiet">{folderOf(hit.picture.name)}</p>
+        {props.arrangement.order === "changed" && hit.change !== null && hit.change !== undefined && (
+          <p class="quiet">Changed by {Math.round(hit.change * 100)} %</p>
+        )}
         {hit.copies.length > 0 && (
           <button type="button" class="quietly copies" aria-expanded={copies} onClick={() => setCopies(!copies)}>
             {counted(hit.copies.length, "near copy", "near copies")}

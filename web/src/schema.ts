@@ -1048,6 +1048,11 @@ export interface components {
                 number,
                 number
             ] | null;
+            /**
+             * Change
+             * @description How much it differs from the query within its outline, 0 (a copy) to 1; if asked for.
+             */
+            change?: number | null;
         };
         /**
          * JobRecord
@@ -1539,6 +1544,12 @@ export interface components {
              * @default true
              */
             fold: boolean;
+            /**
+             * Changes
+             * @description Tell how much each hit with an outline was changed.
+             * @default false
+             */
+            changes: boolean;
             /**
              * @default {
              *       "attend": [],

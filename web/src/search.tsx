@@ -39,9 +39,9 @@ export function Search(shared: Shared) {
   const own = route.query.filter((part) => sourceOf(part) === source);
   const others = route.query.filter((part) => sourceOf(part) !== source);
   const shown = useShown(collection.name, main);
-  const searching = useSearch(collection.name, route.query, route.attend, route.top, complain);
   const [large, setLarge] = useState(false);
   const [arrangement, setArrangement] = useState<Arranged>(usual);
+  const searching = useSearch(collection.name, route.query, route.attend, route.top, arrangement.order === "changed", complain);
   const [drawn, setDrawn] = useState<{ source: string; boxes: Box[] } | null>(null);
   const { result } = searching;
   const settled = !drawn && (searching.step === "done" || searching.step === "failed");

@@ -44,8 +44,8 @@ function marked(result: SearchResult, picture: string, mark: Mark | null): Searc
   return { ...result, hits, missed: result.missed.filter((item) => item.picture.id !== picture || mark === "right") };
 }
 
-export function requestOf(query: Part[], attend: number[] | null, top: number): SearchRequest {
-  return { query, top, without_self: true, points: true, options: attend ? { attend } : {} };
+export function requestOf(query: Part[], attend: number[] | null, top: number, changes = false): SearchRequest {
+  return { query, top, without_self: true, points: true, changes, options: attend ? { attend } : {} };
 }
 
 function textOf(query: Part[]): string {
@@ -65,15 +65,17 @@ export function useSearch(
   query: Part[],
   attend: number[] | null,
   top: number,
+  changes: boolean,
   complain: (fault: unknown) => void,
 ): Searching {
   const [state, setState] = useState<State>({ key: "", step: "idle", result: null, fault: null });
   const [turn, setTurn] = useState(0);
   const text = textOf(query);
-  const key = query.length ? [collection, text, attend?.join(",") ?? "all", top].join(" ") : "";
+  const plain = query.length ? [collection, text, attend?.join(",") ?? "all", top].join(" ") : "";
+  const key = plain && changes ? `${plain} changes` : plain;
   const source = query[0] ? sourceOf(query[0]) : "";
   const before = useRef({ source: "", top: 0 });
-  const request = key ? requestOf(query, attend, top) : null;
+  const request = key ? requestOf(query, attend, top, changes) : null;
 
   useEffect(() => {
     if (!request) {
@@ -86,17 +88,19 @@ export function useSearch(
       setState({ key, step: "done", result: known, fault: null });
       return;
     }
+    // Only more is to be told of what is found already: it stays until then.
+    const same = finished.get(plain);
     const sameThing = before.current.source === source;
     before.current = { source, top };
     // Hits of another picture say nothing of this one; those of another box stand until there are better ones.
-    setState((now) => ({ key, step: "waiting", result: sameThing ? now.result : null, fault: null }));
+    setState((now) => ({ key, step: same ? "checking" : "waiting", result: same ?? (sameThing ? now.result : null), fault: null }));
     const stop = new AbortController();
     const run = async () => {
       try {
         const result = await search(
           collection,
           request,
-          (found) => setState({ key, step: "checking", result: found, fault: null }),
+          (found) => same || setState({ key, step: "checking", result: found, fault: null }),
           stop.signal,
         );
         result.query.forEach((part, place) => {

@@ -99,7 +99,7 @@ class House:
         self.shelf = Shelf(settings, self.tables, model)
         self.renders = Renders(settings.state, settings.limits)
         self.uploads = Uploads(settings.state, self.renders, settings.upload_bytes)
-        self.searches = Searches(self.uploads, self.state)
+        self.searches = Searches(self.uploads, self.state, self.renders)
         self.remote = Remote(settings.remotes, settings.upload_bytes)
         self.folders = Folders(settings.folders)
         self.works = Works(self.shelf, self.renders, self.remote, settings.state)

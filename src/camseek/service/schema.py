@@ -248,6 +248,7 @@ class SearchSettings(Strict):
     without_self: bool = True
     points: bool = False
     fold: bool = Field(default=True, description="Near copies under the first of them.")
+    changes: bool = Field(default=False, description="Tell how much each hit with an outline was changed.")
     options: SearchOptions = SearchOptions()
 
 
@@ -326,6 +327,10 @@ class HitRecord(Strict):
     copies: list[Picture] = Field(description="Near copies of it that were hits, too.")
     mark: Mark | None
     marked_region: Region | None = Field(default=None, description="Where the user says that it is.")
+    change: float | None = Field(
+        default=None,
+        description="How much it differs from the query within its outline, 0 (a copy) to 1; if asked for.",
+    )
 
 
 class MissedRecord(Strict):

@@ -1,5 +1,6 @@
 """From a request to a search and back: parts, plan, hits as they are told."""
 
+import io
 import json
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -8,13 +9,18 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from jaxtyping import Float64, UInt8
+from PIL import Image
 
 from camseek.config import NEAR_COPY
+from camseek.errors import CamseekError
+from camseek.matching.change import change
 from camseek.results import Hit, SearchResult, Skipped, last_shown
 from camseek.searching import Plan, QueryPart
 from camseek.searching.searcher import require_parts
 from camseek.searching.wishes import Wishes
 from camseek.service.problems import ApiError
+from camseek.service.renders import Renders, Side
 from camseek.service.schema import (
     MOST_HITS,
     ClassScoreRecord,
@@ -31,9 +37,10 @@ from camseek.service.schema import (
     StageRecord,
     VerdictRecord,
 )
-from camseek.service.shelf import Hosted
+from camseek.service.shelf import THUMBNAIL, Hosted
 from camseek.service.state import Said, State
 from camseek.service.uploads import Uploads
+from camseek.store import StoredPicture
 
 _SHOWN_PLACES = 6
 _NOTHING = Said(None, None)
@@ -65,10 +72,12 @@ class Searches:
     Attributes:
         uploads: Where query pictures are.
         state: What was said of hits.
+        renders: Small pictures of those that are compared.
     """
 
     uploads: Uploads
     state: State
+    renders: Renders
 
     def search(
         self,
@@ -175,6 +184,7 @@ class Searches:
         pictures = {record: hosted.picture(found) for record, found in stored.items()}
         hits = [hit for hit in result.hits if hit.record in pictures]  # others have left since
         under = _copies(hosted, hits) if final and request.fold else {}
+        changes = self._changes(hosted, request, result, stored) if final and request.changes else {}
         told = [
             _hit(
                 hit,
@@ -182,6 +192,7 @@ class Searches:
                 [pictures[copy] for copy in under.get(hit.record, ())],
                 marks.get(pictures[hit.record].id, _NOTHING),
                 points=request.points and final,
+                change=changes.get(hit.record),
             )
             for hit in hits
             if hit.record not in {copy for copies in under.values() for copy in copies}
@@ -214,6 +225,59 @@ class Searches:
             missed=_missed(hosted, marks, {hit.picture.id for hit in told}) if final else [],
         )
 
+    def _changes(
+        self,
+        hosted: Hosted,
+        request: SearchRequest,
+        result: SearchResult,
+        stored: Mapping[int, StoredPicture],
+    ) -> dict[int, float]:
+        """How much each hit with an outline was changed, by its record; of small pictures, which are kept."""
+        looks: dict[int, tuple[UInt8[np.ndarray, "h w 3"], Float64[np.ndarray, "4 2"]]] = {}
+        found: dict[int, float] = {}
+        for hit in result.hits:
+            if not hit.outlines or hit.record not in stored:
+                continue
+            outline = hit.outlines[0]
+            try:
+                if outline.query_picture not in looks:
+                    looks[outline.query_picture] = self._look(hosted, request, result, outline.query_picture)
+                place = self.renders.place(hosted, stored[hit.record], THUMBNAIL)
+                pixels = _pixels(place.read_bytes())
+            except (ApiError, CamseekError, OSError):
+                continue  # its file has gone, or no small picture can be kept of it
+            corners = np.array(outline.corners, np.float64) * _scale(pixels, stored[hit.record].size)
+            found[hit.record] = round(change(*looks[outline.query_picture], pixels, corners), 4)
+        return found
+
+    def _look(
+        self, hosted: Hosted, request: SearchRequest, result: SearchResult, number: int
+    ) -> tuple[UInt8[np.ndarray, "h w 3"], Float64[np.ndarray, "4 2"]]:
+        """A picture of the query as it is compared, and the corners in it of what was searched for."""
+        part, seen = request.query[number], result.query.pictures[number]
+        if part.upload is not None:
+            content = self.renders.of_upload(part.upload, self.uploads.content(part.upload), Side.SMALL)
+        else:
+            content = self.renders.place(
+                hosted, hosted.find(cast(str, part.picture)), Side.SMALL
+            ).read_bytes()
+        pixels = _pixels(content)
+        x1, y1, x2, y2 = seen.region or (0, 0, *seen.size)
+        corners = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], np.float64)
+        return pixels, corners * _scale(pixels, seen.size)
+
+
+def _pixels(content: bytes) -> UInt8[np.ndarray, "h w 3"]:
+    """Of a JPEG file that was made here."""
+    with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _scale(pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> Float64[np.ndarray, "2"]:
+    """From places in a picture to those in a smaller one of it."""
+    height, width = pixels.shape[:2]
+    return np.array([width, height], np.float64) / size
+
 
 def _missed(hosted: Hosted, marks: Mapping[str, Said], hits: Collection[str]) -> list[MissedRecord]:
     """Pictures that are no hits, and are marked as right; those that have left are left out."""
@@ -226,7 +290,9 @@ def _missed(hosted: Hosted, marks: Mapping[str, Said], hits: Collection[str]) ->
     return found[:MOST_HITS]
 
 
-def _hit(hit: Hit, picture: Picture, copies: list[Picture], said: Said, *, points: bool) -> HitRecord:
+def _hit(
+    hit: Hit, picture: Picture, copies: list[Picture], said: Said, *, points: bool, change: float | None
+) -> HitRecord:
     return HitRecord(
         rank=hit.rank,
         picture=picture,
@@ -240,6 +306,7 @@ def _hit(hit: Hit, picture: Picture, copies: list[Picture], said: Said, *, point
         copies=copies,
         mark=cast(Any, said.mark),
         marked_region=said.region,
+        change=change,
     )
 
 

@@ -176,6 +176,21 @@ def test_hits_are_filtered_by_verdict_and_probability(carton):
     assert all(int(text.split()[0]) >= 94 for text in carton.locator(".probability").all_inner_texts())
 
 
+def test_those_that_were_changed_most_come_first(carton):
+    """[16] Found first, and asked of the service only when it is wanted."""
+    first = carton.locator(".hit").count()
+    with carton.expect_request("**/search") as asked:
+        carton.get_by_label("Order").select_option("changed")
+    assert asked.value.post_data_json["changes"]
+    expect(carton.locator(".hit", has_text="Changed by").first).to_be_visible()
+    told = carton.locator(".hit").filter(has_text="Changed by").all_inner_texts()
+    numbers = [int(text.split("Changed by ")[1].split()[0]) for text in told]
+    assert numbers == sorted(numbers, reverse=True)
+    assert carton.locator(".hit").count() == first
+    carton.get_by_label("Order").select_option("best")
+    expect(carton.locator(".hit", has_text="Changed by")).to_have_count(0)
+
+
 def test_hits_are_marked_by_keys_and_marks_are_kept_undone_and_exported(carton, service):
     """[19]"""
     first = carton.locator(".hit-link").first
