@@ -12,7 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +20,7 @@ from camseek.clusters import SAME_VERSION, join, leave, text_of, told
 from camseek.errors import ClusterError, FailedPictureError
 from camseek.extraction.describer import Describer
 from camseek.images import prepare
-from camseek.job import Job, ordered
+from camseek.job import Job, one_blas_thread, ordered
 from camseek.names import is_remote, path_text
 from camseek.version import VERSION
 
@@ -30,10 +30,9 @@ Result = TypeVar("Result")
 TRIES = 3
 """A picture whose worker dies so often is given up."""
 
-# Pictures a call, for each thread of an actor. A call costs a millisecond, a picture a hundred; at the end of
-# a run one actor may still have two calls while the others have none.
-_BATCH = 2
-# Calls that an actor has waiting: it never waits for us.
+# Calls that an actor has, each of a picture for each of its threads: it never waits for us. A call costs two
+# milliseconds, a picture a hundred or more; at the end of a run one actor may still have two while the others
+# have none, which larger calls would make longer.
 _AHEAD = 2
 # So many results may wait for one slow picture, for each thread.
 _WAITING = 12
@@ -50,6 +49,8 @@ class _Reader:
     def __init__(self) -> None:
         self._work: Callable[[Any], Any] | None = None
         self._threads = 1
+        # From the first call to the last: to look for BLAS takes as long as all the rest of a call.
+        self._limited = ExitStack()
 
     def begin(self, work: Callable[[Any], Any], threads: int, version: str, sees: Sequence[bytes]) -> None:
         """Takes what is done with a picture.
@@ -69,6 +70,8 @@ class _Reader:
                     remedy="give every machine of the cluster it under the same name, or use a bucket",
                 )
         prepare()
+        if self._work is None:
+            self._limited.enter_context(one_blas_thread())
         self._work, self._threads = work, threads
 
     def read(self, items: list[Any]) -> list[Any]:
@@ -284,7 +287,7 @@ class _Run(Generic[Item, Result]):
         self._done: dict[int, Result] = {}
         self._given = self._told = 0
         # Asked for before anybody is called: mostly nothing has changed.
-        self._first = self._next(_BATCH)
+        self._first = self._next(1)
         self._served = time.monotonic()
         self._stillborn = 0
 
@@ -316,7 +319,7 @@ class _Run(Generic[Item, Result]):
                         break  # not before it has nothing else
                     member.alone = True
                     self._give(member, [self._again.popleft()])
-                elif some := self._first or self._next(_BATCH * member.threads):
+                elif some := self._first or self._next(member.threads):
                     self._first = []
                     self._give(member, some)
                 else:
