@@ -12,6 +12,7 @@ from camseek.address import (
     whole_address,
     without_credentials,
 )
+from camseek.cli import run
 from camseek.errors import NoCollectionError, SettingsError
 
 
@@ -80,6 +81,15 @@ def test_another_server(tmp_path):
     assert "secret" not in str(told.value)
 
 
+def test_a_collection_is_no_place_of_pictures(tmp_path, capsys):
+    for words in (["index", "milvus://me:secret@host/museum"], ["open", "milvus://me:secret@host/museum"]):
+        assert run([*words, *(["--collection", str(tmp_path / "c")] if words[0] == "index" else [])]) == 1
+        out, err = capsys.readouterr()
+        assert "no pictures are there" in err
+        assert "camseek serve" in err
+        assert "secret" not in out + err
+
+
 def test_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("made", "milvus", "./milvus:x", "a@b", "c:d"):
@@ -100,6 +110,7 @@ def test_an_address_keeps_what_lets_in_where_it_is_opened_again():
     assert opening_address(text) == text
     assert without_credentials(text) == "milvus://host/name"
     assert without_credentials("milvus://user:sec/r@et@host/name") == "milvus://host/name"
+    assert without_credentials("milvus://host/name?token=secret") == "milvus://host/name?***"
     assert MilvusAddress("host", 1, "name", token="a") == MilvusAddress("host", 1, "name", token="b")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from camseek.errors import NoCollectionError, SettingsError
-from camseek.names import absolute, path_text
+from camseek.names import absolute, path_text, without_secrets
 
 TOKEN = "CAMSEEK_MILVUS_TOKEN"  # noqa: S105  # the name of a variable
 """The environment's ``user:password``, or token, for addresses that have none."""
@@ -126,9 +126,13 @@ def opening_address(address: str | os.PathLike[str]) -> str:
 
 
 def without_credentials(address: str | bytes | os.PathLike[str]) -> str:
-    """An address for people and for what is kept, whatever else is wrong with it."""
+    """A collection's address for people and for what is kept, whatever else is wrong with it.
+
+    What is secret in an address is for ``without_secrets`` to say. Here one thing more is known: the name of
+    a collection holds no @, so that all before the last one lets in, whatever it holds.
+    """
     text = path_text(os.fsencode(address))
-    return _CREDENTIALS.sub(r"\1", text)
+    return without_secrets(_CREDENTIALS.sub(r"\1", text))
 
 
 def _no_address(scheme: str) -> SettingsError:

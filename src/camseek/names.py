@@ -138,6 +138,11 @@ def _address(name: bytes) -> bytes:
     scheme = scheme.lower()
     scheme = _SAME.get(scheme, scheme)
     told = without_secrets(path_text(name))
+    if scheme in (b"milvus", b"milvus+tls"):
+        raise SourceError(
+            f"an address with {path_text(scheme)}:// is that of a collection, and no pictures are there",
+            remedy="name a folder of pictures; collections go with --collection, to camseek serve, say",
+        )
     if scheme == b"file":
         if not rest.startswith(b"/"):
             raise SourceError(

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from camseek import Engine
+from camseek.cli import run
 from camseek.errors import SettingsError
 from camseek.indexing import copying
 from camseek.job import Job
 from camseek.patterns import Patterns
-from camseek.store import ADDED_BY_HAND, open_collection
+from camseek.store import ADDED_BY_HAND, Refit, open_collection
 
 JOB = Job.of(None, None)
 
@@ -131,6 +132,20 @@ def test_damaged_parts_are_left_out_and_told(full, address, tmp_path):
 def test_a_copy_within_itself_is_refused(full, tmp_path):
     with pytest.raises(SettingsError, match="lies in the folder of"):
         copying.copy(full, os.path.join(full.address, "copy"), job=JOB)
+
+
+def test_what_is_beside_the_representation_in_use_is_told(full, tmp_path, capsys):
+    with full.write("test") as writer:
+        writer.refitter.begin(Refit(asked="something", profile=full.profile))
+    assert copying.copy(full, str(tmp_path / "one"), job=JOB).left == "unfinished"
+    with full.write("test") as writer:
+        for record in writer.refitter.pending():
+            writer.refitter.put(record, None)
+        writer.refitter.finish(keep=True)
+    assert run(["copy", full.address, str(tmp_path / "two")]) == 0
+    assert "what is kept for camseek upgrade --undo was not copied" in capsys.readouterr().err
+    with open_collection(str(tmp_path / "two")) as made:
+        assert made.catalogue.info().beside is None
 
 
 def test_what_was_made_otherwise_is_refused(full, tmp_path, model):

@@ -36,6 +36,11 @@ def copy_command(source: str, target: str, as_json: bool) -> None:
         f"{counted(report.copied, 'picture')} of {report.pictures:,} and {counted(report.files, 'file')} "
         f"copied to {printable(report.target)} in {report.seconds:.1f} s"
     )
+    if report.left:
+        what = (
+            "is kept for camseek upgrade --undo" if report.left == "kept" else "a fit or an upgrade is making"
+        )
+        note(f"what {what} was not copied")
     if report.damaged:
         parts = counted(report.damaged, "part is damaged and was", "parts are damaged and were")
         note(f"{parts} left out: camseek enrich makes them anew")

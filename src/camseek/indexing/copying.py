@@ -41,6 +41,8 @@ class CopyReport:
         files: Names that the copy had not, or had otherwise.
         damaged: Parts of pictures that are damaged in the first, and are not copied: ``camseek enrich`` makes
             them anew.
+        left: What else was not copied: ``kept``, what was in use before an upgrade, or ``unfinished``, what a
+            fit or an upgrade is making; or nothing.
         seconds: Duration of the run.
     """
 
@@ -50,6 +52,7 @@ class CopyReport:
     copied: int
     files: int
     damaged: int
+    left: str | None
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -61,6 +64,7 @@ class CopyReport:
             "copied": self.copied,
             "files": self.files,
             "damaged": self.damaged,
+            "left": self.left,
             "seconds": round(self.seconds, 3),
         }
 
@@ -101,7 +105,7 @@ def copy(source: Collection, address: str, *, job: Job) -> CopyReport:
 
     Pictures come with their descriptors, traces and names, folders with their patterns, under whole names.
     What is at the address and not in the collection stays. A representation beside the one in use is not
-    copied.
+    copied: the report tells of it.
 
     Args:
         source: The collection.
@@ -122,6 +126,7 @@ def copy(source: Collection, address: str, *, job: Job) -> CopyReport:
     with source.snapshot():
         profile, known = source.profile, _Known.of(source)
         records = source.catalogue.records().tolist()
+        beside = source.catalogue.info().beside
     target = _opened(address, profile)
     try:
         with target.write("camseek copy") as writer:
@@ -143,6 +148,7 @@ def copy(source: Collection, address: str, *, job: Job) -> CopyReport:
         copied=copying.copied,
         files=copying.files,
         damaged=copying.damaged,
+        left=None if beside is None else "kept" if beside.kept else "unfinished",
         seconds=time.perf_counter() - started,
     )
 
@@ -167,7 +173,7 @@ def _opened(address: str, profile: Profile) -> Collection:
         other = ", ".join(name for name, (one, two) in parts.items() if one != two) or "profile"
         raise SettingsError(
             f"there is a collection at {told} already, and it has another {other}",
-            remedy="copy to a place where there is none",
+            remedy="copy to a place where there is none; a copy from before an upgrade or fit stays as it is",
         )
     return found
 

@@ -210,7 +210,7 @@ def forget(collection: Collection) -> None:
     with collection.write(_COMMAND) as writer:
         if writer.refitter.kept() is None:
             raise SettingsError(
-                f"{collection.address} keeps nothing of before an upgrade", remedy="all is well"
+                f"{collection.address} keeps nothing of before an upgrade", remedy="there is nothing to do"
             )
         writer.refitter.discard()
         writer.compact()
@@ -220,7 +220,9 @@ def discard(collection: Collection) -> None:
     """Throws away what an upgrade, or a fit, began and did not finish; errors as for ``forget``."""
     with collection.write(_COMMAND) as writer:
         if writer.refitter.unfinished() is None:
-            raise SettingsError(f"nothing of {collection.address} is unfinished", remedy="all is well")
+            raise SettingsError(
+                f"nothing of {collection.address} is unfinished", remedy="there is nothing to do"
+            )
         writer.refitter.discard()
         writer.compact()
 

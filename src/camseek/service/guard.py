@@ -217,7 +217,9 @@ class _Body:
                     self._got += len(message.get("body", b""))
                     self._done = not message.get("more_body", False)
         taken = f"{self._most // 1000:,} kB"
-        return ApiError(413, "too_large", f"more than {taken} were sent", "send a smaller picture")
+        return ApiError(
+            413, "too_large", f"more than {taken} were sent", "send less at once: a smaller picture, say"
+        )
 
     async def __call__(self) -> Message:
         if self._done:
