@@ -12,7 +12,7 @@ import pytest
 from camseek.config import Settings
 from camseek.errors import CollectionChangedError, CollectionError, CorruptCollectionError
 from camseek.store import SKETCH_TRACE, Profile, Refit, Signature
-from camseek.store.milvus import writer as writer_module
+from camseek.store.milvus import sweeping
 from milvus_stand_in import Killed
 
 WIDE, NEW = 16, 4
@@ -455,7 +455,7 @@ def test_a_picture_without_a_file_is_swept_on_both_sides(fresh, bring, stand_in,
         for key, row in stray.items()
         if row["content"] == content(2).hex()
     }
-    monkeypatch.setattr(writer_module, "_DEAD", -1.0)
+    monkeypatch.setattr(sweeping, "DEAD", -1.0)
     one.catalogue.count()
     with one.write("compact") as writer:
         writer.compact()

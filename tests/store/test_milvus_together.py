@@ -14,10 +14,11 @@ import pymilvus
 import pytest
 
 from camseek.address import milvus_address
-from camseek.errors import CollectionBusyError, CollectionChangedError, StorageError
-from camseek.store import Refit, Signature
+from camseek.errors import CollectionBusyError, CollectionChangedError, CorruptCollectionError, StorageError
+from camseek.results import Skipped
+from camseek.store import Refit, Signature, SkippedEntry
 from camseek.store.milvus import collection as collection_module
-from camseek.store.milvus import pulling
+from camseek.store.milvus import pulling, sweeping
 from camseek.store.milvus import writer as writer_module
 from camseek.store.milvus.pulling import state_of
 from camseek.store.milvus.server import Server
@@ -435,7 +436,7 @@ class TestTakenOutMeanwhile:
             writer.commit()
         counts = []
         for dead in (3600.0, -1.0):
-            monkeypatch.setattr(writer_module, "_DEAD", dead)
+            monkeypatch.setattr(sweeping, "DEAD", dead)
             looked = []
             lost = writer_module.MilvusWriter._lost
             with monkeypatch.context() as patch:
@@ -461,6 +462,9 @@ class TestLeftBehind:
             first.commit()
             second.commit()
         assert len(stand_in.data["camseek_pictures_16"]) == 2
+        for collection in (one, two):
+            [fault] = collection.catalogue.check()
+            assert fault.startswith("1 picture on the server that no file names")
         with one.write("compact") as writer:
             writer.compact()
         assert len(stand_in.data["camseek_pictures_16"]) == 1
@@ -485,8 +489,156 @@ class TestLeftBehind:
             writer.compact()
         # Its writer might go on.
         assert len(stand_in.data["camseek_pictures_16"]) == 1
-        monkeypatch.setattr(writer_module, "_DEAD", -1.0)
+        monkeypatch.setattr(sweeping, "DEAD", -1.0)
         with one.write("compact") as writer:
             writer.compact()
         assert stand_in.data["camseek_pictures_16"] == {}
         assert one.catalogue.check() == []
+
+
+class TestGone:
+    """What one takes away the others learn of by what is told of it."""
+
+    def test_it_costs_what_went(self, opened, fresh, fill):
+        one, in_step = opened(), fresh()
+        fill(one, range(60))
+        assert in_step.catalogue.count() == 60
+        before = sum(in_step._server.asked.values())
+        with one.write("remove") as writer:
+            writer.release([b"/photos/7.jpg"], None)
+        assert in_step.catalogue.count() == 59
+        assert sum(in_step._server.asked.values()) - before < 15
+
+    def test_each_kind_of_it(self, opened, fresh, fill, put):
+        one, in_step = opened(), fresh()
+        fill(one, [1, 2, 3])
+        bad = SkippedEntry(Signature(1, 2, 3), Skipped(b"/other/bad", "none", "not_a_picture"), "1")
+        with one.write("index") as writer:
+            put(writer, [1, 4], b"/other")
+            writer.point(b"/photos/1.jpg", writer.find((1).to_bytes(32, "big")), Signature(1, 2, 3), 0)
+            writer.remember(bad, writer.root(b"/other"))
+        assert len(names(in_step)) == 5
+
+        def told(collection):
+            with collection.snapshot():
+                ledger = collection.catalogue.ledger()
+                claims = {path: len(ledger.claimants(path)) for path in ledger.files()}
+                roots = ledger.roots()
+                skipped = {path: list(ledger.skipped(root.number)) for path, root in roots.items()}
+                return collection.catalogue.count(), claims, skipped
+
+        assert told(in_step)[2] == {b"/other": [b"/other/bad"], b"/photos": []}
+        with one.write("remove") as writer:
+            root = writer.root(b"/other")
+            writer.release([b"/photos/1.jpg"], writer.root(b"/photos"))
+            writer.release([b"/other/1.jpg", b"/other/4.jpg"], root)
+            writer.forget_skipped([b"/other/bad"], root)
+            writer.drop_root(root)
+        for collection in (one, in_step, fresh()):
+            files = {b"/photos/%d.jpg" % number: 1 for number in (1, 2, 3)}
+            assert told(collection) == (3, files, {b"/photos": []})
+            assert collection.catalogue.check() == []
+
+    def test_it_may_have_come_again(self, opened, fresh, fill):
+        one, two, in_step = opened(), opened(), fresh()
+        fill(one, [1, 2])
+        assert in_step.catalogue.count() == 2
+        with one.write("remove") as writer:
+            writer.release([b"/photos/1.jpg", b"/photos/2.jpg"], None)
+        fill(two, [2])
+        for collection in (one, two, in_step, fresh()):
+            assert names(collection) == [b"/photos/2.jpg"]
+            assert collection.catalogue.check() == []
+
+    def test_a_file_without_its_picture_is_nowhere(self, opened, fresh, put, fill, kill):
+        one, two, in_step = opened(), opened(), fresh()
+        fill(one, [1])
+        assert in_step.catalogue.count() == 1
+        with pytest.raises(Killed), two.write("two") as writer:
+            put(writer, [1], b"/other")
+
+            def last(row):
+                if "/!/s/" in row["key"] and not json.loads(row["text"])["open"]:
+                    return True
+                if "/row/file/" in row["key"]:
+                    # Its file is about to be written, after nobody held the picture any more.
+                    with one.write("remove") as first:
+                        first.release([b"/photos/1.jpg"], None)
+                return False
+
+            kill(two, last)
+            writer.commit()
+        for collection in (one, in_step, fresh()):
+            assert names(collection) == []
+            assert collection.catalogue.count() == 0
+        assert in_step.catalogue.check() == ["1 file without a picture on the server: index the folder again"]
+
+    @pytest.mark.parametrize(
+        "text", ["", '{"gone": "x", "parts": []}', '{"gone": "file", "parts": ["YQ==", ""]}', '{"gone": 1}']
+    )
+    def test_of_a_stranger(self, opened, fresh, fill, stand_in, text):
+        one, in_step = opened(), fresh()
+        fill(one, [1])
+        assert in_step.catalogue.count() == 1
+        with one.write("remove") as writer:
+            writer.release([b"/photos/1.jpg"], None)
+        for key, row in stand_in.data["camseek_rows"].items():
+            if "/row/gone/" in key:
+                row["text"] = text
+        with pytest.raises(CorruptCollectionError, match="what went"):
+            in_step.catalogue.count()
+
+
+class TestForgotten:
+    def sessions(self, stand_in):
+        return [key for key in stand_in.data["camseek_rows"] if "/!/s/" in key]
+
+    def test_writers_are_forgotten_and_nothing_that_they_did(
+        self, opened, fresh, fill, stand_in, monkeypatch
+    ):
+        writers = [opened() for _ in range(5)]
+        in_step, behind = fresh(), fresh()
+        for number, writer in enumerate(writers):
+            fill(writer, [number, number + 10])
+            in_step.catalogue.count()
+        with writers[0].write("remove") as writer:
+            writer.release([b"/photos/10.jpg"], None)
+        assert in_step.catalogue.count() == 9
+        last = fresh()
+        fill(last, [30])
+        with last.write("compact") as writer:
+            writer.compact()
+        assert len(self.sessions(stand_in)) == 6
+        monkeypatch.setattr(sweeping, "DEAD", -1.0)
+        with last.write("compact") as writer:
+            writer.compact()
+        assert len(self.sessions(stand_in)) == 1
+        assert not [key for key in stand_in.data["camseek_rows"] if "/row/gone/" in key]
+        expected = sorted(b"/photos/%d.jpg" % number for number in (0, 1, 2, 3, 4, 11, 12, 13, 14, 30))
+        for collection in (in_step, behind, last, fresh(), writers[1]):
+            assert names(collection) == expected
+            assert collection.catalogue.check() == []
+        # One that was forgotten goes on, and is seen.
+        fill(writers[2], [40])
+        for collection in (in_step, behind, last, fresh()):
+            assert names(collection) == sorted([*expected, b"/photos/40.jpg"])
+
+    def test_before_they_are_gone_it_is_said(self, opened, fresh, fill, stand_in, monkeypatch):
+        """One that is killed between loses nothing: who is behind looks at everything."""
+        one, two, behind = opened(), opened(), fresh()
+        fill(one, [1])
+        fill(two, [2])
+        monkeypatch.setattr(sweeping, "DEAD", -1.0)
+
+        def before(what, where, told):
+            if what == "delete" and any("/!/s/" in key for key in told):
+                two._server.killed = True
+                raise Killed
+
+        two._server.before = before
+        with pytest.raises(Killed), two.write("compact") as writer:
+            writer.compact()
+        for key in self.sessions(stand_in):
+            del stand_in.data["camseek_rows"][key]
+        for collection in (behind, fresh()):
+            assert names(collection) == [b"/photos/1.jpg", b"/photos/2.jpg"]

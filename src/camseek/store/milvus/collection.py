@@ -24,6 +24,7 @@ from camseek.store.milvus.parts import WHOLE, Part
 from camseek.store.milvus.pulling import Pull, State, no_collection, state_of
 from camseek.store.milvus.rows import HEAD_KEYS, Head, Names, head_text, row
 from camseek.store.milvus.server import ROWS, Server
+from camseek.store.milvus.sweeping import ended, unheld
 from camseek.store.milvus.traces import MilvusTraces
 from camseek.store.milvus.writer import MilvusWriter
 from camseek.store.reader import Reader, changed
@@ -194,6 +195,19 @@ class MilvusCollection(FolderCollection):
         with self._changing:
             return self._pull(whole=True)
 
+    def stray(self) -> int:
+        """How many pictures on the server no file names, where nobody may be about to."""
+        head, now = state_of(self._server, strong=True)
+        with self._changing, self._mirrored() as database:
+            known = State.of(database) or State("")
+            sql = "SELECT 1 FROM pictures WHERE content = ?"
+
+            def is_known(content: bytes) -> bool:
+                # Of another part this mirror knows nothing.
+                return not self._part.holds(content) or bool(database.execute(sql, (content,)).fetchall())
+
+            return len(unheld(self._server, head.lengths, ended(known, now), is_known))
+
     @property
     def mirror_name(self) -> str:
         """What tells this mirror from others: within it, a record's number is never used twice."""
@@ -256,6 +270,9 @@ class MilvusCollection(FolderCollection):
 
     def _writer(self, database: sqlite3.Connection) -> FolderWriter:
         state = State.of(database) or State("")
+        if self._session not in state.known:
+            # It never wrote, or was forgotten: its old rows are of commits that are no more counted.
+            self._session = _new_session()
         return MilvusWriter(database, os.fsencode(self._folder), self._server, state, self._session)
 
 
@@ -274,6 +291,11 @@ class _Catalogue(FolderCatalogue):
         """
         pull = self._collection.look()
         found: list[str] = []
+        if stray := self._collection.stray():
+            found.append(
+                f"{counted(stray, 'picture')} on the server that no file names: what is compacted next "
+                "(camseek fit, or upgrade --forget) takes them away"
+            )
         if pull.dangling:
             found.append(
                 f"{counted(pull.dangling, 'file')} without a picture on the server: index the folder again"

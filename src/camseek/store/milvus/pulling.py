@@ -25,6 +25,7 @@ from camseek.store.milvus.rows import (
     as_stored,
     damaged,
     file_of,
+    gone_of,
     head_of,
     picture_of,
     root_of,
@@ -60,15 +61,17 @@ class State:
         identity: Of the collection.
         epoch: Of the descriptors in the mirror.
         beside: Of those beside them; empty for none.
+        forgot: How often writers were forgotten.
         head: Session and commit in which the head was written that the mirror knows.
         known: How far each session had come when the mirror was last brought in step.
-        looked: Of those whose last commit is not whole, when that was first seen, and last looked at: seconds
-            of this machine's clock.
+        looked: When each was first seen as far as that, and, where its last commit is not whole, last looked
+            at: seconds of this machine's clock.
     """
 
     identity: str
     epoch: str = ""
     beside: str = ""
+    forgot: int = 0
     head: tuple[int, int] = (0, 0)
     known: dict[int, Come] = field(default_factory=dict[int, Come])
     looked: dict[int, tuple[float, float]] = field(
@@ -82,20 +85,22 @@ class State:
         with suppress(ValueError, TypeError, KeyError, AttributeError):
             data, (epoch, beside) = json.loads(rows[_STATE]), epochs_of(rows[EPOCHS])
             known = {
-                int(session): Come(int(seq), int(gone), bool(is_open))
-                for session, (seq, gone, is_open) in data["known"].items()
+                int(session): Come(int(seq), int(gone), int(took), bool(is_open))
+                for session, (seq, gone, took, is_open) in data["known"].items()
             }
             looked = {
                 int(session): (float(first), float(last)) for session, (first, last) in data["looked"].items()
             }
             head = int(data["head"][0]), int(data["head"][1])
-            return cls(str(data["identity"]), epoch, beside, head, known, looked)
+            forgot = int(data["forgot"])
+            return cls(str(data["identity"]), epoch, beside, forgot, head, known, looked)
         return None
 
     def rows(self) -> list[tuple[str, str]]:
         """The rows of ``meta`` for it."""
         data = {
             "identity": self.identity,
+            "forgot": self.forgot,
             "head": self.head,
             "known": self.known,
             "looked": self.looked,
@@ -115,8 +120,8 @@ class State:
             seen: The sessions of which all was read.
         """
         looked: dict[int, tuple[float, float]] = {}
-        for session in (session for session, come in now.known.items() if come.open):
-            before = self.looked.get(session) if self.known.get(session) == now.known[session] else None
+        for session, come in now.known.items():
+            before = self.looked.get(session) if self.known.get(session) == come else None
             first, last = before or (when, when)
             looked[session] = min(first, when), when if session in seen else last
         return looked
@@ -127,6 +132,8 @@ class State:
         A commit that goes on is looked at whenever it has taken twice as long as when it was last looked at:
         of one whose writer was killed all is seen at last, and it costs less and less.
         """
+        if session not in self.known or not self.known[session].open:
+            return False
         first, last = self.looked.get(session, (0.0, 0.0))
         return not last <= time.time() < last + max(_LOOK_AGAIN, last - first)
 
@@ -151,7 +158,8 @@ def state_of(server: Server, *, strong: bool) -> tuple[Head, State]:
             known[session] = come
     if head is None:
         raise no_collection(address)
-    return head, State(head.identity, head.epoch, head.beside.epoch if head.beside else "", at, known)
+    beside = head.beside.epoch if head.beside else ""
+    return head, State(head.identity, head.epoch, beside, head.forgot, at, known)
 
 
 def no_collection(address: str) -> NoCollectionError:
@@ -225,7 +233,8 @@ class Pull:
             }
             # Something went, of which there is no row any more that could say so.
             going = [session for session, seq in since.items() if now.known[session].gone > seq]
-            whole = whole or known.epoch != now.epoch or not set(known.known) <= set(now.known)
+            whole = whole or (known.epoch, known.forgot) != (now.epoch, now.forgot)
+            whole = whole or not set(known.known) <= set(now.known)
             whole = whole or any(
                 known.known.get(session) != now.known[session] or known.is_due(session) for session in going
             )
@@ -301,7 +310,9 @@ class Pull:
         self._put_files(files, whole=whole)
         self._put_skipped([skipped_of(self._address, text) for text in texts.get("skip", [])], whole=whole)
         if whole:
-            self._drop_roots()
+            self._drop_roots(self._listed_roots)
+        else:
+            self._take_away([gone_of(self._address, text) for text in texts.get("gone", [])])
         self._database.execute("DELETE FROM pictures WHERE id NOT IN (SELECT picture FROM files)")
 
     def _changed(
@@ -449,10 +460,44 @@ class Pull:
             values = skipped.path, self._root(root), *times, *told
             self._database.execute("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
-    def _drop_roots(self) -> None:
+    def _take_away(self, told: Sequence[tuple[str, tuple[bytes, ...]]]) -> None:
+        """Takes away what went, where it has not come again."""
+        there: set[str] = set()
+        for collection, of_pictures in ((self._pictures, True), (ROWS, False)):
+            keys = [self._key(kind, *parts) for kind, parts in told if (kind == "picture") == of_pictures]
+            there |= {row["key"] for row in self._server.rows_of(collection, keys, ("key",), strong=True)}
+        for kind, parts in told:
+            if self._key(kind, *parts) not in there:
+                self._take_one_away(kind, parts)
+
+    def _key(self, kind: str, *parts: bytes) -> str:
+        return (
+            self._names.picture(self._epoch, *parts) if kind == "picture" else self._names.row(kind, *parts)
+        )
+
+    def _take_one_away(self, kind: str, parts: tuple[bytes, ...]) -> None:
+        if kind == "picture":
+            # A file that names it is one without its picture.
+            sql = "SELECT path FROM files WHERE picture = (SELECT id FROM pictures WHERE content = ?)"
+            files = self._database.execute(sql, parts).fetchall()
+            self.dangling += len(files)
+            self._database.executemany("DELETE FROM files WHERE path = ?", files)
+        elif kind == "root":
+            number = "SELECT id FROM roots WHERE path = ?"
+            self._database.execute(f"DELETE FROM patterns WHERE root IN ({number})", parts)  # noqa: S608  # a constant
+            every = {path for (path,) in self._database.execute("SELECT path FROM roots")}
+            self._drop_roots(every - set(parts))
+        else:
+            table = "claims" if kind == "file" else "skipped"
+            sql = f"DELETE FROM {table} WHERE path = ? AND root IN (SELECT id FROM roots WHERE path = ?)"  # noqa: S608  # names from above
+            self._database.execute(sql, parts)
+            sql = "DELETE FROM files WHERE path = ? AND path NOT IN (SELECT path FROM claims)"
+            self._database.execute(sql, parts[:1])
+
+    def _drop_roots(self, kept: set[bytes]) -> None:
         """Forgets the roots that are not there any more; one that files name stays."""
         for number, path in self._database.execute("SELECT id, path FROM roots").fetchall():
-            if number != ADDED_BY_HAND and path not in self._listed_roots:
+            if number != ADDED_BY_HAND and path not in kept:
                 self._database.execute(
                     "DELETE FROM roots WHERE id = ? AND id NOT IN (SELECT root FROM claims) "
                     "AND id NOT IN (SELECT root FROM skipped)",

@@ -11,6 +11,7 @@ key                                   in                what
 ``NAME/row/root/DIGEST``              ``ROWS``          an indexed folder, with its patterns
 ``NAME/row/file/DIGEST``              ``ROWS``          a file of a folder: its content and signature
 ``NAME/row/skip/DIGEST``              ``ROWS``          a file of a folder that could not be used
+``NAME/row/gone/DIGEST``              ``ROWS``          that one of these, or a picture, went
 ``NAME/EPOCH/CONTENT``                pictures          a picture with its descriptor
 ``NAME/CONTENT/KIND/CRC/PART``        ``TRACES``        part of a trace, base64
 ``NAME/!w/EPOCH/PART``                ``TRACES``        part of a whitening, base64
@@ -89,6 +90,7 @@ class Head:
         parts: Of its whitening.
         meta: Rows of ``meta``, without the whitening.
         beside: The representation beside the one in use, if there is one.
+        forgot: How often writers were forgotten: whoever knows another number looks at everything.
     """
 
     identity: str
@@ -97,6 +99,7 @@ class Head:
     parts: int
     meta: dict[str, Any]
     beside: HeadBeside | None = None
+    forgot: int = 0
 
     @property
     def dimensions(self) -> int:
@@ -163,6 +166,10 @@ class Names:
     def kind_of(self, key: str) -> str:
         """The kind of a row."""
         return key[len(self.rows) :].partition("/")[0]
+
+    def gone(self, kind: str, *parts: bytes) -> str:
+        """The key of the row that says that another one went."""
+        return self.row("gone", kind.encode(), *parts)
 
     def row(self, kind: str, *parts: bytes) -> str:
         """The key of a row of a kind about these names."""
@@ -271,6 +278,7 @@ def head_text(head: Head) -> str:
             "before": head.before,
             "whitening": head.parts,
             "meta": head.meta,
+            "forgot": head.forgot,
             "beside": head.beside and [head.beside.epoch, head.beside.parts, head.beside.told],
         }
     )
@@ -301,6 +309,7 @@ def head_of(address: str, text: str) -> Head:
             parts=_whole(data["whitening"], 0, _MOST_PARTS),
             meta=meta | {"format_version": FORMAT_VERSION},
             beside=_beside(data.get("beside")),
+            forgot=_whole(data.get("forgot", 0), 0, 1 << 62),
         )
     except _WRONG as error:
         raise damaged(address, "what it says of itself", error) from error
@@ -445,17 +454,43 @@ def root_of(address: str, text: Any) -> tuple[bytes, Patterns]:
         raise damaged(address, "a folder", error) from error
 
 
+def gone_text(kind: str, parts: Sequence[bytes]) -> str:
+    """The text of a row that says that another one went; ``gone_of`` reads it.
+
+    Args:
+        kind: ``file``, ``skip`` or ``root``, or ``picture``.
+        parts: What its key is made of: path and root, or path; or the content.
+    """
+    return text_of({"gone": kind, "parts": [_coded(part) for part in parts]})
+
+
+def gone_of(address: str, text: Any) -> tuple[str, tuple[bytes, ...]]:
+    """What went, as ``gone_text`` was given it.
+
+    Raises:
+        CorruptCollectionError: It is nothing that goes.
+    """
+    try:
+        data = _object(text)
+        read = _PARTS[data["gone"]]
+        return data["gone"], tuple(one(part) for one, part in zip(read, list(data["parts"]), strict=True))
+    except _WRONG as error:
+        raise damaged(address, "what went", error) from error
+
+
 class Come(NamedTuple):
     """How far a writer has come.
 
     Attributes:
         seq: Its last commit.
-        gone: The last with which something went, or may go.
+        gone: The last with which something went of which no row tells.
+        took: The last with which anything went, or may go.
         open: Whether the last one is not whole: it is being written, or its writer was killed.
     """
 
     seq: int = 0
     gone: int = 0
+    took: int = 0
     open: bool = False
 
     @property
@@ -466,7 +501,7 @@ class Come(NamedTuple):
 
 def session_text(come: Come) -> str:
     """The text of a writer's row; ``session_of`` reads it."""
-    return text_of({"gone": come.gone, "open": come.open})
+    return text_of({"gone": come.gone, "took": come.took, "open": come.open})
 
 
 def session_of(address: str, key: str, seq: int, text: Any) -> tuple[int, Come]:
@@ -479,7 +514,8 @@ def session_of(address: str, key: str, seq: int, text: Any) -> tuple[int, Come]:
         data = _object(text)
         if type(data["open"]) is not bool:
             raise ValueError("nobody says whether its last commit is whole")
-        return int(key.rpartition("/")[2]), Come(int(seq), _whole(data["gone"], 0, 1 << 62), data["open"])
+        gone, took = (_whole(data[name], 0, 1 << 62) for name in ("gone", "took"))
+        return int(key.rpartition("/")[2]), Come(int(seq), gone, took, data["open"])
     except _WRONG as error:
         raise damaged(address, "what a writer says", error) from error
 
@@ -537,6 +573,16 @@ def _root(coded: Any) -> bytes:
     if name and (b"\0" in name or not (os.path.isabs(name) or is_remote(name))):
         raise ValueError(f"{name!r:.80} is no folder's name")
     return name
+
+
+def _content(coded: Any) -> bytes:
+    content = _bytes(coded)
+    if len(content) != hashlib.sha256().digest_size:
+        raise ValueError(f"{content!r:.80} is no content")
+    return content
+
+
+_PARTS = {"file": (_name, _root), "skip": (_name, _root), "root": (_root,), "picture": (_content,)}
 
 
 def _signature_json(signature: Signature) -> dict[str, int]:

@@ -7,7 +7,6 @@ So each commit may be done twice, and several writers need no lock.
 
 import json
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -38,6 +37,7 @@ from camseek.store.milvus.rows import (
     PictureRow,
     as_vector,
     file_text,
+    gone_text,
     head_text,
     parts_of,
     picture_of,
@@ -49,6 +49,7 @@ from camseek.store.milvus.rows import (
     skipped_text,
 )
 from camseek.store.milvus.server import ROWS, TRACES, Server, contents_in, pictures_of_length, within
+from camseek.store.milvus.sweeping import ended, forget, idle, sweep_epoch, unheld
 from camseek.store.records import Signature, SkippedEntry
 from camseek.store.traces import FEATURELESS
 from camseek.store.writer import FolderWriter
@@ -56,8 +57,6 @@ from camseek.store.writer import FolderWriter
 # Pictures, or contents, that are looked at together.
 _SOME = 100
 _MOST_BEFORE = 20
-# Seconds after which a commit that is not whole is nobody's any more.
-_DEAD = 3600.0
 _SLOT = ("refit", "refit_whitening")
 _OF_HEAD = (*HEAD_KEYS, "whitening", *_SLOT)
 # What is noted: of which table and when, under which kind, and by which names. What has left already by the
@@ -149,6 +148,7 @@ class MilvusWriter(FolderWriter):
         come = self._began or Come()
         self._seq: int = come.seq
         self._gone_at: int = come.gone
+        self._took_at: int = come.took
         self._open: bool = come.open
         # Contents that this writer gave a file, and whether it brought them.
         self._leant_on: dict[bytes, bool] = {}
@@ -225,56 +225,33 @@ class MilvusWriter(FolderWriter):
         super().compact()
         head, now = state_of(self._server, strong=True)
         for epoch in head.before:
-            self._sweep_epoch(epoch)
+            sweep_epoch(self._server, epoch)
         self._retired.clear()
-        self._sweep_unheld(head, now)
-
-    def _sweep_epoch(self, epoch: str) -> None:
-        """Takes away descriptors that are not in use."""
-        for name in self._server.picture_collections():
-            keys = [row["key"] for row in self._server.walk(name, self._names.epoch(epoch), ("key",))]
-            self._server.delete(name, keys)
-        old = self._server.walk(TRACES, f"{self._names.all}!w/{epoch}/", ("key",))
-        self._server.delete(TRACES, [row["key"] for row in old])
-
-    def _sweep_unheld(self, head: Head, now: State) -> None:
-        """Takes away pictures that no file names: two had another idea of a file, or one was killed.
-
-        Whoever is writing may be about to name one: what is not whole is left alone for an hour, and who was
-        slower yet is told.
-        """
-        ended = self._ended(now)
-        fields = "key", "session", "seq", "content"
-        unheld = {
-            bytes.fromhex(found["content"])
-            for epoch, length in head.lengths.items()
-            for found in self._server.walk(pictures_of_length(length), self._names.epoch(epoch), fields)
-            if int(found["seq"]) <= ended.get(int(found["session"]), 0)
-            and not self._do("SELECT 1 FROM pictures WHERE content = ?", (bytes.fromhex(found["content"]),))
-        }
-        if not unheld:
-            return
-        self._seq += 1
-        self._gone_at = self._seq
-        self._say(open=True)
-        self._take_out(sorted(unheld), head.lengths)
-        self._know(self._say(open=False))
+        there = "SELECT 1 FROM pictures WHERE content = ?"
+        whole = ended(self._state, now)
+        stray = unheld(self._server, head.lengths, whole, lambda one: bool(self._do(there, (one,))))
+        if stray:
+            self._seq += 1
+            self._took_at = self._seq
+            self._say(open=True)
+            self._take_out(stray, head.lengths)
+            self._know(self._say(open=False))
+        if gone := idle(self._state, now) - {self._session}:
+            # Before they are gone: who is behind would miss what they have written.
+            self._put_head(self._state.epoch, self._state.beside, set(), forgot=1)
+            forget(self._server, gone)
+            known = {session: come for session, come in self._state.known.items() if session not in gone}
+            self._state = replace(self._state, known=known)
+            self._seq += 1
+            self._know(self._say(open=False))
 
     def _know(self, come: Come) -> None:
         """The mirror has what this writer has done."""
-        self._state = replace(self._state, known=self._state.known | {self._session: come})
+        own = self._session
+        looked = {session: times for session, times in self._state.looked.items() if session != own}
+        self._state = replace(self._state, known=self._state.known | {own: come}, looked=looked)
         for values in self._state.rows():
             self._do("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
-
-    def _ended(self, state: State) -> dict[int, int]:
-        """The last commit of each session that nobody goes on with: whole, or of one that was killed."""
-        long_ago = time.time() - _DEAD
-        ended: dict[int, int] = {}
-        for session, come in state.known.items():
-            first = self._state.looked.get(session, (time.time(), 0.0))[0]
-            dead = self._state.known.get(session) == come and first < long_ago
-            ended[session] = come.seq if dead else come.whole
-        return ended
 
     def settle(self) -> None:
         """Takes dropped traces away, and makes sure that what this writer leant on is still there.
@@ -299,11 +276,11 @@ class MilvusWriter(FolderWriter):
         head, now = self._require_same(strong=True, beside=bool(self._put_aside))
         self._sweep_traces(head)
         for epoch in self._retired:
-            self._sweep_epoch(epoch)
+            sweep_epoch(self._server, epoch)
         self._retired.clear()
         # Who takes something says so before: who has not said so yet sees this writer's files.
-        ended = self._ended(self._state)
-        took = any(come.gone > ended.get(session, 0) for session, come in self._others(now).items())
+        whole = ended(self._state, self._state)
+        took = any(come.took > whole.get(session, 0) for session, come in self._others(now).items())
         lost = self._lost() if took else []
         again = self._lost_beside() if took else []
         self._leant_on.clear()
@@ -432,7 +409,13 @@ class MilvusWriter(FolderWriter):
         slot = self._slot()
         back = [content for content in aside if slot and self._beside(content, slot) is None]
         if gone or lost or back:
+            self._took_at = self._seq
+        if back:
             self._gone_at = self._seq
+        for content in gone:
+            told_gone = gone_text("picture", (content,))
+            key = self._names.gone("picture", content)
+            put.append(row(key, told_gone, self._session, self._seq, content=content.hex()))
         # Rows take the place of those that others had written: were this process killed before the commit is
         # whole, nobody would look for them, but for this.
         self._say(open=True)
@@ -467,7 +450,7 @@ class MilvusWriter(FolderWriter):
 
     def _say(self, *, open: bool) -> Come:
         """Says how far this writer has come."""
-        come = Come(self._seq, self._gone_at, open)
+        come = Come(self._seq, self._gone_at, self._took_at, open)
         said = row(self._names.session(self._session), session_text(come), self._session, self._seq)
         self._server.upsert(ROWS, [said])
         self._open = open
@@ -680,6 +663,9 @@ class MilvusWriter(FolderWriter):
             key = self._names.row(kind, *parts)
             if text is None:
                 gone.append(key)
+                # Mirrors are told, so that they need not look at everything.
+                told = gone_text(kind, parts)
+                put.append(row(self._names.gone(kind, *parts), told, self._session, self._seq))
             else:
                 put.append(row(key, text, self._session, self._seq, content=content))
 
@@ -768,13 +754,14 @@ class MilvusWriter(FolderWriter):
         held = {bytes.fromhex(found["content"]) for found in rows}
         return [content for content in contents if content not in held]
 
-    def _put_head(self, epoch: str, beside: str, told: set[str]) -> None:
+    def _put_head(self, epoch: str, beside: str, told: set[str], *, forgot: int = 0) -> None:
         """Writes what the collection says of itself: whoever reads it from now on reads these descriptors.
 
         Args:
             epoch: That in use from now on.
             beside: That beside it, or empty.
             told: The rows of ``meta`` of which something is new; others are those of the server.
+            forgot: How often writers are about to be forgotten.
         """
         switched, aside = epoch != self._state.epoch, not told.isdisjoint(_SLOT)
         if switched:
@@ -802,6 +789,7 @@ class MilvusWriter(FolderWriter):
             parts=parts,
             meta=known | {key: rows[key] for key in HEAD_KEYS if key in told and key in rows},
             beside=slot,
+            forgot=before.forgot + forgot,
         )
         self._server.upsert(ROWS, [row(self._names.head, head_text(head), self._session, self._seq)])
         self._retired += out
@@ -810,7 +798,7 @@ class MilvusWriter(FolderWriter):
             # end, or is told by its own ``settle``.
             _, now = state_of(self._server, strong=True)
             self._overtaken = self._others(now) != self._others(self._state)
-        self._state = replace(self._state, head=(self._session, self._seq))
+        self._state = replace(self._state, head=(self._session, self._seq), forgot=head.forgot)
 
 
 _WHOLE = ("key", "session", "seq", "content", "text", "vector")
