@@ -2,12 +2,12 @@
 
 A learned feature (XFeat, Potje et al., CVPR 2024) sees more than SIFT in noisy, blurred and soft pictures,
 but bears no turning. Its descriptors of 64 numbers are projected on 32 axes, which ship, and kept in four
-bits each. What extracts them is ``camseek.extraction.fine``; ``geometry.verify`` takes what corresponds.
+bits each. What extracts them is ``camseek.extraction.fine``; ``geometry.verify_all`` takes what corresponds.
 """
 
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from camseek.matching.features import Amount
-from camseek.matching.geometry import Match, verify
+from camseek.matching.geometry import Candidate, Match, verify_all
 from camseek.matching.words import Correspondences, QueryWords, WordPoints
 from camseek.numerics import BOOL, F32, F64, I64, l2_normalise, principal_directions
 from camseek.results import Size
@@ -293,6 +293,30 @@ def likely_turn(query: QueryWords, picture: WordPoints, pairs: Correspondences) 
     return Turn(best * TURN, float(votes[best]) / total)
 
 
+def verify_view(
+    query: FinePoints,
+    candidates: Sequence[Candidate],
+    outline: Float64[F64, "4 2"],
+    *,
+    least: int = CHANCE + 1,
+) -> list[tuple[Match, ...]]:
+    """The instances of a thing in each of some pictures, by fine points of one view of the query.
+
+    Args:
+        query: The query's points, as it is seen at one size and turn.
+        candidates: The pictures' fine points, and what ``nearest_pairs`` says of them.
+        outline: float64 (4, 2), as ``geometry.verify_all`` takes it.
+        least: Inliers below which nothing is told.
+
+    Returns:
+        What was found of each, most inliers first.
+    """
+    enough = [place for place, one in enumerate(candidates) if len(one.pairs) >= least]
+    found = verify_all(query, [candidates[place] for place in enough], outline, least=least)
+    matches = dict(zip(enough, found, strict=True))
+    return [matches.get(place, ()) for place in range(len(candidates))]
+
+
 def verify_fine(
     queries: Iterable[FinePoints],
     picture: FinePoints,
@@ -301,25 +325,17 @@ def verify_fine(
     *,
     least: int = CHANCE + 1,
 ) -> tuple[Match, ...]:
-    """The instances of a thing in one picture, by fine points.
+    """The same of one picture and several views of the query: the first of those that agree most.
 
     Args:
-        queries: The query's points, as it is seen at several sizes and turns: the one that agrees most
-            decides, of equal ones the first.
+        queries: The query's points, as it is seen at several sizes and turns.
         picture: The picture's points.
-        outline: float64 (4, 2), as ``geometry.verify`` takes it.
+        outline: float64 (4, 2).
         size: Width and height of the upright picture, pixels.
         least: Inliers below which nothing is told.
-
-    Returns:
-        What was found, most inliers first.
     """
-    best: tuple[Match, ...] = ()
-    for query in queries:
-        pairs = nearest_pairs(query, picture)
-        if len(pairs) < least:
-            continue
-        found = verify(query, picture, pairs, outline, size, least=least)
-        if found and (not best or found[0].inliers > best[0].inliers):
-            best = found
-    return best
+    found = [
+        verify_view(query, [Candidate(picture, nearest_pairs(query, picture), size)], outline, least=least)[0]
+        for query in queries
+    ]
+    return max(found, key=lambda matches: matches[0].inliers if matches else 0, default=())

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
 
 from camseek.extraction.fine import FineQuery
-from camseek.matching.fine import QUERIED, FinePoints, Turn, verify_fine
-from camseek.matching.geometry import Match
+from camseek.matching.features import Amount
+from camseek.matching.fine import QUERIED, FinePoints, Turn, nearest_pairs, verify_view
+from camseek.matching.geometry import Candidate, Match
 from camseek.matching.words import QueryWords
 from camseek.numerics import F64
 from camseek.results import Box, Size
@@ -94,20 +96,46 @@ def second_step(database: Database, sides: Sequence[Side], left: Sequence[Undeci
     if not asked:
         return {}
     turns = [_turns([item.turns[place] for item, _ in asked]) for place in range(len(sides))]
-    # Found beside each other, and before the candidates, which all need them.
     views = [
-        (side, degrees, amount)
-        for side, several in zip(sides, turns, strict=True)
+        (place, degrees, amount)
+        for place, several in enumerate(turns)
         for degrees in several
-        for amount in reversed(QUERIED)  # the larger one takes longer
+        for amount in QUERIED
     ]
-    database.map(lambda view: view[0].fine.points(*view[1:]), views)
+    longest = sorted(views, key=lambda view: -view[2].side)  # the larger one takes longer
+    points = dict(zip(longest, database.map(partial(_points, sides), longest), strict=True))
+    found = [Shown(0, ())] * len(asked)
+    # Which candidates each is compared with.
+    tried = [
+        [number for number, (item, _) in enumerate(asked) if degrees in (0, item.turns[place].degrees)]
+        for place, degrees, _ in views
+    ]
+    couples = [
+        (points[view], asked[number][1]) for view, some in zip(views, tried, strict=True) for number in some
+    ]
+    pairs = iter(database.map(lambda couple: nearest_pairs(*couple), couples))
+    candidates = [
+        [Candidate(asked[number][1], next(pairs), asked[number][0].size) for number in some] for some in tried
+    ]
 
-    def compared(one: tuple[Undecided, FinePoints]) -> Shown:
-        return most_points(_compared(side, turns[place], place, *one) for place, side in enumerate(sides))
+    def verified(one: tuple[_View, Sequence[Candidate]]) -> list[tuple[Match, ...]]:
+        view, several = one
+        return verify_view(points[view], several, sides[view[0]].corners)
 
-    found = database.map(compared, asked)
+    matched = database.map(verified, zip(views, candidates, strict=True))
+    for (place, _, _), some, several in zip(views, tried, matched, strict=True):
+        for number, matches in zip(some, several, strict=True):
+            found[number] = most_points((found[number], Shown(place, matches)))
     return {item.record: shown for (item, _), shown in zip(asked, found, strict=True)}
+
+
+_View = tuple[int, int, Amount]
+"""Which of the query's pictures, turned to the right by how many degrees, and how much is looked at of it."""
+
+
+def _points(sides: Sequence[Side], view: _View) -> FinePoints:
+    place, degrees, amount = view
+    return sides[place].fine.points(degrees, amount)
 
 
 def _turns(said: Sequence[Turn]) -> tuple[int, ...]:
@@ -117,10 +145,3 @@ def _turns(said: Sequence[Turn]) -> tuple[int, ...]:
         if turn.degrees and turn.share >= _LEAST_SHARE:
             best[turn.degrees] = max(best.get(turn.degrees, 0.0), turn.share)
     return (0, *sorted(best, key=lambda degrees: (-best[degrees], degrees))[:_TURNS])
-
-
-def _compared(side: Side, turns: tuple[int, ...], place: int, item: Undecided, fine: FinePoints) -> Shown:
-    own = item.turns[place].degrees
-    tried = (0, own) if own and own in turns else (0,)
-    views = (side.fine.points(degrees, amount) for degrees in tried for amount in QUERIED)
-    return Shown(place, verify_fine(views, fine, side.corners, item.size))
