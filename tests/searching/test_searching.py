@@ -529,14 +529,14 @@ class TestSearchMany:
         assert os.path.basename(found[3].hits[0].path) == "1.jpg"
 
     def test_whatever_one_raises_ends_nothing(self, cam, folder, monkeypatch):
-        real, fails = Extractor.extract_file, (folder / "1.jpg").read_bytes()
+        real, fails = Extractor._read, (folder / "1.jpg").read_bytes()
 
-        def extract_file(self, file, *arguments):
+        def read(self, file, *arguments):
             if file.read() == fails:
                 raise MemoryError
             return real(self, file, *arguments)
 
-        monkeypatch.setattr(Extractor, "extract_file", extract_file)
+        monkeypatch.setattr(Extractor, "_read", read)
         found = list(cam.search_many([folder / "0.jpg", folder / "1.jpg", folder / "2.jpg"]))
         assert [type(item).__name__ for item in found] == ["SearchResult", "Skipped", "SearchResult"]
         assert "memory" in found[1].reason

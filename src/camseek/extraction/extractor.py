@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -17,12 +18,14 @@ from camseek.encoding.regions import CellGrid, Cells
 from camseek.errors import PictureError, SettingsError, TooLargeError, UnreadableFileError
 from camseek.extraction.faults import one_picture, tried
 from camseek.extraction.fine import FineQuery
-from camseek.extraction.points import QUERY_SIZE, query_features
+from camseek.extraction.points import QUERY_SIZE, query_words
 from camseek.extraction.reading import PictureReader, check_region_size
 from camseek.extraction.sources import Source, opened
 from camseek.images import Picture, check_region, fingerprint, open_file
 from camseek.images.files import MOST_BYTES
-from camseek.matching.features import LocalFeatures
+from camseek.job import one_blas_thread
+from camseek.matching.fine import QUERIED
+from camseek.matching.words import QueryWords
 from camseek.names import is_given, is_remote
 from camseek.results import Box, Skipped
 from camseek.store import FILE_TRACE, StoredPicture
@@ -87,7 +90,8 @@ class Extraction:
         grid: How the maps' cells lie over the picture.
         cells: The region on the maps, for the reading ``cells``; else None.
         inside: The activations in the region; all of them where there is none.
-        features: Its local features, of the region alone, where they were asked for.
+        words: Its visual words, of the region alone, where they were asked for, and those of its points as
+            they look in a mirror.
         fine: And what finds its fine points, once somebody asks.
         looked: What its cells say, of the region alone, where that was asked for.
     """
@@ -100,9 +104,25 @@ class Extraction:
     grid: CellGrid
     cells: Cells | None
     inside: Activations
-    features: LocalFeatures | None = None
+    words: tuple[QueryWords, QueryWords] | None = None
     fine: FineQuery | None = None
     looked: QueryCells | None = None
+
+    @property
+    def outline(self) -> Box:
+        """What of the picture was asked for: the region, or all of it."""
+        return self.region or (0, 0, *self.picture.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """What the network is to see; ``own`` is the region alone, where its scores are of that."""
+
+    picture: Picture
+    grid: CellGrid
+    region: Box | None
+    cells: Cells | None = None
+    own: Picture | None = None
 
     @property
     def outline(self) -> Box:
@@ -140,7 +160,9 @@ class Extractor:
         rules: RegionRules | None = None,
         *,
         features: bool = False,
+        fine: bool = False,
         cells: bool = False,
+        workers: int = 1,
     ) -> Extraction:
         """Reads a picture, or a region of it.
 
@@ -149,7 +171,9 @@ class Extractor:
             region: The box of the thing, pixels or shares of the upright picture; None for all of it.
             rules: How the region is read; None to encode its pixels alone.
             features: Whether its local features are wanted, as of a query.
+            fine: Whether its upright fine points are found beside them, as they will be asked for.
             cells: Whether its cells are to be compared with sketches, as of a query.
+            workers: Threads that share the work, 1 or more.
 
         Raises:
             PictureError: The picture cannot be used.
@@ -157,24 +181,47 @@ class Extractor:
             SettingsError: The model has no axes of sketches to compare cells on.
         """
         with opened(source) as (name, file):
-            rules = rules or RegionRules()
-            seen = self.extract_file(file, name, fingerprint(file), region, rules)
-            seen = self._closer(file, seen) if features else seen
-            return self._smaller(file, seen) if cells else seen
+            content = fingerprint(file)
+            read = self._read(file, region, rules or RegionRules())
+            if not (features or cells):
+                return self._seen(name, content, read)
+            # One thread alone reads the file, and first.
+            closer = self._closer.read(file, read.region) if features else None
+            smaller = self._smaller.read(file, read.region) if cells else None
+            with one_blas_thread(), ThreadPoolExecutor(workers, "camseek") as pool:
+                # What takes longest comes first.
+                words = None if closer is None else pool.submit(query_words, closer, read.outline)
+                whole = pool.submit(self._seen, name, content, read)
+                points = None if closer is None else FineQuery.of(closer, read.outline, self.model.device)
+                early = QUERIED[::-1] if points is not None and fine else ()
+                found = [] if points is None else [pool.submit(points.points, 0, amount) for amount in early]
+                looked = None if smaller is None else pool.submit(self._cells, smaller)
+                seen = whole.result()
+                for one in found:
+                    one.result()
+                return replace(
+                    seen,
+                    words=None if words is None else words.result(),
+                    fine=points,
+                    looked=None if looked is None else looked.result(),
+                )
 
-    def _closer(self, file: BinaryIO, seen: Extraction) -> Extraction:
-        """With the local features of a query, which is looked at more closely than stored pictures."""
-        reader = replace(self.reader, resize=QUERY_SIZE, multiple=1, fitted_to=None)
-        picture = reader.read(file, seen.region)
-        fine = FineQuery.of(picture, seen.outline, self.model.device)
-        return replace(seen, features=query_features(picture, seen.outline), fine=fine)
+    @property
+    def _closer(self) -> PictureReader:
+        """Reads a query's picture for its local features, more closely than stored pictures are looked at."""
+        return replace(self.reader, resize=QUERY_SIZE, multiple=1, fitted_to=None)
 
-    def _smaller(self, file: BinaryIO, seen: Extraction) -> Extraction:
-        """With the cells of a query, which are of another pass, over fewer pixels."""
-        sketcher = self.model.require_sketcher()
-        picture = replace(self.reader, resize=_CELLS_SIZE).read(file, seen.region)
-        activations = self.model.run(picture.pixels)
-        return replace(seen, looked=QueryCells.of(sketcher, activations, self.grid(picture)))
+    @property
+    def _smaller(self) -> PictureReader:
+        """Reads a query's picture for its cells, which are of another pass, over fewer pixels."""
+        self.model.require_sketcher()
+        return replace(self.reader, resize=_CELLS_SIZE)
+
+    def _cells(self, picture: Picture) -> QueryCells:
+        """What its cells say."""
+        return QueryCells.of(
+            self.model.require_sketcher(), self.model.run(picture.pixels), self.grid(picture)
+        )
 
     def extract_file(
         self,
@@ -189,30 +236,39 @@ class Extractor:
         Raises:
             PictureError, RegionError: As ``extract``.
         """
-        rules = rules or RegionRules()
+        return self._seen(name, content, self._read(file, region, rules or RegionRules()))
+
+    def _read(self, file: BinaryIO, region: Region | str | None, rules: RegionRules) -> "_Read":
+        """The pixels that the network is to see, and where the region is on its maps."""
         region = None if rules.reading == "whole" else read_region(region)
         cropped = region if rules.reading == "crop" else None
         picture = self.reader.read(file, cropped)
-        activations = self.model.run(picture.pixels)
         grid = self.grid(picture)
-        cells, inside = None, activations
         box = None if region is None else check_region(region, picture.size)
-        if region is not None and box is not None and cropped is None:
-            across, down = (one / other for one, other in zip(grid.resized, grid.original, strict=True))
-            check_region_size(region, picture.size, across, down)
-            cells = _unscaled(grid, box) if rules.box == "original" else grid.cells(box)
-            inside = activations.inside(cells, self.model.classifier_weights, self.model.classifier_bias)
-            if rules.scores == "crop":
-                own_size = _own_size(self.reader, box).read(file, box)
-                inside = replace(inside, scores=self.model.run(own_size.pixels).scores)
+        if region is None or box is None or cropped is not None:
+            return _Read(picture, grid, box)
+        across, down = (one / other for one, other in zip(grid.resized, grid.original, strict=True))
+        check_region_size(region, picture.size, across, down)
+        cells = _unscaled(grid, box) if rules.box == "original" else grid.cells(box)
+        own = _own_size(self.reader, box).read(file, box) if rules.scores == "crop" else None
+        return _Read(picture, grid, box, cells, own)
+
+    def _seen(self, name: bytes | None, content: bytes, read: "_Read") -> Extraction:
+        """What the network says of it."""
+        activations = inside = self.model.run(read.picture.pixels)
+        if read.cells is not None:
+            weights, bias = self.model.classifier_weights, self.model.classifier_bias
+            inside = activations.inside(read.cells, weights, bias)
+        if read.own is not None:
+            inside = replace(inside, scores=self.model.run(read.own.pixels).scores)
         return Extraction(
             name=name,
             content=content,
-            region=box,
-            picture=picture,
+            region=read.region,
+            picture=read.picture,
             activations=activations,
-            grid=grid,
-            cells=cells,
+            grid=read.grid,
+            cells=read.cells,
             inside=inside,
         )
 

@@ -1,4 +1,4 @@
-"""Local features of pictures that were read: stored ones as visual words, and a query's."""
+"""Local features of pictures that were read, as visual words: those that are stored, and a query's."""
 
 from dataclasses import replace
 
@@ -8,26 +8,28 @@ from camseek.config import Resize
 from camseek.images import Picture
 from camseek.matching.codebook import embedded_codebook
 from camseek.matching.features import INDEXED, QUERIED, LocalFeatures, extract_features, shrunk
-from camseek.matching.words import WordPoints
+from camseek.matching.words import QueryWords, WordPoints
 from camseek.results import Box
 
 QUERY_SIZE = Resize("longer", QUERIED.side, QUERIED.side)
 """The size at which a query's points are looked for; a smaller one is not enlarged."""
 
 
-def query_features(picture: Picture, outline: Box) -> LocalFeatures:
-    """The local features of a query's picture.
+def query_words(picture: Picture, outline: Box) -> tuple[QueryWords, QueryWords]:
+    """The visual words of a query's picture, and those of its points as they look in a mirror.
 
     Args:
         picture: The pixels of the outline alone.
         outline: What of the picture is sought, pixels.
 
     Returns:
-        Points in pixels of the whole picture.
+        Both with points in pixels of the whole picture.
     """
     x1, y1, x2, y2 = outline
     found = extract_features(picture.pixels, (x2 - x1, y2 - y1), QUERIED.count)
-    return replace(found, points=found.points + np.array([x1, y1], np.float32))
+    found = replace(found, points=found.points + np.array([x1, y1], np.float32))
+    book = embedded_codebook()
+    return book.query_words(found), book.query_words(found.mirrored())
 
 
 def stored_points(picture: Picture) -> WordPoints:

@@ -18,7 +18,6 @@ from camseek.extraction.attention import Attention, attention, view
 from camseek.extraction.extractor import Extraction, Extractor, RegionRules
 from camseek.extraction.fine import FineQuery
 from camseek.extraction.sources import Source
-from camseek.matching.codebook import embedded_codebook
 from camseek.matching.words import QueryWords
 from camseek.names import path_text
 from camseek.numerics import F32, is_usable, l2_normalise
@@ -46,7 +45,7 @@ class QueryPart:
 
 
 class Sought:
-    """The query: one part or several of one thing. Descriptors and words that were made are remembered.
+    """The query: one part or several of one thing. Descriptors that were made are remembered.
 
     Attributes:
         parts: At least one.
@@ -67,7 +66,6 @@ class Sought:
         self.scores = scores[:1]
         self._known: dict[Hashable, F32] = {}
         self._vectors: dict[Hashable, tuple[tuple[int, ...], F32]] = {}
-        self._words: dict[bool, tuple[QueryWords, ...]] = {}
 
     @property
     def name(self) -> str:
@@ -133,15 +131,10 @@ class Sought:
         Raises:
             TypeError: The query was read without its local features.
         """
-        if mirrored not in self._words:
-            book = embedded_codebook()
-            words: list[QueryWords] = []
-            for part in self.parts:
-                if part.features is None:
-                    raise TypeError("a query that was read without its local features")
-                words.append(book.query_words(part.features.mirrored() if mirrored else part.features))
-            self._words[mirrored] = tuple(words)
-        return self._words[mirrored]
+        found = tuple(part.words[mirrored] for part in self.parts if part.words is not None)
+        if len(found) != len(self.parts):
+            raise TypeError("a query that was read without its local features")
+        return found
 
     def fine(self) -> tuple[FineQuery, ...]:
         """What finds each part's fine points.
@@ -173,7 +166,14 @@ class Sought:
 
 
 def read_query(
-    extractor: Extractor, parts: Sequence[QueryPart], rules: RegionRules, *, features: bool, cells: bool
+    extractor: Extractor,
+    parts: Sequence[QueryPart],
+    rules: RegionRules,
+    *,
+    features: bool,
+    cells: bool,
+    fine: bool = False,
+    workers: int = 1,
 ) -> Sought:
     """Reads the pictures of a query and passes them through the network.
 
@@ -183,6 +183,8 @@ def read_query(
         rules: How their regions are read.
         features: Whether the plan compares local features.
         cells: Whether it compares cells with sketches.
+        fine: Whether it compares fine points, and the pictures that are searched have some.
+        workers: Threads that share the work on one picture.
 
     Raises:
         PictureError: One cannot be used.
@@ -191,7 +193,15 @@ def read_query(
     """
     return Sought(
         [
-            extractor.extract(part.picture, part.region, rules, features=features, cells=cells)
+            extractor.extract(
+                part.picture,
+                part.region,
+                rules,
+                features=features,
+                fine=fine,
+                cells=cells,
+                workers=workers,
+            )
             for part in parts
         ]
     )

@@ -37,7 +37,7 @@ from camseek.searching.query import QueryPart, Sought, query_parts, query_views,
 from camseek.searching.search import Found, run
 from camseek.searching.stages import Candidates, Nearest, Searching, Step
 from camseek.searching.stored import StoredDatabase
-from camseek.store import POINTS, SKETCH, Collection, Profile, Ranking, StoredPicture, Traces
+from camseek.store import FINE, POINTS, SKETCH, Collection, Profile, Ranking, StoredPicture, Traces
 
 # So many of the query's classes are told; the descriptor may sum more.
 _TOLD_CLASSES = 5
@@ -142,7 +142,8 @@ class Searcher:
             CollectionChangedError: A whitening was fitted, or a picture left, so that it must be done again.
             CamseekError: As ``Engine.search``.
         """
-        return self._finish(self._asked(self.describer, parts, request), request, {}, staged)
+        asked = self._asked(self.describer, parts, request, workers=self.job.workers)
+        return self._finish(asked, request, {}, staged)
 
     def search_many(
         self, queries: "Sequence[Sequence[QueryPart] | Skipped]", request: Request
@@ -190,7 +191,7 @@ class Searcher:
             return parts
         try:
             with one_picture():
-                return self._asked(describer, parts, request)
+                return self._asked(describer, parts, request, workers=1)
         except (PictureError, RegionError, FeaturelessError) as error:
             return _skipped(parts, error)
 
@@ -205,15 +206,23 @@ class Searcher:
         found = self.collection.vectors.nearest(np.stack(queries), most, generation=self.profile.generation)
         return dict(zip(map(digest, queries), found, strict=True))
 
-    def _asked(self, describer: Describer, parts: Sequence[QueryPart], request: Request) -> "_Asked":
-        """Reads a query and binds the plan to it."""
+    def _asked(
+        self, describer: Describer, parts: Sequence[QueryPart], request: Request, *, workers: int
+    ) -> "_Asked":
+        """Reads a query and binds the plan to it; so many threads share the work on one picture."""
         started = time.perf_counter()
         request.plan.require(describer.model)
         require_parts(request.plan, self.collection.address, self.profile.keeps)
         rules = RegionRules(reading=request.reading)
         plan = request.plan
         sought = read_query(
-            describer.extractor, parts, rules, features=plan.needs_features, cells=plan.needs_sketches
+            describer.extractor,
+            parts,
+            rules,
+            features=plan.needs_features,
+            fine=plan.needs_fine and FINE in self.profile.keeps,
+            cells=plan.needs_sketches,
+            workers=workers,
         )
         steps = request.plan.bind(sought, describer.encoder)
         return _Asked(tuple(parts), sought, steps, self._own(sought), time.perf_counter() - started)
