@@ -35,7 +35,7 @@ SECOND = 25
 """So many candidates that words leave undecided are looked at by fine points."""
 
 
-_TOGETHER = 50
+TOGETHER = 50
 """Candidates that one thread looks at side by side: what all of them take in one step is little. Whatever the
 number, what is found is the same."""
 
@@ -109,7 +109,7 @@ class Verify(LaterStage):
         second = any(_has_second(detail) for detail in found.details.values())
         new = [record for record in records if _is_new(found.detail(record), second=second)]
         points = search.database.points(new)
-        blocks = [points[start : start + _TOGETHER] for start in range(0, len(points), _TOGETHER)]
+        blocks = [points[start : start + TOGETHER] for start in range(0, len(points), TOGETHER)]
         matched = search.database.map(partial(_matched, step.features), blocks)
         seen = [answer for block in matched for answer in block]
         left = _undecided(step.features, new, points, seen)
