@@ -14,7 +14,7 @@ from camseek.errors import ClusterError, CollectionError
 from camseek.indexing.copying import copy
 from camseek.job import Job
 from camseek.searching import Joined, Nearest, Verify, Words
-from camseek.store import end_shards, open_collection, open_shards, tell_shards
+from camseek.store import ShardTold, end_shards, open_collection, open_shards, tell_shards
 from camseek.store.sharded import group
 from clusters import two_nodes
 from textures import png, texture
@@ -207,6 +207,19 @@ def test_what_cannot_be(arguments, code, text, tmp_path, monkeypatch):
     (tmp_path / "none.jpg").write_bytes(png(texture(1)))
     told = text(*arguments, "--json", code=2 if code == "usage" else 1)
     assert told.error["code"] == code
+
+
+def test_shards_that_are_not_ready_are_told(monkeypatch, text):
+    found = [ShardTold("1 of 2", "there", None, 10), ShardTold("2 of 2", "", None, 0)]
+    monkeypatch.setattr("camseek.store.tell_shards", lambda *_: found)
+    told = text("shards", "milvus://someone:s3cret@127.0.0.1:1/a")
+    assert told.out.splitlines() == [
+        "shard 1 of 2 on there is reading its part",
+        "shard 2 of 2 does not answer",
+    ]
+    as_json = text("shards", "milvus://someone:s3cret@127.0.0.1:1/a", "--json")
+    assert as_json.json["shards"][1] == {"part": "2 of 2", "host": "", "pictures": None, "memory": 0}
+    assert "s3cret" not in as_json.out
 
 
 def test_no_cluster_is_told(address):

@@ -25,6 +25,7 @@ from camseek.store import (
     Signature,
     Traces,
     Vectors,
+    beside,
     open_shards,
     tell_shards,
 )
@@ -297,6 +298,20 @@ class TestSameAnswers:
                 refused()
 
 
+@pytest.mark.parametrize("numbers", [[], [0], [4]])
+def test_shards_without_pictures(server, profile, put, unit, numbers):
+    """Also where the only one is featureless."""
+    with MilvusCollection.make(ADDRESS, profile) as made:
+        put(made, numbers)
+        with ShardedCollection(Here(3)) as sharded:
+            assert sharded.catalogue.count() == len(numbers)
+            [found] = sharded.vectors.nearest(unit(0)[None], 5)
+            assert (len(found.records), found.compared) == (numbers == [0], numbers == [0])
+            words = sharded.words.search().ranked([as_query(points(0))], 5, asked=sharded.catalogue.records())
+            assert (len(words.records), words.compared, len(words.asked)) == (len(numbers),) * 3
+            assert sharded.catalogue.info().pictures == len(numbers)
+
+
 class TestMoments:
     def test_a_fit_is_another_generation(self, whole, sharded, unit):
         before = sharded.profile
@@ -431,12 +446,26 @@ class TestLost:
         assert count == 5
         assert sharded.catalogue.pictures(records) == {}
 
+    def test_what_searches_need_is_made_before_it_has_begun(self, whole, monkeypatch):
+        monkeypatch.setattr(beside, "LEAST_SAVED", 5)
+        shard = Shard()
+        life = shard.begin(ADDRESS, Part(0, 2))
+        collection, answers = shard._held
+        assert (collection._folder / "words.index").exists()
+        assert shard.begin(ADDRESS, Part(0, 2)) == life
+        shard._let_go(answers)
+        # While it begins, whoever asks is told so at once.
+        with shard._beginning:
+            with pytest.raises(NotBegunError):
+                shard.ask(life, "count")
+            assert shard.tell()[1] is None
+
     def test_what_it_does_not_hold_is_told(self, server):
         with pytest.raises(NoCollectionError):
             Shard().begin(ADDRESS, Part(0, 2))
         with pytest.raises(NotBegunError):
             Shard().ask("", "count")
-        assert Shard().tell()[1] == 0
+        assert Shard().tell()[1] is None
 
 
 class TestNumbers:

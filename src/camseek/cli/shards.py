@@ -33,8 +33,10 @@ def shards_command(collection: str, cluster: str | None, stop: bool, as_json: bo
         emit({"collection": place, "shards": [shard.to_json() for shard in found]})
         return
     for shard in found:
-        if shard.pictures is None:
+        if not shard.host:
             say(f"shard {shard.part} does not answer")
+        elif shard.pictures is None:
+            say(f"shard {shard.part} on {printable(shard.host)} is reading its part")
         else:
             held, memory = counted(shard.pictures, "picture"), shard.memory / 1e6
             say(f"shard {shard.part}: {held} on {printable(shard.host)}, {memory:,.0f} MB of memory")

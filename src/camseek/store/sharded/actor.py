@@ -28,6 +28,8 @@ class Shard:
     """
 
     def __init__(self) -> None:
+        # One at a time begins, which may take hours; meanwhile whoever asks is told that it has not.
+        self._beginning = threading.Lock()
         self._lock = threading.Lock()
         self._held: tuple[MilvusCollection, Answers] | None = None
         self._life = ""
@@ -37,7 +39,10 @@ class Shard:
         return VERSION, socket.gethostname()
 
     def begin(self, address: MilvusAddress, part: Part) -> str:
-        """Opens the part, unless it is open: what is missing here is read from the server first.
+        """Opens the part, unless it is open.
+
+        What is missing here is read from the server first, and what searches need of it is made: of a large
+        part that takes longer than a search should wait.
 
         Returns:
             What tells this mirror from others: within it a record's number is never used twice.
@@ -45,13 +50,16 @@ class Shard:
         Raises:
             CamseekError: As ``MilvusCollection``.
         """
-        with self._lock:
-            if self._held is None:
-                collection = MilvusCollection(address, part=part)
+        with self._beginning:
+            if self._held is not None:
+                return self._life
+            collection = MilvusCollection(address, part=part)
+            collection.save()
+            with self._lock:
                 self._held = collection, Answers(collection)
                 # A copy of a machine has a copy of its mirrors.
                 self._life = f"{collection.mirror_name}@{socket.gethostname()}"
-                threading.Thread(target=self._keep, args=(collection,), daemon=True).start()
+            threading.Thread(target=self._keep, args=(collection,), daemon=True).start()
             return self._life
 
     def ask(self, life: str, name: str, *given: Any, **more: Any) -> Any:
@@ -79,11 +87,11 @@ class Shard:
                 self._let_go(answers)
             raise
 
-    def tell(self) -> tuple[str, int, int]:
-        """The machine, how many pictures are here, and the bytes of memory that the process takes."""
+    def tell(self) -> tuple[str, int | None, int]:
+        """The machine, how many pictures are here (None before they are), and this process's memory."""
         with self._lock:
             held = self._held
-        return socket.gethostname(), held[1].count() if held else 0, _memory()
+        return socket.gethostname(), held[1].count() if held else None, _memory()
 
     def _let_go(self, answers: Answers) -> None:
         with self._lock:
@@ -94,11 +102,11 @@ class Shard:
     def _keep(self, collection: MilvusCollection) -> None:
         """Saves what is made of the mirror now and then: whoever opens it next begins sooner."""
         while True:
-            collection.save()
             time.sleep(_SAVE_EVERY)
             with self._lock:
                 if self._held is None or self._held[0] is not collection:
                     return
+            collection.save()
 
 
 def _memory() -> int:

@@ -22,7 +22,7 @@ from camseek.store.sharing import ScoredWords, WordsRanking
 F16 = NDArray[np.float16]
 
 # Searches whose first comparison of words is kept: 16 bytes a picture of each.
-_SEARCHES = 8
+_SEARCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
