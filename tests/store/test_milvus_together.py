@@ -15,10 +15,12 @@ import pytest
 
 from camseek.address import milvus_address
 from camseek.errors import CollectionBusyError, CollectionChangedError, CorruptCollectionError, StorageError
+from camseek.patterns import Patterns
 from camseek.results import Skipped
 from camseek.store import Refit, Signature, SkippedEntry
 from camseek.store.milvus import collection as collection_module
 from camseek.store.milvus import pulling, sweeping
+from camseek.store.milvus import server as server_module
 from camseek.store.milvus import writer as writer_module
 from camseek.store.milvus.pulling import state_of
 from camseek.store.milvus.server import Server
@@ -587,6 +589,33 @@ class TestGone:
                 row["text"] = text
         with pytest.raises(CorruptCollectionError, match="what went"):
             in_step.catalogue.count()
+
+
+def test_a_mirror_is_made_of_few_rows_at_a_time(opened, fresh, fill, put, monkeypatch):
+    one = opened()
+    fill(one, [9, 2, 7, 1, 8])
+    with one.write("index") as writer:
+        put(writer, [5, 4, 7], b"/other")
+        writer.set_patterns(writer.root(b"/other"), Patterns(("*.jpg",), ()))
+        for number in range(5):
+            skipped = Skipped(b"/other/bad%d" % number, "none", "not_a_picture")
+            writer.remember(SkippedEntry(Signature(1, 2, 3), skipped, "1"), writer.root(b"/other"))
+    behind = fresh()
+    for module, what, some in ((pulling, "_SOME", 2), (pulling, "PAGE", 3), (server_module, "PAGE", 3)):
+        monkeypatch.setattr(module, what, some)
+    with one.write("upgrade") as writer:
+        writer.refitter.begin(Refit(asked="so", profile=one.profile))
+    far = fresh()
+    for collection in (behind, far):
+        assert names(collection) == names(one)
+        told, wanted = (c.catalogue.info().to_json() for c in (collection, one))
+        assert (told["skipped"], told["roots"]) == (wanted["skipped"], wanted["roots"])
+        assert collection.catalogue.check() == []
+    # In the order in which they came.
+    records = far.catalogue.records().tolist()
+    pictures = far.catalogue.pictures(records)
+    assert [pictures[record].content[-1] for record in records] == [9, 2, 7, 1, 8, 5, 4]
+    assert not far._reader.query("SELECT 1 FROM sqlite_temp_schema")
 
 
 class TestForgotten:

@@ -108,13 +108,16 @@ class BesidePull:
         self._server.require_pictures(dimensions)
         pictures, prefix = pictures_of_length(dimensions), self._names.epoch(self._head.beside.epoch)
         whole = whole or self.anew
-        listed = set(self._note(changed(pictures, prefix, _FIELDS, whole), replace=not whole))
-        if whole:
-            gone = [(record,) for (record,) in self._database.execute("SELECT picture FROM refit")]
-            gone = [row for row in gone if row[0] not in listed]
-            for table in ("refit", "refit_traces"):
-                self._database.executemany(f"DELETE FROM {table} WHERE picture = ?", gone)  # noqa: S608  # names from above
-        else:
+        self._database.execute("CREATE TEMP TABLE listed (record INTEGER PRIMARY KEY)")
+        try:
+            for record in self._note(changed(pictures, prefix, _FIELDS, whole), replace=not whole):
+                self._database.execute("INSERT OR IGNORE INTO listed VALUES (?)", (record,))
+            for table in ("refit", "refit_traces") if whole else ():
+                gone = f"DELETE FROM {table} WHERE picture NOT IN (SELECT record FROM listed)"  # noqa: S608  # names from above
+                self._database.execute(gone)
+        finally:
+            self._database.execute("DROP TABLE temp.listed")
+        if not whole:
             # Another mirror may have known them, and one that has no file here may have had one there.
             keys = [prefix + content.hex() for content in came]
             found = self._server.rows_of(pictures, keys, _FIELDS, strong=True) if keys else ()

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from camseek.errors import CollectionChangedError, CorruptCollectionError, NoCollectionError
@@ -32,7 +33,7 @@ from camseek.store.milvus.rows import (
     session_of,
     skipped_of,
 )
-from camseek.store.milvus.server import CONNECTING, ROWS, Server, pictures_of_length
+from camseek.store.milvus.server import CONNECTING, PAGE, ROWS, Server, pictures_of_length
 from camseek.store.records import ADDED_BY_HAND, POINTS_TRACE, SkippedEntry
 from camseek.store.traces import FEATURELESS, MARK
 from camseek.store.words import WORDS_KEY
@@ -287,33 +288,69 @@ class Pull:
     def _take_in(self, head: Head, now: State, since: dict[int, int], *, whole: bool, fitted: bool) -> None:
         self._epoch, self._dimensions = head.epoch, head.dimensions
         self._came: list[bytes] = []
+        self.dangling = 0
         self._pictures = pictures_of_length(head.dimensions)
         self._server.require_pictures(head.dimensions)
         prefix, fields = self._names.epoch(head.epoch), ("key", "content", "text")
-        found = [
-            picture_of(self._address, row["content"], row["text"])
-            for row in self._changed(self._pictures, prefix, fields, self._part.condition, now, since, whole)
-        ]
+        rows = self._changed(self._pictures, prefix, fields, self._part.condition, now, since, whole)
+        self._put_all(rows, whole=whole, fitted=fitted)
         if whole:
-            listed = {picture.content for picture in found}
-            gone = [(content,) for content in self._records() if content not in listed]
-            self._database.executemany("DELETE FROM pictures WHERE content = ?", gone)
-        self._put_pictures(found, fitted=fitted)
-        told: dict[str, list[dict[str, Any]]] = {}
+            # What is there is put in again; files that no root claims then are no more.
+            for table in ("claims", "patterns", "skipped"):
+                self._database.execute(f"DELETE FROM {table}")  # noqa: S608  # names from above
         # Of what changed all files are looked at: one that had a picture of this part may have another now.
         ours = self._part.condition_of_rows if whole else ""
-        for row in self._changed(ROWS, self._names.rows, fields, ours, now, since, whole):
-            told.setdefault(self._names.kind_of(row["key"]), []).append(row)
-        texts = {kind: [row["text"] for row in rows] for kind, rows in told.items()}
-        self._put_roots([root_of(self._address, text) for text in texts.get("root", [])], whole=whole)
-        files = [file_of(self._address, row["content"], row["text"]) for row in told.get("file", [])]
-        self._put_files(files, whole=whole)
-        self._put_skipped([skipped_of(self._address, text) for text in texts.get("skip", [])], whole=whole)
+        roots, gone = set[bytes](), list[tuple[str, tuple[bytes, ...]]]()
+        rows = self._changed(ROWS, self._names.rows, fields, ours, now, since, whole)
+        while some := list(islice(rows, PAGE)):
+            told: dict[str, list[dict[str, Any]]] = {}
+            for row in some:
+                told.setdefault(self._names.kind_of(row["key"]), []).append(row)
+            texts = {kind: [row["text"] for row in rows] for kind, rows in told.items()}
+            self._put_files(
+                [file_of(self._address, row["content"], row["text"]) for row in told.get("file", [])]
+            )
+            roots |= self._put_roots([root_of(self._address, text) for text in texts.get("root", [])])
+            self._put_skipped([skipped_of(self._address, text) for text in texts.get("skip", [])])
+            gone += [] if whole else [gone_of(self._address, text) for text in texts.get("gone", [])]
         if whole:
-            self._drop_roots(self._listed_roots)
+            self._database.execute("DELETE FROM files WHERE path NOT IN (SELECT path FROM claims)")
+            self._drop_roots(roots)
         else:
-            self._take_away([gone_of(self._address, text) for text in texts.get("gone", [])])
+            self._take_away(gone)
         self._database.execute("DELETE FROM pictures WHERE id NOT IN (SELECT picture FROM files)")
+
+    def _put_all(self, rows: Iterator[dict[str, Any]], *, whole: bool, fitted: bool) -> None:
+        """Puts pictures in, in the order in which they came: however many, few are held at a time.
+
+        Args:
+            rows: Theirs.
+            whole: These are all that there are.
+            fitted: All have another descriptor.
+        """
+        # They come in the order of their keys.
+        self._database.execute("CREATE TEMP TABLE pulled (came, content PRIMARY KEY, text) WITHOUT ROWID")
+        try:
+            for row in rows:
+                picture = picture_of(self._address, row["content"], row["text"])
+                values = picture.came, picture.content, row["text"]
+                self._database.execute("INSERT OR REPLACE INTO pulled VALUES (?, ?, ?)", values)
+            if whole:
+                sql = "DELETE FROM pictures WHERE content NOT IN (SELECT content FROM pulled)"
+                self._database.execute(sql)
+            last: tuple[int, bytes] = (-1, b"")
+            sql = (
+                "SELECT came, content, text FROM pulled WHERE (came, content) > (?, ?) ORDER BY 1, 2 LIMIT ?"
+            )
+            self._database.execute("CREATE INDEX temp.pulled_by_came ON pulled (came, content)")
+            while some := self._database.execute(sql, (*last, _SOME)).fetchall():
+                last = some[-1][:2]
+                pictures = [picture_of(self._address, content.hex(), text) for _, content, text in some]
+                self._put_pictures(pictures, fitted=fitted)
+                if whole:
+                    self._came.clear()  # nobody asks which are new, where all are looked at
+        finally:
+            self._database.execute("DROP TABLE temp.pulled")
 
     def _changed(
         self,
@@ -336,22 +373,22 @@ class Pull:
             also = f" and ({' or '.join(parts[start : start + _SESSIONS])}){of}"
             yield from self._server.walk(collection, prefix, fields, also=also)
 
-    def _records(self) -> dict[bytes, int]:
-        return dict(self._database.execute("SELECT content, id FROM pictures"))
+    def _records(self, contents: Iterable[bytes]) -> dict[bytes, int]:
+        """The records of contents, of those that the mirror has."""
+        sql = "SELECT id FROM pictures WHERE content = ?"
+        found = {content: self._database.execute(sql, (content,)).fetchall() for content in contents}
+        return {content: rows[0][0] for content, rows in found.items() if rows}
 
-    def _put_pictures(self, pictures: Iterable[PictureRow], *, fitted: bool = False) -> None:
-        """Puts pictures in, in the order in which they came; ``fitted``: all have another descriptor."""
-        known = self._records()
-        ordered = sorted(pictures, key=lambda picture: (picture.came, picture.content))
-        for start in range(0, len(ordered), _SOME):
-            some = ordered[start : start + _SOME]
-            for picture in some:
-                if picture.content not in known:
-                    values = picture.content, *picture.size, picture.format, picture.frames
-                    known[picture.content] = self._database.execute(_INSERT_PICTURE, values).lastrowid or 0
-                    self._came.append(picture.content)
-            self._put_descriptors(some, known, fitted=fitted)
-            self._put_traces(some, known)
+    def _put_pictures(self, pictures: Sequence[PictureRow], *, fitted: bool = False) -> None:
+        """Puts some pictures in; ``fitted``: all have another descriptor."""
+        known = self._records(picture.content for picture in pictures)
+        for picture in pictures:
+            if picture.content not in known:
+                values = picture.content, *picture.size, picture.format, picture.frames
+                known[picture.content] = self._database.execute(_INSERT_PICTURE, values).lastrowid or 0
+                self._came.append(picture.content)
+        self._put_descriptors(pictures, known, fitted=fitted)
+        self._put_traces(pictures, known)
 
     def _put_descriptors(
         self, pictures: Iterable[PictureRow], known: dict[bytes, int], *, fitted: bool
@@ -404,16 +441,15 @@ class Pull:
         for (content, kind), data in read_traces(self._server, wanted):
             self._database.execute(_PUT_TRACE, (known[content], kind, data, wanted[content, kind][1]))
 
-    def _put_roots(self, roots: Sequence[tuple[bytes, Patterns]], *, whole: bool) -> None:
-        self._listed_roots = {path for path, _ in roots}
-        if whole:
-            self._database.execute("DELETE FROM patterns")
+    def _put_roots(self, roots: Sequence[tuple[bytes, Patterns]]) -> set[bytes]:
+        """Puts folders in; their names."""
         for path, patterns in roots:
             number = self._root(path)
             self._database.execute("DELETE FROM patterns WHERE root = ?", (number,))
             for kind, items in (("include", patterns.include), ("exclude", patterns.exclude)):
                 values = [(number, kind, place, os.fsencode(item)) for place, item in enumerate(items)]
                 self._database.executemany("INSERT INTO patterns VALUES (?, ?, ?, ?)", values)
+        return {path for path, _ in roots}
 
     def _root(self, path: bytes) -> int:
         """The number of a root in this mirror, made if it is new."""
@@ -424,35 +460,31 @@ class Pull:
             return rows[0][0]
         return self._database.execute("INSERT INTO roots (path) VALUES (?)", (path,)).lastrowid or 0
 
-    def _put_files(self, files: Sequence[FileRow], *, whole: bool) -> None:
+    def _put_files(self, files: Sequence[FileRow]) -> None:
         if not self._part.is_whole:
             elsewhere = [(file.path,) for file in files if not self._part.holds(file.content)]
             self._database.executemany("DELETE FROM files WHERE path = ?", elsewhere)
             files = [file for file in files if self._part.holds(file.content)]
-        known = self._records()
-        unknown = {file.content for file in files} - set(known)
-        if unknown:
+        known = self._records({file.content for file in files})
+        unknown = sorted({file.content for file in files} - set(known))
+        for start in range(0, len(unknown), _SOME):
             # They left this mirror with their last file, and came back with another.
-            keys = [self._names.picture(self._epoch, content) for content in sorted(unknown)]
+            keys = [self._names.picture(self._epoch, content) for content in unknown[start : start + _SOME]]
             rows = self._server.rows_of(self._pictures, keys, ("key", "content", "text"))
-            self._put_pictures(picture_of(self._address, row["content"], row["text"]) for row in rows)
-            known = self._records()
-        there = [file for file in files if file.content in known]
-        self.dangling = len(files) - len(there)
-        if whole:
-            self._database.execute("DELETE FROM claims")
-        for file in there:
+            found = [picture_of(self._address, row["content"], row["text"]) for row in rows]
+            self._put_pictures(found)
+            known |= self._records(picture.content for picture in found)
+        for file in files:
+            if file.content not in known:
+                self.dangling += 1
+                continue
             signature = file.signature
             values = signature.size, signature.mtime_ns, signature.ctime_ns
             self._database.execute(_PUT_FILE, (file.path, known[file.content], *values))
             root = self._root(file.root)
             self._database.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (file.path, root))
-        if whole:
-            self._database.execute("DELETE FROM files WHERE path NOT IN (SELECT path FROM claims)")
 
-    def _put_skipped(self, entries: Sequence[tuple[bytes, SkippedEntry]], *, whole: bool) -> None:
-        if whole:
-            self._database.execute("DELETE FROM skipped")
+    def _put_skipped(self, entries: Sequence[tuple[bytes, SkippedEntry]]) -> None:
         for root, entry in entries:
             signature, skipped = entry.signature, entry.skipped
             times = signature.size, signature.mtime_ns, signature.ctime_ns

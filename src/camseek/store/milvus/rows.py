@@ -362,7 +362,7 @@ def picture_of(address: str, content: Any, text: Any) -> PictureRow:
             format=data["format"],
             frames=_whole(data["frames"], 1, (1 << 32) - 1),
             featureless=data["featureless"],
-            came=_whole(data["came"], 0, 1 << 63),
+            came=_whole(data["came"], 0, (1 << 63) - 1),
             traces=traces,
         )
     except _WRONG as error:

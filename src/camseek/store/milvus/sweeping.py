@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from camseek.store.milvus.pulling import State
 from camseek.store.milvus.rows import Names
-from camseek.store.milvus.server import ROWS, TRACES, Server, pictures_of_length
+from camseek.store.milvus.server import PAGE, ROWS, TRACES, Server, pictures_of_length
 
 DEAD = 3600.0
 """Seconds after which a commit that is not whole is nobody's any more, and a writer that has done nothing may
@@ -16,7 +17,9 @@ def sweep_epoch(server: Server, epoch: str) -> None:
     """Takes away descriptors, and their whitening, that are not in use."""
     names = Names(server.address.name)
     for name in server.picture_collections():
-        server.delete(name, [row["key"] for row in server.walk(name, names.epoch(epoch), ("key",))])
+        rows = server.walk(name, names.epoch(epoch), ("key",))
+        while some := list(islice(rows, PAGE)):
+            server.delete(name, [row["key"] for row in some])
     old = server.walk(TRACES, f"{names.all}!w/{epoch}/", ("key",))
     server.delete(TRACES, [row["key"] for row in old])
 
@@ -28,10 +31,8 @@ def ended(mirror: State, now: State) -> dict[int, int]:
         mirror: The state of a mirror, which remembers since when it knows of each.
         now: How far everybody has come.
     """
-    return {
-        session: come.seq if session in idle(mirror, now) else come.whole
-        for session, come in now.known.items()
-    }
+    over = idle(mirror, now)
+    return {session: come.seq if session in over else come.whole for session, come in now.known.items()}
 
 
 def idle(mirror: State, now: State) -> set[int]:
@@ -57,14 +58,14 @@ def unheld(
         is_known: Whether a mirror that is in step has a picture of this content.
     """
     names, fields = Names(server.address.name), ("key", "session", "seq", "content")
-    found = {
-        bytes.fromhex(row["content"])
-        for epoch, length in lengths.items()
-        for row in server.walk(pictures_of_length(length), names.epoch(epoch), fields)
-        # One that is not there was forgotten after it had ended.
-        if (session := int(row["session"])) not in whole or int(row["seq"]) <= whole[session]
-    }
-    return sorted(content for content in found if not is_known(content))
+    found: set[bytes] = set()
+    for epoch, length in lengths.items():
+        for row in server.walk(pictures_of_length(length), names.epoch(epoch), fields):
+            session, content = int(row["session"]), bytes.fromhex(row["content"])
+            # One that is not there was forgotten after it had ended.
+            if (session not in whole or int(row["seq"]) <= whole[session]) and not is_known(content):
+                found.add(content)
+    return sorted(found)
 
 
 def forget(server: Server, sessions: set[int]) -> None:
