@@ -174,6 +174,36 @@ class TestPictures:
             assert b"secret" not in content
             assert not Image.open(io.BytesIO(content)).getexif()
 
+    def test_when_they_were_taken_is_told_where_that_is_allowed(self, stocked, tmp_path, model):
+        photos = tmp_path / "trip"
+        photos.mkdir()
+        for number, year in enumerate((2019, 2017, None)):
+            exif = Image.Exif()
+            exif[0x010F] = "a secret place"
+            if year:
+                exif.get_ifd(0x8769)[0x9003] = f"{year}:05:04 17:03:00"
+            Image.fromarray(texture(80 + number)).save(photos / f"{number}.jpg", exif=exif)
+            os.utime(photos / f"{number}.jpg", (1.5e9 + number, 1.5e9 + number))  # July 2017
+        with Engine.open(tmp_path / "c", model=model, create=True, workers=2) as engine:
+            engine.index(photos)
+
+        def told(**options):
+            with serving(tmp_path / "c", tmp_path / "state", model, **options) as client:
+                for job in client.get("/api/v1/jobs").json():
+                    assert ended(client, job)["state"] == "done"
+                answer = client.get(f"{MUSEUM}/pictures?order=oldest")
+                assert "secret" not in answer.text
+                return [(item["name"], item["taken"]) for item in answer.json()["pictures"]]
+
+        assert told() == [("trip/0.jpg", None), ("trip/1.jpg", None), ("trip/2.jpg", None)]
+        dated = [
+            ("trip/1.jpg", "2017-05-04T17:03:00"),
+            ("trip/2.jpg", None),
+            ("trip/0.jpg", "2019-05-04T17:03:00"),
+        ]
+        assert told(dates=True, read_only=True) == dated
+        assert told() == [("trip/0.jpg", None), ("trip/1.jpg", None), ("trip/2.jpg", None)]
+
     def test_another_file_in_its_place_is_not_shown(self, own):
         client, photos = own
         [item] = client.get(f"{MUSEUM}/pictures?text=scene").json()["pictures"]

@@ -48,6 +48,7 @@ def waits(job):
 
 def test_what_an_earlier_version_remembers_is_taken_over(tmp_path):
     made = State(tmp_path)
+    made.run("DROP TABLE dates")
     made.run("ALTER TABLE marks DROP COLUMN region")
     made.run("INSERT INTO marks VALUES ('c', 'q', 'p', 'right', '2026-01-01')")
     made.run("PRAGMA user_version = 1")

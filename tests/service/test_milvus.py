@@ -82,7 +82,7 @@ def test_what_is_remembered_of_it_is_not_of_who_asks(tmp_path):
     settings = ServiceSettings(collections={"museum": address}, state=tmp_path)
     assert "s3cret" not in repr(settings)
     keys = {
-        Hosted("museum", given, settings, {}, None).key
+        Hosted("museum", given, settings, {}, None, None).key
         for given in (address, "milvus://host:19530/name", "milvus://other@HOST/name")
     }
     assert len(keys) == 1

@@ -108,7 +108,7 @@ def test_it_survives_a_restart(own, models, tmp_path, model):
     """The next service takes it up from what is remembered of it."""
     state = State(tmp_path / "next")
     settings = ServiceSettings(collections={"museum": str(tmp_path / "c")}, state=tmp_path / "next")
-    key = Hosted("museum", str(tmp_path / "c"), settings, {}, None).key
+    key = Hosted("museum", str(tmp_path / "c"), settings, {}, None, None).key
 
     def stops(job):
         job.cancelled.wait()

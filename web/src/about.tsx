@@ -58,6 +58,12 @@ export function About({ collection, picture }: { collection: string; picture: Pi
           {number(width)} × {number(height)} pixels, {bytes(picture.bytes)}, {picture.format}
         </dd>
       </div>
+      {picture.taken && (
+        <div>
+          <dt>Taken</dt>
+          <dd>{date(picture.taken)}</dd>
+        </div>
+      )}
       {picture.date && (
         <div>
           <dt>Date</dt>

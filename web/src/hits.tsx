@@ -53,7 +53,7 @@ export function arranged(result: SearchResult, how: Arranged): { shown: Hit[]; f
   const changed = ({ change }: Hit) => change ?? -1;
   if (how.order === "changed") wanted.sort((one, other) => changed(other) - changed(one) || one.rank - other.rank);
   if (how.order === "size") wanted.sort((one, other) => area(other) - area(one) || one.rank - other.rank);
-  const time = ({ picture: { date } }: Hit) => (date ? Date.parse(date) : Infinity);
+  const time = ({ picture: { taken, date } }: Hit) => (taken ? Date.parse(`${taken}Z`) : date ? Date.parse(date) : Infinity);
   if (how.order === "oldest") wanted.sort((one, other) => (time(one) === time(other) ? one.rank - other.rank : time(one) - time(other)));
   if (how.order === "name") wanted.sort((one, other) => titleOf(one.picture).localeCompare(titleOf(other.picture)));
   if (how.column) {

@@ -59,6 +59,7 @@ const DOING: Record<string, [string, string]> = {
   batch: ["searched for", "Searching for many pictures"],
   upgrade: ["looked at by the other network", "The other network is looking at the pictures"],
   undo_upgrade: ["looked at by the network of before", "Going back to the network of before"],
+  dates: ["dated", "Finding out when pictures were taken"],
   forget_upgrade: ["done", "Letting go of what the network of before saw"],
   discard_upgrade: ["done", "Throwing away what was begun"],
 };

@@ -1332,6 +1332,11 @@ export interface components {
              */
             date?: string | null;
             /**
+             * Taken
+             * @description When it was taken, as its EXIF data says, local time; where that may be told.
+             */
+            taken?: string | null;
+            /**
              * Columns
              * @description What the user's own table says of it.
              */

@@ -49,6 +49,14 @@ _remotes = click.option(
 )
 
 
+_dates = click.option(
+    "--allow-dates",
+    "dates",
+    is_flag=True,
+    help="Tell when photographs were taken, as their EXIF data says, and nothing else of it.",
+)
+
+
 @click.command("open")
 @click.argument("photos", metavar="PHOTOS", type=FOLDER)
 @click.option(
@@ -60,6 +68,7 @@ _remotes = click.option(
 @click.option("--no-browser", is_flag=True, help="Say the page's address, and open no browser.")
 @click.option("--watch/--no-watch", default=True, help="Bring in what changes in PHOTOS by itself.")
 @_remotes
+@_dates
 @_port
 @_state
 @model_option
@@ -71,6 +80,7 @@ def open_command(
     no_browser: bool,
     watch: bool,
     remotes: tuple[str, ...],
+    dates: bool,
     port: int,
     state: str | None,
     model: str | None,
@@ -107,6 +117,7 @@ def open_command(
         watch=watch,
         remotes=remotes,
         folders=(Path(os.path.expanduser("~")), Path(os.fsdecode(place))),
+        dates=dates,
         command="camseek open",
     )
     _serve(settings, loaded, browser=not no_browser, as_json=as_json, folder={name: os.fsdecode(place)})
@@ -160,6 +171,7 @@ def open_command(
     "--allow-paths", is_flag=True, help="Whoever may write may name folders of this machine to be indexed."
 )
 @_remotes
+@_dates
 @click.option("--watch", is_flag=True, help="Bring in what changes in indexed folders by itself.")
 @click.option(
     "--max-upload",
@@ -184,6 +196,7 @@ def serve(
     folders: tuple[str, ...],
     allow_paths: bool,
     remotes: tuple[str, ...],
+    dates: bool,
     watch: bool,
     max_upload: int,
     shards: int | None,
@@ -228,6 +241,7 @@ def serve(
         limits=limits,
         upload_bytes=max_upload << 20,
         watch=watch,
+        dates=dates,
         shards=shards,
         cluster=cluster,
     )

@@ -12,6 +12,7 @@ from anyio import CapacityLimiter, to_thread
 
 from camseek.backbones import Backbone
 from camseek.job import processors
+from camseek.service.dates import Dates
 from camseek.service.folders import Folders
 from camseek.service.jobs import Jobs
 from camseek.service.metrics import Metrics
@@ -96,13 +97,14 @@ class House:
         settings = self.settings
         # Its folders begin with a dot: where it lies among pictures, index runs leave them out.
         self.tables = Tables(settings.state)
-        self.shelf = Shelf(settings, self.tables, model)
+        dates = Dates(self.state, allowed=settings.dates)
+        self.shelf = Shelf(settings, self.tables, dates, model)
         self.renders = Renders(settings.state, settings.limits)
         self.uploads = Uploads(settings.state, self.renders, settings.upload_bytes)
         self.searches = Searches(self.uploads, self.state, self.renders)
         self.remote = Remote(settings.remotes, settings.upload_bytes)
         self.folders = Folders(settings.folders)
-        self.works = Works(self.shelf, self.renders, self.remote, settings.state)
+        self.works = Works(self.shelf, self.renders, self.remote, dates, settings.state)
         self.surveys = Surveys(
             self.shelf, self.searches, self.remote, self.state, self.works.incoming, whole=settings.paths
         )
@@ -130,6 +132,9 @@ class House:
         """Takes up work that had not ended, and opens the collections meanwhile."""
         self.works.sweep(self.jobs.open_folders())
         self.jobs.begin(writing=not self.settings.read_only)
+        if self.settings.dates:
+            for hosted in self.shelf:
+                self.jobs.ask("dates", hosted.name, {})
         if self._watcher is not None:
             self._watcher.begin()
         threading.Thread(target=self._open, name="opening", daemon=True).start()

@@ -29,7 +29,7 @@ _BUSY = 5.0
 INCOMING = "incoming"
 """The argument that names the folder of a job's uploads."""
 _ENDED = frozenset({"done", "failed", "cancelled"})
-READING = frozenset({"batch", "groups"})
+READING = frozenset({"batch", "groups", "dates"})
 """Kinds that change nothing: they wait for no writer, and no writer for them."""
 _SHORT, _USUAL, _LONG = 1, 2, 3
 _UPGRADES = ("upgrade", "undo_upgrade", "forget_upgrade", "discard_upgrade")

@@ -47,6 +47,10 @@ class Picture(Strict):
     date: str | None = Field(
         default=None, description="When its file was last written, UTC; null where it has none."
     )
+    taken: str | None = Field(
+        default=None,
+        description="When it was taken, as its EXIF data says, local time; where that may be told.",
+    )
     columns: dict[str, str] | None = Field(default=None, description="What the user's own table says of it.")
     links: dict[str, str] | None = Field(
         default=None, description="Where that leads, by the column, for columns that lead anywhere."

@@ -52,6 +52,7 @@ class ServiceSettings:
             scheme's own.
         watch: Indexed folders are watched, and what changes in them is brought in.
         folders: Folders of this machine that whoever may write may have indexed by name, and those in them.
+        dates: When photographs were taken is read from their EXIF data, told, and sorted by.
         command: What the user ran, for messages.
         shards: Search the collections in so many shards each, which are on a server then, and are only read.
         cluster: The Ray cluster of the shards.
@@ -75,6 +76,7 @@ class ServiceSettings:
     remotes: tuple[str, ...] = ()
     watch: bool = False
     folders: tuple[Path, ...] = ()
+    dates: bool = False
     command: str = "camseek serve"
     shards: int | None = None
     cluster: str = "auto"

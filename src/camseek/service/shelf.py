@@ -17,6 +17,7 @@ from camseek.engine import Engine
 from camseek.errors import CamseekError
 from camseek.extraction.extractor import Extractor, FileMaps
 from camseek.extraction.reading import PictureReader
+from camseek.service.dates import Dates
 from camseek.service.naming import Naming
 from camseek.service.problems import OPENING, ApiError, told
 from camseek.service.schema import Picture, Problem, TableRecord
@@ -40,7 +41,7 @@ THUMBNAIL = 360
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A picture of a list: its number, its first name as it is shown, and when its file was written."""
+    """A picture of a list: its number, its first name as it is shown, and its date (nanoseconds; 0: none)."""
 
     record: int
     name: str
@@ -62,7 +63,8 @@ class Wanted:
     """Which pictures a list has, and in which order.
 
     Attributes:
-        order: ``added``, ``newest``, ``name``, ``date`` (of their files, the latest first) or ``oldest``.
+        order: ``added``, ``newest``, ``name``, ``date`` (when they were taken, where that is told, or else of
+            their files; the latest first) or ``oldest``.
         folder: Only those whose names begin with this folder; empty for all.
         text: Only those in whose names, or in what the user's table says of them, this stands, in any case;
             empty for all.
@@ -111,10 +113,17 @@ class Hosted:
     """A collection under its name; opened when it is first wanted, and again where that failed."""
 
     def __init__(
-        self, name: str, address: str, settings: ServiceSettings, tables: Tables, model: Backbone | None
+        self,
+        name: str,
+        address: str,
+        settings: ServiceSettings,
+        tables: Tables,
+        dates: Dates,
+        model: Backbone | None,
     ) -> None:
         """Takes a collection's name and address."""
         self._tables = tables
+        self._dates = dates
         self.name = name
         self.address = address
         # Its name is anybody's; what is remembered of it is not to be taken for another's.
@@ -255,6 +264,7 @@ class Hosted:
             bytes=stored.bytes,
             featureless=stored.featureless,
             date=_date(stored.modified_ns),
+            taken=self._dates.of(stored.content),
             columns=(row := self.columns(names)),
             links=self._tables[self.key].addresses(row) if row else None,
             **more,
@@ -324,7 +334,11 @@ class Hosted:
         else:
             naming = self.naming
             found = [
-                Listed(picture.record, naming.shown(picture.paths[0]), picture.modified_ns or 0)
+                Listed(
+                    picture.record,
+                    naming.shown(picture.paths[0]),
+                    self._dates.nanoseconds(picture.content) or picture.modified_ns or 0,
+                )
                 for picture in self.engine
                 if picture.paths
             ]
@@ -368,10 +382,12 @@ def _matched(table: Table, pictures: Sequence[Listed]) -> tuple[TableRecord, fro
 class Shelf:
     """Every collection by its name."""
 
-    def __init__(self, settings: ServiceSettings, tables: Tables, model: Backbone | None = None) -> None:
+    def __init__(
+        self, settings: ServiceSettings, tables: Tables, dates: Dates, model: Backbone | None = None
+    ) -> None:
         """Takes what is to be served; nothing is opened yet."""
         self._hosted = {
-            name: Hosted(name, address, settings, tables, model)
+            name: Hosted(name, address, settings, tables, dates, model)
             for name, address in settings.collections.items()
         }
 

@@ -17,7 +17,7 @@ from camseek.files import read_regular, reason_of
 from camseek.store.lock import WriterLock
 from camseek.writing import write_whole
 
-_VERSION = 2
+_VERSION = 3
 _ADDRESS_BYTES = 300
 _SCHEMA = """
 CREATE TABLE marks (
@@ -25,6 +25,7 @@ CREATE TABLE marks (
   region TEXT,
   PRIMARY KEY (collection, query, picture)
 ) WITHOUT ROWID;
+CREATE TABLE dates (picture TEXT PRIMARY KEY, taken TEXT) WITHOUT ROWID;
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, collection TEXT NOT NULL, arguments TEXT NOT NULL,
   state TEXT NOT NULL, done INTEGER NOT NULL, total INTEGER, created TEXT NOT NULL, ended TEXT,
@@ -38,7 +39,10 @@ CREATE TABLE rows (
 
 
 # From one version to the next.
-_STEPS = {1: "ALTER TABLE marks ADD COLUMN region TEXT;"}
+_STEPS = {
+    1: "ALTER TABLE marks ADD COLUMN region TEXT;",
+    2: "CREATE TABLE dates (picture TEXT PRIMARY KEY, taken TEXT) WITHOUT ROWID;",
+}
 
 Region = tuple[int, int, int, int]
 

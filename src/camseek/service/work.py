@@ -14,6 +14,7 @@ from camseek.images import fingerprint
 from camseek.indexing.leaving import coming_back
 from camseek.names import GIVEN, is_given
 from camseek.results import IndexReport, Skipped
+from camseek.service.dates import Dates
 from camseek.service.jobs import INCOMING, Job, Work
 from camseek.service.naming import Naming
 from camseek.service.problems import ApiError
@@ -30,8 +31,9 @@ _OPEN_FILES = 64
 class Works:
     """What each kind of job does."""
 
-    def __init__(self, shelf: Shelf, renders: Renders, remote: Remote, folder: Path) -> None:
+    def __init__(self, shelf: Shelf, renders: Renders, remote: Remote, dates: Dates, folder: Path) -> None:
         """Takes what jobs work with."""
+        self._dates = dates
         self._remote = remote
         self._shelf = shelf
         self._renders = renders
@@ -45,6 +47,7 @@ class Works:
             "remove": self._remove,
             "enrich": self._enrich,
             "fit": self._fit,
+            "dates": self._learn,
         }
 
     def receive(self, files: Mapping[str, BinaryIO]) -> str:
@@ -197,10 +200,24 @@ class Works:
         hosted.forget()
         return {}
 
-    def _draw(self, hosted: Hosted, job: Job) -> None:
-        """Makes the thumbnails that are missing: they stay when a file goes."""
+    def _learn(self, job: Job) -> dict[str, Any]:
+        """Finds out when pictures were taken, of which that is not known yet."""
+        hosted = self._shelf[job.collection]
+        files = hosted.files()
+        job.start(len(hosted.engine))
         for picture in hosted.engine:
             job.check()
+            self._dates.learn(files, picture)
+            job.step()
+        hosted.forget()
+        return {}
+
+    def _draw(self, hosted: Hosted, job: Job) -> None:
+        """Makes the thumbnails that are missing, which stay when a file goes; sees when each was taken."""
+        files = hosted.files()
+        for picture in hosted.engine:
+            job.check()
+            self._dates.learn(files, picture)
             if not self._renders.has_thumbnail(picture):
                 try:
                     self._renders.place(hosted, picture, THUMBNAIL)

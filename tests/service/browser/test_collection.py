@@ -254,6 +254,21 @@ def test_columns_of_a_table_group_filter_and_lead_somewhere(new_page, ids):
         page.request.delete("api/v1/collections/shop/table", headers={"X-Camseek": "test"})
 
 
+def test_when_a_photograph_was_taken_stands_beside_its_files_date(new_page):
+    """[16] Where the service tells it, which has tests of its own."""
+    page = new_page("#/shop")
+
+    def dated(route):
+        found = route.fetch().json()
+        told = [{**item, "taken": "1999-12-31T23:59:59"} for item in found["pictures"]]
+        route.fulfill(json={**found, "pictures": told})
+
+    page.route("**/pictures?*", dated)
+    page.get_by_role("link", name="Browse").click()
+    page.get_by_role("button", name="About").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("31 December 1999")
+
+
 def test_groups_are_shown_by_size_and_each_has_an_address(page, ids):
     """[21] What the job finds has tests of its own."""
     names = [name for name in ids if name.startswith("Alpro")]
