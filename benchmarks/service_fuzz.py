@@ -1,9 +1,9 @@
 """Asks a service what its OpenAPI text allows and what it does not: ``python benchmarks/service_fuzz.py``.
 
 Needs ``pip install schemathesis==4.32.5``. A service of its own process over the groceries that ship, with a
-query picture uploaded and names and ids filled in, so that requests reach what they are about; then
-schemathesis with all its checks but two: what is valid by the text may name a picture that is not there, and
-its check of answers takes ``prefixItems`` (tuples in OpenAPI 3.1) for a fault. Ends with 1 where one failed.
+query picture and a table uploaded, and names and ids filled in, so that requests reach what they are about;
+then schemathesis with all its checks but two: what is valid by the text may name a picture that is not there,
+and its check of answers takes ``prefixItems`` (tuples in OpenAPI 3.1) for a fault. Ends with 1 if one failed.
 """
 
 import argparse
@@ -24,6 +24,7 @@ _FILLED = """
 [parameters]
 "path.name" = "shop"
 "query.collection" = "shop"
+"query.column" = "kind"
 [[operations]]
 include-path-regex = "/pictures/"
 parameters = {{ "path.identity" = "{picture}" }}
@@ -50,6 +51,9 @@ def main() -> None:
                 f"{served.base}api/v1/uploads", content=content, headers={"X-Camseek": "1"}, timeout=60
             )
             upload = answer.raise_for_status().json()["id"]
+            table = b"file,kind\nBanana_002.jpg,fruit\n"
+            place = f"{served.base}api/v1/collections/shop/table"
+            httpx.put(place, content=table, headers={"X-Camseek": "1"}).raise_for_status()
             settings = folder / "schemathesis.toml"
             settings.write_text(_FILLED.format(picture=picture, upload=upload), "utf-8")
             command = [
