@@ -13,6 +13,7 @@ from camseek.errors import RegionError, TooSmallError
 from camseek.extraction.describer import Describer
 from camseek.extraction.extractor import RegionRules
 from camseek.extraction.reading import check_region_size
+from camseek.matching.fine import QUERIED
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +158,27 @@ def test_a_region_is_told_as_it_was_given(describer, photo, reading, region, tol
     said = told.format(width=width, height=height, three=round(0.03 * width))
     assert error.value.message == f"the region {region} {said}"
     assert "larger box" in error.value.remedy
+
+
+@pytest.mark.parametrize("region", [None, (40, 20, 300, 200)])
+def test_a_query_is_the_same_by_any_number_of_threads(describer, photo, region):
+    content = saved(photo, "PNG")
+    one, two = (
+        describer.extractor.extract(content, region, features=True, fine=early, cells=True, workers=workers)
+        for early, workers in ((False, 1), (True, 2))
+    )
+    plain = describer.extractor.extract(content, region)
+    assert (plain.words, plain.fine, plain.looked) == (None, None, None)
+    np.testing.assert_array_equal(one.activations.features, plain.activations.features)
+    np.testing.assert_array_equal(one.activations.features, two.activations.features)
+    np.testing.assert_array_equal(one.looked.values, two.looked.values)
+    for words, others in zip(one.words, two.words, strict=True):
+        assert len(words) > 50
+        for part in ("points", "words", "signs", "term_signs"):
+            np.testing.assert_array_equal(getattr(words, part), getattr(others, part))
+    assert not np.array_equal(one.words[0].signs, one.words[1].signs)
+    for amount in QUERIED:
+        points, others = (seen.fine.points(0, amount) for seen in (one, two))
+        assert len(points) > 50
+        np.testing.assert_array_equal(points.points, others.points)
+        np.testing.assert_array_equal(points.vectors, others.vectors)
