@@ -4,6 +4,7 @@ import pytest
 from camseek.config import Settings
 from camseek.store import PictureRecord, Profile, Signature, create_collection, open_collection
 from milvus_stand_in import Killed
+from milvus_upgrades import bring as bring_with_traces
 
 DIMENSIONS = 16
 STAND_IN = "milvus://127.0.0.1:1/name"
@@ -104,3 +105,9 @@ def fill(picture):
                 writer.point(path, record, Signature(1, 2, 3), number_of_root)
 
     return do
+
+
+@pytest.fixture
+def bring(picture):
+    """Brings pictures with points and sketches to a collection."""
+    return lambda collection, numbers: bring_with_traces(collection, picture, numbers)

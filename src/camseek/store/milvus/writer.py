@@ -426,17 +426,16 @@ class MilvusWriter(FolderWriter):
         # In this order: whoever sees a row finds what it names.
         self._put_traces(kinds.get("trace", []), aside)
         if switched:
-            self._put_all(epoch, self._dimensions(), self._picture, "pictures", set(aside))
+            self._put_all(epoch, set(aside))
         else:
             self._put_pictures(epoch, self._dimensions(), self._picture, contents)
-        if slot:
-            length, of = slot.refit.profile.dimensions, partial(self._beside, slot=slot)
-            if switched:
-                self._put_all(beside, length, of, "refit", set(aside))
-            else:
-                self._put_pictures(beside, length, of, aside)
-                keys = [self._names.picture(beside, content) for content in back]
-                self._server.delete(pictures_of_length(length), keys)
+        if slot and not switched:
+            # What was in use until now is as it was written then. Until the head says otherwise it is in use:
+            # of what others write there this writer knows nothing. It is looked at when it comes back.
+            length = slot.refit.profile.dimensions
+            self._put_pictures(beside, length, partial(self._beside, slot=slot), aside)
+            keys = [self._names.picture(beside, content) for content in back]
+            self._server.delete(pictures_of_length(length), keys)
         self._put_rows(put, lost)
         if gone:
             own = {beside: slot.refit.profile.dimensions} if slot else {}
@@ -573,30 +572,27 @@ class MilvusWriter(FolderWriter):
 
         self._server.upsert(pictures_of_length(dimensions), rows())
 
-    def _put_all(self, epoch: str, dimensions: int, of: _Found, table: str, sure: set[bytes]) -> None:
-        """Writes the pictures of an epoch that are not on the server, or are there in another way.
+    def _put_all(self, epoch: str, sure: set[bytes]) -> None:
+        """Writes the pictures of an epoch that comes into use, where the server has none or another text.
 
         Most are there: they were written when they were made, or when the epoch was in use.
 
         Args:
             epoch: The epoch.
-            dimensions: The length of its descriptors.
-            of: Gives a picture as it is in that epoch.
-            table: Whose pictures are in the epoch.
             sure: Contents of pictures that are written anyway.
         """
         there: set[bytes] = set()
+        dimensions = self._dimensions()
         pictures, fields = pictures_of_length(dimensions), ("key", "content", "text")
         for found in self._server.walk(pictures, self._names.epoch(epoch), fields):
             picture = picture_of(self._address, found["content"], found["text"])
-            wanted = of(picture.content)
+            wanted = self._picture(picture.content)
             # Each mirror numbers pictures in its own way.
             if wanted is not None and replace(picture, came=wanted[0].came) == wanted[0]:
                 there.add(picture.content)
-        column = "id" if table == "pictures" else "picture"
-        sql = f"SELECT p.content FROM {table} t JOIN pictures p ON p.id = t.{column} ORDER BY p.id"  # noqa: S608  # names from above
-        every = [content for (content,) in self._do(sql, (), (bytes,))]
-        self._put_pictures(epoch, dimensions, of, (c for c in every if c in sure or c not in there))
+        every = [content for (content,) in self._do("SELECT content FROM pictures ORDER BY id", (), (bytes,))]
+        left = (content for content in every if content in sure or content not in there)
+        self._put_pictures(epoch, dimensions, self._picture, left)
 
     def _picture(self, content: bytes) -> tuple[PictureRow, bytes | None] | None:
         """A picture as the mirror has it, and its descriptor."""

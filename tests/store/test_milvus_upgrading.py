@@ -1,0 +1,122 @@
+"""The moment in which another representation comes into use on a server, and what others do in it.
+
+The server is a stand-in: no real one stops where a test wants it to.
+"""
+
+import pytest
+
+from camseek.errors import CollectionChangedError
+from milvus_stand_in import Killed
+from milvus_upgrades import faults, go_on, numbers_of, undo
+
+BETTER = {1: b"better 1", 2: b"better 2"}
+
+
+def enrich(collection):
+    """Makes the points of all pictures anew."""
+    with collection.write("enrich") as writer:
+        for record, number in numbers_of(collection, collection.catalogue.records().tolist()).items():
+            writer.put_trace(record, "points-1", BETTER[number])
+
+
+def points(collection):
+    records = collection.catalogue.records().tolist()
+    found = collection.traces.get("points-1", records)
+    return {number: found.get(record) for record, number in numbers_of(collection, records).items()}
+
+
+@pytest.fixture
+def again(stand_in):
+    """Has the server as it is now again, as often as that is called."""
+    start = {}
+
+    def do():
+        if not start:
+            start.update({name: dict(rows) for name, rows in stand_in.data.items()})
+        stand_in.data.clear()
+        stand_in.data.update({name: dict(rows) for name, rows in start.items()})
+
+    return do
+
+
+def switch(collection, steps):
+    """Has the representations change places; what is done before some of the steps in which it is told.
+
+    Args:
+        collection: The collection.
+        steps: What is done, by the number of the step; what was done is taken out.
+    """
+    count = [-1]
+
+    def before(*told):
+        count[0] += 1
+        if (what := steps.pop(count[0], None)) is not None:
+            what()
+
+    try:
+        with collection.write("upgrade") as writer:
+            writer.refitter.finish(keep=True)
+            collection._server.before = before
+    finally:
+        collection._server.before = None
+        collection._server.killed = False
+
+
+def tried(what, *given):
+    """What somebody was told of, or nothing."""
+    try:
+        what(*given)
+    except CollectionChangedError as error:
+        return [str(error)]
+    except Killed:
+        pass
+    return []
+
+
+class TestWrittenWhilePlacesChange:
+    """Of what somebody else writes nothing is lost of which nobody is told."""
+
+    def require(self, *collections, at):
+        for collection in collections:
+            assert points(collection) == BETTER, at
+            assert faults(collection) == [], at
+
+    def test_at_any_step(self, fresh, bring, again):
+        one, two = fresh(), fresh()
+        bring(one, [1, 2])
+        go_on(one, 2)
+        outcomes = set()
+        for at in range(100):
+            again()
+            told = []
+            steps = {at: lambda told=told: told.extend(tried(enrich, two))}
+            told += tried(switch, one, steps)
+            if steps:
+                break
+            outcomes.update(text.partition(" while ")[2][:30] for text in told or [""])
+            if told and "as before" not in told[0]:
+                enrich(two)
+            self.require(one, two, at=at)
+            undone = one.catalogue.info().beside.kept
+            (undo if undone else go_on)(two)
+            self.require(one, two, at=at)
+        assert 5 < at < 99
+        assert len(outcomes) > 1
+
+    def test_where_it_is_killed_after_that(self, fresh, bring, again):
+        one, two = fresh(), fresh()
+        bring(one, [1, 2])
+        go_on(one, 2)
+
+        def kill():
+            one._server.killed = True
+            raise Killed
+
+        for end in range(2, 100):
+            again()
+            steps = {1: lambda: enrich(two), end: kill}
+            tried(switch, one, steps)
+            if steps:
+                break
+            self.require(two, at=end)
+        assert 5 < end < 99
