@@ -57,8 +57,10 @@ class Here:
     def lives(self):
         return list(self.names)
 
-    def ask(self, name, given, **more):
+    def ask(self, name, given, lives, **more):
         self.asked.append(name)
+        if any(self.names[number] != lives[number] for number in given):
+            raise changed(str(ADDRESS))
         found, failed = {}, []
         for number, args in given.items():
             try:
@@ -384,8 +386,8 @@ class TestMoments:
     def test_shards_that_never_agree_are_told(self, here, sharded, monkeypatch):
         ask = here.ask
 
-        def differ(name, given, **more):
-            found = ask(name, given, **more)
+        def differ(name, given, *rest, **more):
+            found = ask(name, given, *rest, **more)
             return (
                 {n: replace(seen, epoch=f"{n}") for n, seen in found.items()}
                 if "up" in name or name == "seen"
@@ -467,32 +469,44 @@ class TestLost:
             Shard().ask("", "count")
         assert Shard().tell()[1] is None
 
+    def test_what_another_thread_learns_meanwhile_changes_no_record(self, here, sharded):
+        """Records of one mirror are never taken for those of another."""
+        records = records_of(sharded, range(COUNT))
+        before = sharded._asked.now()
+        here.lose(1, mirror=True)
+        with pytest.raises(CollectionChangedError):
+            sharded.catalogue.count()
+        with pytest.raises(CollectionChangedError):
+            before.ask_of("pictures", np.array(records))
+        now = sharded._asked.now()
+        own = now.ask_of("pictures", np.array(records))
+        assert sorted(shard for shard, _, _ in own) == [0, 2]
+
 
 class TestNumbers:
     def test_there_and_back(self):
-        numbers = Numbers(3)
-        numbers.live(["a", "b", "c"])
+        mirrors = Numbers(3).now(["a", "b", "c"])
         own = [np.array([1, 5, 10**9]), np.array([1]), np.array([], np.int64)]
-        every = np.concatenate([numbers.outward(shard, records) for shard, records in enumerate(own)])
+        every = np.concatenate([mirrors.outward(shard, records) for shard, records in enumerate(own)])
         assert len(set(every.tolist())) == 4
-        shares = numbers.shares(every)
+        shares = mirrors.shares(every)
         assert sorted(shares) == [0, 1]
         for shard, share in shares.items():
             assert share.records.tolist() == own[shard].tolist()
-            np.testing.assert_array_equal(numbers.outward(shard, share.records), every[share.places])
+            np.testing.assert_array_equal(mirrors.outward(shard, share.records), every[share.places])
 
     def test_another_mirror_has_other_numbers(self):
         numbers = Numbers(2)
-        numbers.live(["a", "b"])
-        before = numbers.outward(1, np.array([7]))
-        numbers.live(["a", ""])  # it is not there now
-        assert numbers.outward(1, np.array([7])).tolist() == before.tolist()
-        numbers.live(["a", "c"])
-        after = numbers.outward(1, np.array([7]))
+        one = numbers.now(["a", "b"])
+        before = one.outward(1, np.array([7]))
+        two = numbers.now(["a", "c"])
+        after = two.outward(1, np.array([7]))
+        assert one.outward(1, np.array([7])).tolist() == before.tolist()
         assert after[0] > before[0]
         assert after[0] < 2**53, "JavaScript counts so far"
-        assert numbers.shares(before) == {}
-        assert numbers.shares(after)[1].records.tolist() == [7]
+        assert two.shares(before) == one.shares(after) == {}
+        assert two.shares(after)[1].records.tolist() == [7]
+        assert numbers.now(["a", "b"]) == one
 
 
 def test_a_folder_has_no_shards(tmp_path):

@@ -17,7 +17,7 @@ from camseek.store.milvus.parts import Part
 from camseek.store.reader import changed
 from camseek.store.records import Profile
 from camseek.store.sharded.answers import Seen
-from camseek.store.sharded.numbers import Numbers, Share
+from camseek.store.sharded.numbers import Mirrors, Numbers, Share
 
 # Seconds for which it is not asked again how far the shards are, and how often where they do not agree.
 _LOOK_EVERY = 1.0
@@ -41,8 +41,10 @@ class Shards(Protocol):
         """The name of each shard's mirror."""
         ...
 
-    def ask(self, name: str, given: Mapping[int, Sequence[Any]], **more: Any) -> dict[int, Any]:
-        """Asks some of them the same question."""
+    def ask(
+        self, name: str, given: Mapping[int, Sequence[Any]], lives: Sequence[str], **more: Any
+    ) -> dict[int, Any]:
+        """Asks some of them the same question, about mirrors of these names."""
         ...
 
     def close(self) -> None:
@@ -93,61 +95,14 @@ class Asked:
             raise changed(self.address)
         return self._view
 
-    # -- asking ------------------------------------------------------------------------------------------
-
-    def ask(self, name: str, given: Mapping[int, Sequence[Any]], **more: Any) -> dict[int, Any]:
-        """Asks some shards.
-
-        Raises:
-            CollectionChangedError: Their descriptors, or records, are others by now: it is looked before the
-                next question how far they are.
-            CamseekError: As ``Shards.ask``.
-        """
-        try:
-            return self.shards.ask(name, given, **more) if given else {}
-        except CollectionChangedError:
-            self._looked = 0.0
-            raise
-        finally:
-            with self._lock:
-                self._numbers.live(self.shards.lives())
-
-    def ask_all(self, name: str, *given: Any, **more: Any) -> list[Any]:
-        """Asks all shards the same; their answers in order."""
-        found = self.ask(name, dict.fromkeys(self.every, given), **more)
-        return [found[number] for number in self.every]
-
-    def ask_of(
-        self, name: str, records: Int64[I64, " N"], *before: Any, **more: Any
-    ) -> list[tuple[int, Share, Any]]:
-        """Asks the shards that have some of these records; the shard, its records, and its answer."""
-        shares = self.shares(records)
-        found = self.ask(name, {shard: (*before, own.records) for shard, own in shares.items()}, **more)
-        return [(shard, own, found[shard]) for shard, own in shares.items()]
-
-    def shares(self, records: Int64[I64, " N"]) -> dict[int, Share]:
-        """The records of each shard."""
+    def now(self) -> "Now":
+        """What questions that belong together are asked by."""
         with self._lock:
-            return self._numbers.shares(records)
+            return Now(self, self._numbers.now(self.shards.lives()))
 
-    def share_of_all(self, records: Iterable[int]) -> list[list[int]]:
-        """Of each shard those of some records that are its own, as its mirror calls them."""
-        shares = self.shares(np.array(list(records), np.int64))
-        return [shares[number].records.tolist() if number in shares else [] for number in self.every]
-
-    def outward(self, shard: int, records: Int64[I64, " n"]) -> Int64[I64, " n"]:
-        """What a shard's records are called here."""
-        with self._lock:
-            return self._numbers.outward(shard, records)
-
-    def one(self, shard: int, record: int) -> int:
-        """What a shard's record is called here."""
-        return int(self.outward(shard, np.array([record], np.int64))[0])
-
-    def merged(self, answers: Sequence[Any]) -> Int64[I64, " N"]:
-        """Records that each shard gave, ascending."""
-        every = [self.outward(number, np.asarray(found, np.int64)) for number, found in enumerate(answers)]
-        return np.sort(np.concatenate(every))
+    def look_soon(self) -> None:
+        """Has it looked before the next moment how far the shards are."""
+        self._looked = 0.0
 
     # -- the moment --------------------------------------------------------------------------------------
 
@@ -160,7 +115,7 @@ class Asked:
         question = "seen"
         for _ in range(_TRIES):
             try:
-                found: list[Seen] = self.ask_all(question)
+                found: list[Seen] = self.now().ask_all(question)
             except CollectionChangedError:
                 question = "caught_up"
                 continue
@@ -173,7 +128,7 @@ class Asked:
     def _agree(self, seen: Seen) -> None:
         known = self._view
         if known is None or known.seen != seen:
-            profile: Profile = self.ask("profile", {0: ()})[0]
+            profile: Profile = self.now().ask("profile", {0: ()})[0]
             generation = profile.generation
             if known is not None:
                 # Each mirror counts by itself: here it goes up with each epoch, too.
@@ -206,3 +161,67 @@ class Asked:
         if generation not in (None, view.profile.generation):
             raise changed(self.address)
         return view.seen.epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Questions that are asked of the same mirrors.
+
+    Other threads may learn meanwhile that a shard has another one: then these are refused, and nobody takes
+    the records of one for those of the other.
+
+    Attributes:
+        asked: Who asks.
+        mirrors: Those that the shards had when it began.
+    """
+
+    asked: Asked
+    mirrors: Mirrors
+
+    @property
+    def every(self) -> range:
+        """The numbers of all shards."""
+        return self.asked.every
+
+    def ask(self, name: str, given: Mapping[int, Sequence[Any]], **more: Any) -> dict[int, Any]:
+        """Asks some shards.
+
+        Raises:
+            CollectionChangedError: Their descriptors, or records, are others by now: it is looked before the
+                next question how far they are.
+            CamseekError: As ``Shards.ask``.
+        """
+        try:
+            return self.asked.shards.ask(name, given, self.mirrors.names, **more) if given else {}
+        except CollectionChangedError:
+            self.asked.look_soon()
+            raise
+
+    def ask_all(self, name: str, *given: Any, **more: Any) -> list[Any]:
+        """Asks all shards the same; their answers in order."""
+        found = self.ask(name, dict.fromkeys(self.every, given), **more)
+        return [found[number] for number in self.every]
+
+    def ask_of(
+        self, name: str, records: Int64[I64, " N"], *before: Any, **more: Any
+    ) -> list[tuple[int, Share, Any]]:
+        """Asks the shards that have some of these records; the shard, its records, and its answer."""
+        shares = self.mirrors.shares(records)
+        found = self.ask(name, {shard: (*before, own.records) for shard, own in shares.items()}, **more)
+        return [(shard, own, found[shard]) for shard, own in shares.items()]
+
+    def share_of_all(self, records: Iterable[int]) -> list[list[int]]:
+        """Of each shard those of some records that are its own, as its mirror calls them."""
+        shares = self.mirrors.shares(np.array(list(records), np.int64))
+        return [shares[number].records.tolist() if number in shares else [] for number in self.every]
+
+    def one(self, shard: int, record: int) -> int:
+        """What a shard's record is called here."""
+        return int(self.mirrors.outward(shard, np.array([record], np.int64))[0])
+
+    def merged(self, answers: Sequence[Any]) -> Int64[I64, " N"]:
+        """Records that each shard gave, ascending."""
+        every = (
+            self.mirrors.outward(shard, np.asarray(found, np.int64)) for shard, found in enumerate(answers)
+        )
+        return np.sort(np.concatenate([*every]))

@@ -18,7 +18,7 @@ from camseek.store.interface import Ledger, Writer
 from camseek.store.milvus.parts import number_of
 from camseek.store.ranking import joined, require_askable, require_length
 from camseek.store.records import Beside, CollectionInfo, Profile, Ranking, Root, StoredPicture
-from camseek.store.sharded.asking import Asked, Shards
+from camseek.store.sharded.asking import Asked, Now, Shards
 from camseek.store.sharded.group import Group
 from camseek.store.sharing import WordsRanking
 
@@ -127,17 +127,18 @@ class _Catalogue:
 
     def count(self) -> int:
         """How many pictures there are."""
-        return sum(self._asked.ask_all("count"))
+        return sum(self._asked.now().ask_all("count"))
 
     def records(self) -> Int64[I64, " N"]:
         """The records of all pictures, featureless ones too, ascending."""
-        return self._asked.merged(self._asked.ask_all("records"))
+        now = self._asked.now()
+        return now.merged(now.ask_all("records"))
 
     def pictures(self, records: Sequence[int]) -> dict[int, StoredPicture]:
         """The pictures of these records; one that has gone is left out."""
         wanted = np.array(list(records), np.int64)
         found: dict[int, StoredPicture] = {}
-        for _, own, pictures in self._asked.ask_of("pictures", wanted):
+        for _, own, pictures in self._asked.now().ask_of("pictures", wanted):
             for place, record in zip(own.places.tolist(), own.records.tolist(), strict=True):
                 if record in pictures:
                     name = int(wanted[place])
@@ -146,14 +147,14 @@ class _Catalogue:
 
     def find(self, content: bytes) -> int | None:
         """The record of a content, or None."""
-        shard = number_of(content, len(self._asked.every))
-        record = self._asked.ask("find", {shard: (content,)})[shard]
-        return None if record is None else self._asked.one(shard, record)
+        now, shard = self._asked.now(), number_of(content, len(self._asked.every))
+        record = now.ask("find", {shard: (content,)})[shard]
+        return None if record is None else now.one(shard, record)
 
     def names(self) -> list[bytes]:
         """Every name that is known, sorted: of pictures, and of files that could not be used."""
         # Each shard knows of all files that could not be used: they have no content.
-        return sorted({name for names in self._asked.ask_all("names") for name in names})
+        return sorted({name for names in self._asked.now().ask_all("names") for name in names})
 
     def ledger(self) -> Ledger:
         """Refuses: what is known of files is asked for by who writes.
@@ -166,7 +167,7 @@ class _Catalogue:
     def info(self) -> CollectionInfo:
         """Counts, sizes and settings."""
         with self._asked.moment():
-            parts: list[CollectionInfo] = self._asked.ask_all("info")
+            parts: list[CollectionInfo] = self._asked.now().ask_all("info")
             profile = self._asked.view.profile
         files: dict[bytes, int] = {}
         roots: dict[bytes, Root] = {}
@@ -193,7 +194,7 @@ class _Catalogue:
 
     def check(self) -> list[str]:
         """Reads everything; each fault in a sentence, none when it is sound."""
-        found = self._asked.ask_all("check")
+        found = self._asked.now().ask_all("check")
         return [
             f"shard {part}: {fault}"
             for part, faults in zip(self._asked.shards.parts, found, strict=True)
@@ -219,12 +220,13 @@ class _Vectors:
 
     def records(self) -> Int64[I64, " N"]:
         """The records that have descriptors, ascending."""
-        return self._asked.merged(self._asked.ask_all("described"))
+        now = self._asked.now()
+        return now.merged(now.ask_all("described"))
 
     def has(self, records: Int64[I64, " N"]) -> Bool[BOOL, " N"]:
         """Which of these records have a descriptor."""
         found = np.zeros(len(records), np.bool_)
-        for _, own, has in self._asked.ask_of("has", records):
+        for _, own, has in self._asked.now().ask_of("has", records):
             found[own.places] = has
         return found
 
@@ -235,9 +237,10 @@ class _Vectors:
             KeyError: A record has none.
             CollectionChangedError: They are no longer of ``generation``.
         """
+        now = self._asked.now()
         found = np.empty((len(records), self.dimensions), np.float32)
         missing = np.ones(len(records), np.bool_)
-        for _, own, vectors in self._asked.ask_of("descriptors", records, self._asked.epoch(generation)):
+        for _, own, vectors in now.ask_of("descriptors", records, self._asked.epoch(generation)):
             if vectors is not None:
                 found[own.places] = vectors
                 missing[own.places] = False
@@ -263,22 +266,19 @@ class _Vectors:
         """
         require_askable(queries, k)
         require_length(queries, self.dimensions)
-        epoch, left_out = self._asked.epoch(generation), self._asked.share_of_all(without)
-        given = {number: (epoch, queries, k, left_out[number]) for number in self._asked.every}
-        found: dict[int, list[Ranking]] = self._asked.ask("nearest", given)
+        now, epoch = self._asked.now(), self._asked.epoch(generation)
+        left_out = now.share_of_all(without)
+        found: dict[int, list[Ranking]] = now.ask(
+            "nearest", {number: (epoch, queries, k, left_out[number]) for number in now.every}
+        )
         return [
-            joined(
-                [
-                    replace(
-                        found[number][query],
-                        records=self._asked.outward(number, found[number][query].records),
-                    )
-                    for number in self._asked.every
-                ],
-                k,
-            )
+            joined([_renamed(now, number, found[number][query]) for number in now.every], k)
             for query in range(len(queries))
         ]
+
+
+def _renamed(now: Now, shard: int, ranking: Ranking) -> Ranking:
+    return replace(ranking, records=now.mirrors.outward(shard, ranking.records))
 
 
 class _Words:
@@ -313,10 +313,10 @@ class _WordsSearch:
         asked: Int64[I64, " M"],
     ) -> WordsRanking:
         """As ``WordsSearch.ranked``."""
-        ask = self._asked
+        ask = self._asked.now()
         each: list[list[WordCounts]] = ask.ask_all("counts", self._token, queries)
         counts = [sum(some[1:], some[0]) for some in zip(*each, strict=True)]
-        left_out, ours, shares = ask.share_of_all(without), ask.share_of_all(own), ask.shares(asked)
+        left_out, ours, shares = ask.share_of_all(without), ask.share_of_all(own), ask.mirrors.shares(asked)
         nothing = np.empty(0, np.int64)
         given = {
             number: (
@@ -336,7 +336,7 @@ class _WordsSearch:
             told = np.full(len(asked), np.nan)
             if number in shares:
                 told[shares[number].places] = part.asked
-            parts.append(replace(part, records=ask.outward(number, part.records), asked=told))
+            parts.append(replace(part, records=ask.mirrors.outward(number, part.records), asked=told))
         return WordsRanking.joined(parts, k)
 
 
@@ -357,7 +357,9 @@ class _Traces:
         """
         wanted = np.array(list(records), np.int64)
         found: dict[int, bytes] = {}
-        for _, own, (traces, wrong) in self._asked.ask_of("traces", wanted, kind, ask=damaged is not None):
+        for _, own, (traces, wrong) in self._asked.now().ask_of(
+            "traces", wanted, kind, ask=damaged is not None
+        ):
             for place, record in zip(own.places.tolist(), own.records.tolist(), strict=True):
                 name = int(wanted[place])
                 if record in traces:
@@ -368,16 +370,18 @@ class _Traces:
 
     def damaged(self, kind: str) -> list[int]:
         """The records whose trace of this kind is lost, or not as it was written, ascending."""
-        return self._asked.merged(self._asked.ask_all("damaged", kind)).tolist()
+        now = self._asked.now()
+        return now.merged(now.ask_all("damaged", kind)).tolist()
 
     def missing(self, kind: str) -> list[int]:
         """The records that have no trace of this kind, ascending."""
-        return self._asked.merged(self._asked.ask_all("missing", kind)).tolist()
+        now = self._asked.now()
+        return now.merged(now.ask_all("missing", kind)).tolist()
 
     def kinds(self) -> dict[str, int]:
         """How many pictures have a trace, by its kind."""
         found: dict[str, int] = {}
-        for kinds in self._asked.ask_all("kinds"):
+        for kinds in self._asked.now().ask_all("kinds"):
             for kind, count in kinds.items():
                 found[kind] = found.get(kind, 0) + count
         return dict(sorted(found.items()))

@@ -102,7 +102,9 @@ class Group:
         """The name of each shard's mirror, as they were last known."""
         return ["" if member is None else member.life for member in self._members]
 
-    def ask(self, name: str, given: Mapping[int, Sequence[Any]], **more: Any) -> dict[int, Any]:
+    def ask(
+        self, name: str, given: Mapping[int, Sequence[Any]], lives: Sequence[str], **more: Any
+    ) -> dict[int, Any]:
         """Asks some shards the same question at once.
 
         A shard that is lost meanwhile is made again and asked again.
@@ -110,6 +112,7 @@ class Group:
         Args:
             name: The question, of ``Answers``.
             given: What each of them is given, by its number; records are those of its mirror.
+            lives: The name of each shard's mirror, as whoever asks knows it.
             more: What all of them are given.
 
         Returns:
@@ -123,6 +126,8 @@ class Group:
         if self._closed:
             raise ClusterError(f"{self.address} was closed", remedy="open it again")
         asked = {number: self._member(number) for number in given}
+        if any(member.life != lives[number] for number, member in asked.items()):
+            raise changed(str(self.address))
         answers = {
             number: member.handle.ask.remote(member.life, name, *given[number], **more)
             for number, member in asked.items()

@@ -25,37 +25,48 @@ class Share:
     records: Int64[I64, " n"]
 
 
-class Numbers:
-    """Numbers for the pictures of all shards, and back.
+@dataclass(frozen=True, slots=True)
+class Mirrors:
+    """Which mirrors the shards have: what was asked of these is about records of these.
 
-    A shard that begins again from nothing numbers its pictures anew. So a record also says of which of its
-    mirrors it is: one of a mirror that is no more has left, as a picture leaves.
+    Attributes:
+        names: The name of each shard's.
+        places: How many each shard had before it.
     """
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-        # Of each shard the names of its mirrors, as one came after the other.
-        self._lives: list[list[str]] = [[] for _ in range(count)]
-
-    def live(self, lives: Sequence[str]) -> None:
-        """Says which mirrors there are now; of the same shards under the caller's lock."""
-        for known, life in zip(self._lives, lives, strict=True):
-            if life and (not known or known[-1] != life):
-                known.append(life)
+    names: tuple[str, ...]
+    places: tuple[int, ...]
 
     def outward(self, shard: int, records: Int64[I64, " n"]) -> Int64[I64, " n"]:
         """What a shard's records are called."""
-        mirror = max(len(self._lives[shard]) - 1, 0)
-        return (mirror << _BITS) + records * self._count + shard
+        return (self.places[shard] << _BITS) + records * len(self.names) + shard
 
     def shares(self, records: Int64[I64, " N"]) -> dict[int, Share]:
         """The records of each shard that has some; those of mirrors that are no more are nobody's."""
         mirrors, numbers = records >> _BITS, records & ((1 << _BITS) - 1)
-        shards = numbers % self._count
+        shards = numbers % len(self.names)
         found: dict[int, Share] = {}
-        for shard in range(self._count):
-            mirror = max(len(self._lives[shard]) - 1, 0)
+        for shard, mirror in enumerate(self.places):
             places: I64 = np.flatnonzero((shards == shard) & (mirrors == mirror))
             if len(places):
-                found[shard] = Share(places, numbers[places] // self._count)
+                found[shard] = Share(places, numbers[places] // len(self.names))
         return found
+
+
+class Numbers:
+    """Numbers for the pictures of all shards.
+
+    A shard that begins again from nothing numbers its pictures anew. So a record also says of which of its
+    mirrors it is: one of a mirror that is no more has left, as a picture leaves. One thread at a time.
+    """
+
+    def __init__(self, count: int) -> None:
+        # Of each shard the names of its mirrors, as one came after the other.
+        self._known: list[list[str]] = [[] for _ in range(count)]
+
+    def now(self, names: Sequence[str]) -> Mirrors:
+        """The mirrors of these names; each that is new comes after those that its shard had."""
+        for known, name in zip(self._known, names, strict=True):
+            if name not in known:
+                known.append(name)
+        return Mirrors(tuple(names), tuple(map(list[str].index, self._known, names)))
