@@ -7,7 +7,7 @@ import pytest
 
 from camseek.errors import CollectionChangedError
 from milvus_stand_in import Killed
-from milvus_upgrades import faults, go_on, numbers_of, undo
+from milvus_upgrades import OTHER, faults, go_on, held, numbers_of, put, undo, wanted
 
 BETTER = {1: b"better 1", 2: b"better 2"}
 
@@ -39,12 +39,13 @@ def again(stand_in):
     return do
 
 
-def switch(collection, steps):
+def switch(collection, steps, also=None):
     """Has the representations change places; what is done before some of the steps in which it is told.
 
     Args:
         collection: The collection.
         steps: What is done, by the number of the step; what was done is taken out.
+        also: What is done to the writer at once with it.
     """
     count = [-1]
 
@@ -55,7 +56,10 @@ def switch(collection, steps):
 
     try:
         with collection.write("upgrade") as writer:
-            writer.refitter.finish(keep=True)
+            with writer.unit():
+                if also is not None:
+                    also(writer)
+                writer.refitter.finish(keep=True)
             collection._server.before = before
     finally:
         collection._server.before = None
@@ -120,3 +124,61 @@ class TestWrittenWhilePlacesChange:
                 break
             self.require(two, at=end)
         assert 5 < end < 99
+
+
+class TestPicturesThatCannotBeDescribedLeave:
+    """As with ``--allow-removal``: what leaves does so with the switch, or not at all."""
+
+    @staticmethod
+    def let_go(collection, steps):
+        """Lets the first picture go, and has the representations change places."""
+        switch(collection, steps, lambda writer: writer.release([b"/photos/1"], None))
+
+    def test_overtaken_or_killed_before_it_nothing_left(self, fresh, bring, again):
+        one, two = fresh(), fresh()
+        bring(one, [1, 2, 4])
+        with one.write("upgrade") as writer:
+            writer.refitter.begin(OTHER)
+            put(one, writer, writer.refitter.pending()[1:])
+
+        def kill():
+            one._server.killed = True
+            raise Killed
+
+        seen = set()
+        for at in range(100):
+            again()
+            steps = {at: kill}
+            tried(self.let_go, one, steps)
+            network, pictures = held(two)
+            if network[0] == "toy":
+                assert pictures == wanted("toy", [1, 2, 4])[1], at
+                go_on(two)
+                expected = [1, 2, 4]
+            else:
+                # Its file has no picture, or has left; beside it is as long as the file is there.
+                told = [fault.partition(" ")[2].partition(" on the ")[0] for fault in faults(two)]
+                assert set(told) <= {"picture", "file without a picture"}, at
+                expected = [2, 4]
+            seen.add((network[0], len(expected)))
+            assert held(two) == wanted("other", expected), at
+            if steps:
+                break
+        assert 5 < at < 99
+        assert seen == {("toy", 3), ("other", 2)}
+
+    def test_overtaken_it_is_told_again(self, fresh, bring):
+        one, two = fresh(), fresh()
+        bring(one, [1, 2, 4])
+        with one.write("upgrade") as writer:
+            writer.refitter.begin(OTHER)
+            put(one, writer, writer.refitter.pending()[1:])
+        assert "as before" in tried(self.let_go, one, {2: lambda: bring(two, [7])})[0]
+        with one.write("upgrade") as writer:
+            [first, last] = writer.refitter.pending()
+            assert [writer.names(record) for record in (first, last)] == [[b"/photos/1"], [b"/photos/7"]]
+            put(one, writer, [last])
+        self.let_go(one, {})
+        for collection in (one, two):
+            assert held(collection) == wanted("other", [2, 4, 7])
+            assert faults(collection) == []

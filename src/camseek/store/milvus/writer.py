@@ -436,11 +436,14 @@ class MilvusWriter(FolderWriter):
             self._put_pictures(beside, length, partial(self._beside, slot=slot), aside)
             keys = [self._names.picture(beside, content) for content in back]
             self._server.delete(pictures_of_length(length), keys)
+        if switched:
+            # Nothing leaves before that is done: it may yet fail.
+            self._put_head(epoch, beside, told)
         self._put_rows(put, lost)
         if gone:
             own = {beside: slot.refit.profile.dimensions} if slot else {}
             self._take_out(gone, head.lengths | {epoch: self._dimensions()} | own)
-        if told and not early:
+        if told and not (early or switched):
             self._put_head(epoch, beside, told)
         self._state = replace(self._state, epoch=epoch, beside=beside)
         self._put_aside.update(aside)
