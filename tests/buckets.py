@@ -2,9 +2,11 @@
 
 import html
 import http.server
+import itertools
+import json
 import threading
 from contextlib import contextmanager
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qs, quote, unquote
 
 import boto3
 from moto.server import ThreadedMotoServer
@@ -61,6 +63,90 @@ def storage():
 
 
 @contextmanager
+def google(objects):
+    """A server that answers as Google's storage does: lists of two objects a page, single objects, contents.
+
+    Args:
+        objects: Contents by bucket and name, ``bucket/photos/a.jpg``; they may change.
+    """
+    began = itertools.count(1)
+    generations = {}
+
+    def told(name, content):
+        if generations.get(name, (None, 0))[0] != content:
+            generations[name] = content, next(began)
+        bucket, _, key = name.partition("/")
+        generation = generations[name][1]
+        written = f"2026-01-02T03:04:{generation % 60:02}.123Z"
+        return {
+            "kind": "storage#object",
+            "bucket": bucket,
+            "name": key,
+            "size": str(len(content)),
+            "generation": str(generation),
+            "etag": f"tag-{generation}",
+            "timeCreated": written,
+            "updated": written,
+        }
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            place, _, query = self.path.partition("?")
+            asked = {key: values[-1] for key, values in parse_qs(query).items()}
+            content = place.startswith("/download/")
+            bucket, _, rest = place.partition("/storage/v1/b/")[2].partition("/o")
+            name = f"{bucket}/{unquote(rest[1:])}"
+            if not any(item.startswith(f"{bucket}/") for item in objects):
+                self.answer(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}})
+            elif not rest:
+                self.answer(200, self.listed(bucket, asked))
+            elif name not in objects:
+                self.answer(404, {"error": {"code": 404, "message": f"No such object: {name}"}})
+            elif content:
+                first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+                self.answer(206, objects[name][int(first) : int(last) + 1 if last else None])
+            else:
+                self.answer(200, told(name, objects[name]))
+
+        def listed(self, bucket, asked):
+            start = f"{bucket}/{asked.get('prefix', '')}"
+            names = sorted(item for item in objects if item.startswith(start))
+            at = int(asked.get("pageToken", 0))
+            page = {
+                "kind": "storage#objects",
+                "items": [told(name, objects[name]) for name in names[at : at + 2]],
+            }
+            return page | ({"nextPageToken": str(at + 2)} if at + 2 < len(names) else {})
+
+        def answer(self, status, value):
+            body = value if isinstance(value, bytes) else json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with _served(Handler) as address:
+        yield address
+
+
+@contextmanager
+def _served(handler):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def shelves(files, *, answers=None):
     """A server of the web: files by their paths, and a page of links of every folder.
 
@@ -106,12 +192,5 @@ def shelves(files, *, answers=None):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with _served(Handler) as address:
+        yield address, asked
