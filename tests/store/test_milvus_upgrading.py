@@ -123,7 +123,7 @@ class TestWrittenWhilePlacesChange:
             if steps:
                 break
             self.require(two, at=end)
-        assert 5 < end < 99
+        assert 4 < end < 99
 
 
 class TestPicturesThatCannotBeDescribedLeave:
