@@ -440,11 +440,11 @@ class TestTakenOutMeanwhile:
         for dead in (3600.0, -1.0):
             monkeypatch.setattr(sweeping, "DEAD", dead)
             looked = []
-            lost = writer_module.MilvusWriter._lost
+            lost = writer_module.MilvusWriter._require_kept
             with monkeypatch.context() as patch:
                 patch.setattr(
                     writer_module.MilvusWriter,
-                    "_lost",
+                    "_require_kept",
                     lambda self, lost=lost, looked=looked: looked.append(1) or lost(self),
                 )
                 fill(two, [10 + len(counts)])

@@ -6,8 +6,9 @@ The server is a stand-in: no real one stops where a test wants it to.
 import pytest
 
 from camseek.errors import CollectionChangedError
+from camseek.store import SKETCH_TRACE
 from milvus_stand_in import Killed
-from milvus_upgrades import OTHER, faults, go_on, held, numbers_of, put, undo, wanted
+from milvus_upgrades import OTHER, faults, go_on, held, numbers_of, put, sketch, undo, wanted
 
 BETTER = {1: b"better 1", 2: b"better 2"}
 
@@ -182,3 +183,79 @@ class TestPicturesThatCannotBeDescribedLeave:
         for collection in (one, two):
             assert held(collection) == wanted("other", [2, 4, 7])
             assert faults(collection) == []
+
+
+class TestTracesLeave:
+    """Those of what is let go, while somebody else makes the very same ones again."""
+
+    @pytest.fixture
+    def when(self):
+        """Has something done once, before a collection's writer does something that meets a condition."""
+
+        def do(collection, meets, what):
+            def before(*told):
+                if meets(*told):
+                    collection._server.before = None
+                    what()
+
+            collection._server.before = before
+
+        return do
+
+    @staticmethod
+    def sketches_go(what, where, told):
+        return what == "delete" and where == "camseek_traces" and any("sketch" in key for key in told)
+
+    def require(self, *collections):
+        for collection in collections:
+            assert held(collection) == wanted("other", [1, 2])
+            assert faults(collection) == []
+
+    def test_the_same_upgrade_is_begun_again_before_they_go(self, fresh, bring, when):
+        one, two = fresh(), fresh()
+        bring(one, [1, 2])
+        go_on(one, 2)
+        when(one, self.sketches_go, lambda: go_on(two, 2))
+        with one.write("upgrade") as writer:
+            writer.refitter.discard()
+        assert two.catalogue.info().beside.done == 2
+        go_on(two)
+        self.require(one, two, fresh())
+
+    def test_they_are_named_after_they_went(self, fresh, bring, when):
+        one, two = fresh(), fresh()
+        bring(one, [1, 2])
+
+        def make():
+            with two.write("enrich") as writer:
+                for record, number in numbers_of(two, two.catalogue.records().tolist()).items():
+                    writer.put_trace(record, SKETCH_TRACE, sketch("toy", number))
+
+        def drop():
+            with one.write("enrich") as writer:
+                writer.drop_traces(SKETCH_TRACE)
+
+        # Its sketches are written, and the pictures that name them are not.
+        when(two, lambda what, where, told: (what, where) == ("upsert", "camseek_pictures_16"), drop)
+        with pytest.raises(CollectionChangedError, match="parts of pictures"):
+            make()
+        for collection in (one, two, fresh()):
+            assert collection.traces.get(SKETCH_TRACE, collection.catalogue.records().tolist()) == {}
+            assert faults(collection) == []
+        make()
+        for collection in (one, two, fresh()):
+            assert held(collection) == wanted("toy", [1, 2])
+
+    def test_an_upgrade_begins_while_a_picture_leaves(self, fresh, bring, when):
+        one, two, three = fresh(), fresh(), fresh()
+        bring(one, [1, 2])
+
+        def files_go(what, where, told):
+            return (what, where) == ("delete", "camseek_rows") and bool(told)
+
+        when(two, files_go, lambda: go_on(one, 2))
+        with two.write("remove") as writer:
+            writer.release([b"/photos/1"], None)
+        bring(three, [1])
+        go_on(three)
+        self.require(one, two, fresh())

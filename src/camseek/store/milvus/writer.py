@@ -7,7 +7,7 @@ So each commit may be done twice, and several writers need no lock.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from camseek.store.milvus.elsewhere import (
     placeholder,
     put_whitening,
 )
+from camseek.store.milvus.leaving import Leaving, trace_keys
 from camseek.store.milvus.pulling import State, state_of
 from camseek.store.milvus.refitter import MilvusRefitter
 from camseek.store.milvus.rows import (
@@ -48,7 +49,7 @@ from camseek.store.milvus.rows import (
     session_text,
     skipped_text,
 )
-from camseek.store.milvus.server import ROWS, TRACES, Server, contents_in, pictures_of_length, within
+from camseek.store.milvus.server import ROWS, TRACES, Server, pictures_of_length
 from camseek.store.milvus.sweeping import ended, forget, idle, sweep_epoch, unheld
 from camseek.store.records import Signature, SkippedEntry
 from camseek.store.traces import FEATURELESS
@@ -152,6 +153,8 @@ class MilvusWriter(FolderWriter):
         self._open: bool = come.open
         # Contents that this writer gave a file, and whether it brought them.
         self._leant_on: dict[bytes, bool] = {}
+        # Contents of which it wrote a trace, but for what is beside.
+        self._traced: set[bytes] = set()
         # Contents of which this writer put something beside.
         self._put_aside: set[bytes] = set()
         # Epochs that this writer has put out of use.
@@ -234,7 +237,7 @@ class MilvusWriter(FolderWriter):
             self._seq += 1
             self._took_at = self._seq
             self._say(open=True)
-            self._take_out(stray, head.lengths)
+            Leaving(self._server, self._session, self._seq).pictures(stray)
             self._know(self._say(open=False))
         if gone := idle(self._state, now) - {self._session}:
             # Before they are gone: who is behind would miss what they have written.
@@ -273,102 +276,123 @@ class MilvusWriter(FolderWriter):
                 "which is done: what they brought may not be there",
                 remedy="index the folders again that were being indexed",
             )
-        head, now = self._require_same(strong=True, beside=bool(self._put_aside))
-        self._sweep_traces(head)
+        _, now = self._require_same(strong=True, beside=bool(self._put_aside))
+        # Who takes something says so before: who has not said so yet sees this writer's rows.
+        whole = ended(self._state, self._state)
+        took = any(come.took > whole.get(session, 0) for session, come in self._others(now).items())
+        self._sweep_traces()
         for epoch in self._retired:
             sweep_epoch(self._server, epoch)
         self._retired.clear()
-        # Who takes something says so before: who has not said so yet sees this writer's files.
-        whole = ended(self._state, self._state)
-        took = any(come.took > whole.get(session, 0) for session, come in self._others(now).items())
-        lost = self._lost() if took else []
-        again = self._lost_beside() if took else []
-        self._leant_on.clear()
-        self._put_aside.clear()
-        for content in again:
+        if took:
+            self._require_kept()
+        else:
+            self._leant_on.clear()
+            self._traced.clear()
+            self._put_aside.clear()
+            self.commit()
+
+    def _require_kept(self) -> None:
+        """Looks whether what this writer gave files, or traces, is still there; what is not is forgotten.
+
+        Raises:
+            CollectionChangedError: Some is not.
+        """
+        leant, traced, aside = self._leant_on, self._traced, self._put_aside
+        self._leant_on, self._traced, self._put_aside = {}, set(), set()
+        contents = [
+            content for content in sorted({*leant, *traced, *aside}) if self._picture(content) is not None
+        ]
+        brought = traced | {content for content, brought in leant.items() if brought}
+        missing = self._missing(contents, self._state.epoch, self._dimensions(), brought)
+        lost = {
+            content for content in missing.keys() & leant.keys() if missing[content] is None or leant[content]
+        }
+        for content in sorted(lost):
+            sql = "SELECT f.path FROM files f JOIN pictures p ON p.id = f.picture WHERE p.content = ?"
+            self.release([path for (path,) in self._do(sql, (content,), (bytes,))], None)
+        bare = {content: kinds for content, kinds in missing.items() if kinds and content in traced - lost}
+        for content, kinds in sorted(bare.items()):
+            if (record := self.find(content)) is not None:
+                for kind in sorted(kinds):
+                    # Nobody has its data any more: it is made again by whoever asks for it.
+                    self.drop_trace(record, kind)
+        again = {content for content in aside & missing.keys() if missing[content] is None}
+        if (slot := self._own.slot()) is not None:
+            there = [content for content in contents if content in aside]
+            length = slot.refit.profile.dimensions
+            again.update(self._missing(there, self._state.beside, length, aside))
+        for content in sorted(again):
             if (record := self.find(content)) is not None:
                 self._own.take_back(record)
         self.commit()
-        for content in lost:
-            sql = "SELECT f.path FROM files f JOIN pictures p ON p.id = f.picture WHERE p.content = ?"
-            self.release([path for (path,) in self._do(sql, (content,), (bytes,))], None)
         if lost:
-            self.commit()
             raise CollectionChangedError(
                 f"another writer took pictures out of {self._address} to which files were added here",
                 remedy="do it again",
             )
+        if bare:
+            raise CollectionChangedError(
+                f"another writer dropped parts of pictures of {self._address} that were made here meanwhile",
+                remedy="do it again",
+            )
 
-    def _lost(self) -> list[bytes]:
-        """The contents that got a file here and are not there now, or not with all that was brought."""
-        contents = [content for content in sorted(self._leant_on) if self._picture(content) is not None]
-        brought = {content for content, brought in self._leant_on.items() if brought}
-        return self._not_whole(contents, self._state.epoch, self._dimensions(), brought)
+    def _missing(
+        self, contents: Sequence[bytes], epoch: str, dimensions: int, traced: Container[bytes]
+    ) -> dict[bytes, set[str] | None]:
+        """What an epoch lacks of pictures, where it lacks anything.
 
-    def _lost_beside(self) -> list[bytes]:
-        """The contents of which something was put beside that is not there now, or not with all of it."""
-        slot = self._own.slot()
-        contents = sorted(self._put_aside)
-        if slot is None or not contents:
-            return []
-        length = slot.refit.profile.dimensions
-        lost = {
-            *self._not_whole(contents, self._state.epoch, self._dimensions(), set()),
-            *self._not_whole(contents, self._state.beside, length, set(contents)),
-        }
-        return sorted(lost)
+        Args:
+            contents: Theirs.
+            epoch: The epoch.
+            dimensions: The length of its descriptors.
+            traced: Those whose traces are looked for, too.
 
-    def _not_whole(
-        self, contents: Sequence[bytes], epoch: str, dimensions: int, brought: set[bytes]
-    ) -> list[bytes]:
-        """Those of contents of which an epoch has no picture; of those brought here, also without a trace."""
-        lost: list[bytes] = []
+        Returns:
+            The kinds of traces that their rows name and that are not there; None where there is no row.
+        """
+        missing: dict[bytes, set[str] | None] = {}
         pictures = pictures_of_length(dimensions)
         for start in range(0, len(contents), _SOME):
             some = {
                 self._names.picture(epoch, content): content for content in contents[start : start + _SOME]
             }
-            parts: dict[str, bytes] = {}
-            missing = set(some)
+            missing |= dict.fromkeys(some.values())
+            parts: dict[str, tuple[bytes, str]] = {}
             for found in self._server.rows_of(pictures, some, ("key", "content", "text"), strong=True):
-                missing.discard(found["key"])
                 content = some[found["key"]]
-                if content in brought:
-                    parts |= dict.fromkeys(self._trace_keys(found), content)
+                missing[content] = set()
+                if content in traced:
+                    for kind, keys in trace_keys(self._server, found).items():
+                        parts |= dict.fromkeys(keys, (content, kind))
             there = {found["key"] for found in self._server.rows_of(TRACES, parts, ("key",), strong=True)}
-            bare = {content for key, content in parts.items() if key not in there}
-            lost += sorted(bare | {some[key] for key in missing})
-        return lost
+            for content, kind in {told for key, told in parts.items() if key not in there}:
+                kinds = missing[content]
+                if kinds is not None:
+                    kinds.add(kind)
+        return {content: kinds for content, kinds in missing.items() if kinds is None or kinds}
 
-    def _trace_keys(self, found: dict[str, Any]) -> Iterator[str]:
-        """The keys of the traces that the row of a picture names."""
-        picture = picture_of(self._address, found["content"], found["text"])
-        for kind, told in picture.traces.items():
-            yield from self._names.trace(picture.content, kind, *told)
-
-    def _sweep_traces(self, head: Head) -> None:
+    def _sweep_traces(self) -> None:
         """Takes traces away that were dropped here, unless somebody names them by now."""
         sql = (
-            "SELECT DISTINCT content, kind, held, crc FROM temp.dropped d WHERE NOT EXISTS "
+            "SELECT DISTINCT content, kind, held, crc FROM temp.dropped d WHERE kind <> ? AND NOT EXISTS "
             "(SELECT 1 FROM {} t JOIN pictures p ON p.id = t.picture WHERE p.content = d.content "
             "AND t.kind = d.kind AND t.crc = d.crc) "
         )
         # Where places change, each trace goes from one table to the other.
         both = f"{sql.format('traces')} INTERSECT {sql.format('refit_traces')} ORDER BY content, kind"
-        dropped = self._do(both)
-        for start in range(0, len(dropped), _SOME):
-            keys: set[str] = set()
-            contents: set[bytes] = set()
-            for content, kind, held, crc in dropped[start : start + _SOME]:
-                if kind != FEATURELESS:
-                    contents.add(content)
-                    keys.update(self._names.trace(content, kind, held_length(held, crc), crc))
-            for epoch, length in head.lengths.items():
-                wanted = [self._names.picture(epoch, content) for content in sorted(contents)]
-                fields = ("key", "content", "text")
-                for found in self._server.rows_of(pictures_of_length(length), wanted, fields, strong=True):
-                    keys.difference_update(self._trace_keys(found))
-            self._server.delete(TRACES, sorted(keys))
+        dropped = self._do(both, (FEATURELESS, FEATURELESS))
+        if dropped:
+            wanted = [
+                (content, self._names.trace(content, kind, held_length(held, crc), crc))
+                for content, kind, held, crc in dropped
+            ]
+            # Who made the same ones anew meanwhile looks whether they are there.
+            self._seq += 1
+            self._took_at = self._seq
+            self._say(open=True)
+            Leaving(self._server, self._session, self._seq).traces(wanted)
+            self._know(self._say(open=False))
         self._do("DELETE FROM temp.dropped")
 
     # -- what a commit tells the server ------------------------------------------------------------------
@@ -401,10 +425,10 @@ class MilvusWriter(FolderWriter):
         gone = [content for content in contents if not self._do(there, (content,))]
         if switched:
             # Before minutes of work, and again after it.
-            head = self._require_alone()
+            self._require_alone()
         else:
             # What is not seen yet is seen by ``settle``.
-            head, _ = self._require_same(strong=bool(gone), beside=bool(aside))
+            self._require_same(strong=bool(gone), beside=bool(aside))
         put, lost = self._rows(kinds)
         slot = self._slot()
         back = [content for content in aside if slot and self._beside(content, slot) is None]
@@ -441,8 +465,7 @@ class MilvusWriter(FolderWriter):
             self._put_head(epoch, beside, told)
         self._put_rows(put, lost)
         if gone:
-            own = {beside: slot.refit.profile.dimensions} if slot else {}
-            self._take_out(gone, head.lengths | {epoch: self._dimensions()} | own)
+            Leaving(self._server, self._session, self._seq).pictures(gone)
         if told and not (early or switched):
             self._put_head(epoch, beside, told)
         self._state = replace(self._state, epoch=epoch, beside=beside)
@@ -546,6 +569,8 @@ class MilvusWriter(FolderWriter):
                             continue  # there is nothing, or it was sent before
                         keys = self._names.trace(content, kind, len(data), crc)
                         yield from pieces(keys, data, self._session, self._seq, content.hex())
+                        if table == "traces":
+                            self._traced.add(content)
                         if kind not in MIRRORED:
                             sent.append((table, number, len(data)))
 
@@ -711,48 +736,6 @@ class MilvusWriter(FolderWriter):
         size, mtime, ctime, reason, code, tried = rows[0]
         return SkippedEntry(Signature(size, mtime, ctime), Skipped(path, reason[:10_000], code), tried[:1000])
 
-    def _take_out(self, contents: Sequence[bytes], lengths: Mapping[str, int]) -> None:
-        """Takes pictures away that no file holds any more, on the whole server.
-
-        Another writer may give one a file in the same moment. Either this one sees that file after the
-        picture has gone, and puts it back, or that one sees that it has gone, when it looks (``settle``).
-
-        Args:
-            contents: Theirs.
-            lengths: The lengths of descriptors by epoch.
-        """
-        for start in range(0, len(contents), _SOME):
-            free = self._unheld(contents[start : start + _SOME])
-            kept: dict[str, list[dict[str, Any]]] = {}
-            for epoch, length in lengths.items():
-                keys = [self._names.picture(epoch, content) for content in free]
-                pictures = pictures_of_length(length)
-                kept.setdefault(pictures, []).extend(
-                    self._server.rows_of(pictures, keys, _WHOLE, strong=True)
-                )
-                self._server.delete(pictures, keys)
-            left = set(self._unheld(free))
-            # As this one's: others come across what they have known as it was.
-            own = {"session": self._session, "seq": self._seq}
-            for pictures, found in kept.items():
-                back = [row for row in found if bytes.fromhex(row["content"]) not in left]
-                self._server.upsert(pictures, [row | own for row in back])
-            for content in sorted(left):
-                found = self._server.walk(
-                    TRACES, f"{self._names.all}{content.hex()}/", ("key",), strong=False
-                )
-                self._server.delete(TRACES, [trace["key"] for trace in found])
-
-    def _unheld(self, contents: Sequence[bytes]) -> list[bytes]:
-        """Those of contents that no file holds."""
-        if not contents:
-            return []
-        some = contents_in([content.hex() for content in contents])
-        condition = f"{within(self._names.of_kind('file'))} and {some}"
-        rows = self._server.query(ROWS, condition, ("content",), strong=True)
-        held = {bytes.fromhex(found["content"]) for found in rows}
-        return [content for content in contents if content not in held]
-
     def _put_head(self, epoch: str, beside: str, told: set[str], *, forgot: int = 0) -> None:
         """Writes what the collection says of itself: whoever reads it from now on reads these descriptors.
 
@@ -798,9 +781,6 @@ class MilvusWriter(FolderWriter):
             _, now = state_of(self._server, strong=True)
             self._overtaken = self._others(now) != self._others(self._state)
         self._state = replace(self._state, head=(self._session, self._seq), forgot=head.forgot)
-
-
-_WHOLE = ("key", "session", "seq", "content", "text", "vector")
 
 
 def _require_whole(relative: bool) -> None:
