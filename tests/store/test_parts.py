@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from camseek.errors import CollectionError
+from camseek.matching.index import WordsIndex
 from camseek.matching.words import WordPoints
 from camseek.store import POINTS_TRACE, Refit, Signature, beside
 from camseek.store.milvus import MilvusCollection
@@ -198,6 +199,37 @@ def test_what_is_made_of_a_mirror_is_saved(whole, opened, put, monkeypatch):
     query = as_query(points(3))
     assert len(again.words.scores(query)[0]) == 20
     assert read == []
+
+
+def test_points_that_are_replaced_while_it_is_saved_are_seen(whole, opened, put, monkeypatch):
+    """Searches pull beside whoever saves: what was made of the old points is not named for the new ones."""
+    monkeypatch.setattr(beside, "LEAST_SAVED", 2)
+    put(whole, range(4))
+    [part] = opened(1)
+    query, record = as_query(points(77)), part.catalogue.find(content(2))
+    written = WordsIndex.save
+
+    def save(index, *given):
+        written(index, *given)
+        with whole.write("enrich") as writer:
+            writer.put_trace(whole.catalogue.find(content(2)), POINTS_TRACE, packed(77))
+        part.catalogue.count()  # a search of another thread
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WordsIndex, "save", save)
+        part.save()
+
+    def best(collection):
+        records, scores = collection.words.scores(query)
+        assert scores.max() > 0.9
+        return records[scores.argmax()]
+
+    assert best(part) == record
+    part.close()
+    [again] = opened(1)
+    assert best(again) == record
+    again.save()
+    assert best(again) == record
 
 
 def test_points_that_were_replaced_are_seen(whole, opened, put):

@@ -22,6 +22,9 @@ from camseek.store.vectors import CODES_KEY, FolderVectors
 from camseek.store.words import WORDS_KEY, FolderWords
 from camseek.store.writer import FolderWriter
 
+BESIDE_KEYS = (WORDS_KEY, CODES_KEY)
+"""The rows of ``meta`` that name the files beside the database."""
+
 
 class FolderCollection:
     """A collection in a folder on this machine (the ``Collection`` interface).
@@ -187,7 +190,7 @@ class FolderCollection:
             name: Has the database name a file by its token, under a key.
             undo: What a failure leaves is undone.
         """
-        for key, part in ((WORDS_KEY, self._words), (CODES_KEY, self._vectors)):
+        for key, part in zip(BESIDE_KEYS, (self._words, self._vectors), strict=True):
             try:
                 part.save(partial(name, key))
             except (CamseekError, OSError):

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from camseek.address import MilvusAddress
 from camseek.errors import CamseekError, CollectionError, NoCollectionError
 from camseek.files import DATABASE
+from camseek.store.beside import named
 from camseek.store.catalogue import FolderCatalogue
 from camseek.store.checking import faults
 from camseek.store.database import FORMAT_VERSION, open_database, translated
-from camseek.store.folder import FolderCollection
+from camseek.store.folder import BESIDE_KEYS, FolderCollection
 from camseek.store.meta import profile_of, profile_rows
 from camseek.store.milvus.beside import EPOCHS, epochs_of
 from camseek.store.milvus.elsewhere import HELD, held_length, put_whitening, whitening_of
@@ -39,6 +40,9 @@ _LOOK_EVERY = 1.0
 _TRIES = 5
 # The row of the mirror's ``meta`` for its own name.
 _MADE = "mirror_made"
+_NAME_UNLESS_CHANGED = (
+    "INSERT OR REPLACE INTO meta SELECT ?, ? WHERE (SELECT value FROM meta WHERE key = ?) IS ?"
+)
 
 
 class MilvusCollection(FolderCollection):
@@ -227,11 +231,17 @@ class MilvusCollection(FolderCollection):
                 self._changing.release()
 
     def save(self) -> None:
-        """Saves what is made of the mirror where that is worth it: who opens it next begins sooner."""
+        """Saves what is made of the mirror where that is worth it: who opens it next begins sooner.
+
+        The mirror may be brought in step meanwhile. A file that was made of what is no longer right then is
+        not named.
+        """
+        with self._reader.snapshot():
+            known = {key: named(self._reader, key) for key in BESIDE_KEYS}
 
         def name(key: str, token: str) -> None:
             with self._mirrored() as database:
-                database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, token))
+                database.execute(_NAME_UNLESS_CHANGED, (key, token, key, known[key]))
 
         self._save_beside(name, lambda: None)
 
