@@ -176,8 +176,8 @@ class TestCheck:
         fill(collection, range(900))
         collection.close()
         with open(database(collection), "r+b") as file:
-            file.seek(5 * 16384)
-            file.write(b"\xff" * 16384)
+            file.seek(5 * 8192)
+            file.write(b"\xff" * 8192)
         with open_collection(collection.address) as opened:
             try:
                 faults = opened.catalogue.check()
@@ -188,7 +188,7 @@ class TestCheck:
     def test_a_file_cut_short(self, collection, fill):
         fill(collection, range(900))
         collection.close()
-        os.truncate(database(collection), 3 * 16384 + 100)
+        os.truncate(database(collection), 3 * 8192 + 100)
         with pytest.raises(CorruptCollectionError), open_collection(collection.address) as opened:
             assert opened.catalogue.check()
             raise CorruptCollectionError("told by check", remedy="")
