@@ -76,7 +76,7 @@ def test_constants(scale):
     assert value["verify"] == 2 * value["verify_wall"]
     assert value["encode"] == pytest.approx(2 * 88.9 / 500, abs=0.001)
     assert value["encode_again"] == pytest.approx(2 * 49.9 / 500, abs=0.001)
-    assert value["beside"] == 10_670 - 5_264
+    assert value["beside"] == 11_433 - 5_648
 
 
 def test_more_of_anything_takes_more(scale):
