@@ -4,6 +4,9 @@ The shards are in this process; what they are asked is pickled, as it is for oth
 """
 
 import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +37,7 @@ from camseek.store.milvus import MilvusCollection
 from camseek.store.milvus import collection as collection_module
 from camseek.store.milvus.parts import Part, number_of
 from camseek.store.reader import changed
-from camseek.store.records import POINTS_TRACE
+from camseek.store.records import POINTS_TRACE, SKETCH_TRACE
 from camseek.store.sharded import ShardedCollection, asking
 from camseek.store.sharded.actor import NotBegunError, Shard
 from camseek.store.sharded.numbers import Numbers
@@ -397,6 +400,91 @@ class TestMoments:
         monkeypatch.setattr(here, "ask", differ)
         with pytest.raises(CollectionChangedError), sharded.snapshot():
             pass
+
+    def test_sketches_are_of_the_generation_that_is_told(self, whole, sharded, unit, monkeypatch):
+        """Those of another network are compared with no query of this one's."""
+        with whole.write("test") as writer:
+            for record in whole.catalogue.records().tolist():
+                writer.put_trace(record, SKETCH_TRACE, b"old")
+        with sharded.snapshot():
+            pass
+        monkeypatch.setattr(asking, "_LOOK_EVERY", 1e9)
+        records = records_of(sharded, range(5))
+
+        def told():
+            with sharded.snapshot():
+                found = sharded.traces.get(SKETCH_TRACE, records)
+                return sharded.vectors.generation, set(found.values()), sharded.traces.missing(SKETCH_TRACE)
+
+        assert told() == (0, {b"old"}, [])
+        with whole.write("upgrade") as writer:
+            writer.refitter.begin(Refit(asked="so", profile=whole.profile, kinds=(SKETCH_TRACE,)))
+            for record in writer.refitter.pending():
+                writer.refitter.put(record, unit(record), {SKETCH_TRACE: b"new"})
+            writer.refitter.finish(keep=True)
+        for ask in (
+            lambda: sharded.traces.get(SKETCH_TRACE, records),
+            lambda: sharded.traces.missing(SKETCH_TRACE),
+            lambda: sharded.traces.damaged(SKETCH_TRACE),
+            lambda: sharded.traces.kinds(),
+            lambda: sharded.vectors.has(np.array(records)),
+            lambda: sharded.vectors.records(),
+        ):
+            sharded._asked._soon = False
+            with pytest.raises(CollectionChangedError), sharded.snapshot():
+                assert sharded.vectors.generation == 0
+                ask()
+        assert told() == (1, {b"new"}, [])
+
+    def test_an_answer_is_of_one_generation(self, whole, here, unit, monkeypatch):
+        """The collection goes over to another network while the server is asked for sketches."""
+        _, answers = here.shards[0]._held
+        epoch, read = answers.seen().epoch, answers._collection.traces.get
+
+        def get(*given, **more):
+            fit(whole, 1)
+            answers.caught_up()
+            return read(*given, **more)
+
+        monkeypatch.setattr(answers._collection.traces, "get", get)
+        with pytest.raises(CollectionChangedError):
+            answers.traces(epoch, SKETCH_TRACE, [1, 2], ask=True)
+
+    def test_another_thread_does_not_change_a_moment(self, whole, sharded):
+        def elsewhere():
+            with sharded.snapshot():
+                return sharded.profile, sharded.vectors.generation
+
+        with ThreadPoolExecutor(1) as threads, sharded.snapshot():
+            before = sharded.profile
+            fit(whole, 1)
+            another, generation = threads.submit(elsewhere).result()
+            assert (another.generation, generation) == (1, 1)
+            assert sharded.profile is before
+            assert sharded.vectors.generation == 0
+        with sharded.snapshot():
+            assert sharded.profile is another
+
+    def test_one_thread_looks_for_all(self, here, sharded, monkeypatch):
+        monkeypatch.setattr(asking, "_LOOK_EVERY", 1e9)
+        sharded._asked.look_soon()
+        del here.asked[:]
+        ask, all_there = here.ask, threading.Barrier(4, timeout=10)
+
+        def slow(name, *given, **more):
+            time.sleep(0.1)  # the others come while it looks
+            return ask(name, *given, **more)
+
+        monkeypatch.setattr(here, "ask", slow)
+
+        def moment(_):
+            all_there.wait()
+            with sharded.snapshot():
+                return sharded.vectors.generation
+
+        with ThreadPoolExecutor(4) as threads:
+            assert [*threads.map(moment, range(4))] == [0] * 4
+        assert here.asked == ["seen"]
 
     def test_within_a_moment_nobody_looks(self, here, sharded):
         with sharded.snapshot():

@@ -3,7 +3,8 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,22 +53,40 @@ class Answers:
 
     def seen(self) -> Seen:
         """How far it is."""
-        with self._collection.snapshot():
-            epoch, profile = self._collection.epoch(), self._collection.profile
-        known = self._known
-        if known is None or known[0] is not profile:
-            self._known = known = profile, _told_apart(profile)
-        return Seen(epoch, known[1])
+        return self.profile()[0]
 
     def caught_up(self) -> Seen:
         """How far it is, with everything that was written before."""
         self._collection.catch_up()
         return self.seen()
 
-    def profile(self) -> Profile:
-        """What its descriptors are made with."""
+    def profile(self) -> tuple[Seen, Profile]:
+        """How far it is, and what its descriptors are made with."""
         with self._collection.snapshot():
-            return self._collection.profile
+            epoch, profile = self._collection.epoch(), self._collection.profile
+        known = self._known
+        if known is None or known[0] is not profile:
+            self._known = known = profile, _told_apart(profile)
+        return Seen(epoch, known[1]), profile
+
+    @contextmanager
+    def _of(self, epoch: str) -> Generator[None]:
+        """What is read inside is of this epoch.
+
+        It is not one moment: the server may be asked inside, and others would wait for that.
+
+        Raises:
+            CollectionChangedError: The collection is of another, or went over to another meanwhile.
+        """
+        generation = self._generation(epoch)
+        try:
+            yield
+        finally:
+            # Also where that is why it failed. Numbers of generations are not used twice, as epochs may be.
+            with self._collection.snapshot():
+                now = self._collection.vectors.generation
+            if now != generation:
+                raise changed(self._collection.address)
 
     def _generation(self, epoch: str) -> int:
         """This mirror's number for an epoch.
@@ -97,13 +116,15 @@ class Answers:
             return None
         return found.astype(np.float16)
 
-    def described(self) -> Int64[I64, " N"]:
+    def described(self, epoch: str) -> Int64[I64, " N"]:
         """The records that have descriptors."""
-        return self._collection.vectors.records()
+        with self._of(epoch):
+            return self._collection.vectors.records()
 
-    def has(self, records: Int64[I64, " N"]) -> Bool[BOOL, " N"]:
+    def has(self, epoch: str, records: Int64[I64, " N"]) -> Bool[BOOL, " N"]:
         """Which of these records have descriptors."""
-        return self._collection.vectors.has(records)
+        with self._of(epoch):
+            return self._collection.vectors.has(records)
 
     # -- words -------------------------------------------------------------------------------------------
 
@@ -162,23 +183,29 @@ class Answers:
         """Its faults."""
         return self._collection.catalogue.check()
 
-    def traces(self, kind: str, records: Sequence[int], *, ask: bool) -> tuple[dict[int, bytes], set[int]]:
+    def traces(
+        self, epoch: str, kind: str, records: Sequence[int], *, ask: bool
+    ) -> tuple[dict[int, bytes], set[int]]:
         """The traces of records, and those that are damaged; where nobody asks for these, it is an error."""
         damaged: set[int] = set()
-        found = self._collection.traces.get(kind, records, damaged=damaged if ask else None)
+        with self._of(epoch):
+            found = self._collection.traces.get(kind, records, damaged=damaged if ask else None)
         return found, damaged
 
-    def damaged(self, kind: str) -> list[int]:
+    def damaged(self, epoch: str, kind: str) -> list[int]:
         """The records whose trace is damaged."""
-        return self._collection.traces.damaged(kind)
+        with self._of(epoch):
+            return self._collection.traces.damaged(kind)
 
-    def missing(self, kind: str) -> list[int]:
+    def missing(self, epoch: str, kind: str) -> list[int]:
         """The records without a trace."""
-        return self._collection.traces.missing(kind)
+        with self._of(epoch):
+            return self._collection.traces.missing(kind)
 
-    def kinds(self) -> dict[str, int]:
+    def kinds(self, epoch: str) -> dict[str, int]:
         """How many traces of which kind it has."""
-        return self._collection.traces.kinds()
+        with self._of(epoch):
+            return self._collection.traces.kinds()
 
 
 def _told_apart(profile: Profile) -> str:

@@ -78,10 +78,14 @@ class Asked:
         self.address = str(shards.address)
         self._numbers = Numbers(len(shards.parts))
         self._lock = threading.Lock()
+        # Of this thread: what was agreed on where its moment began.
         self._inside = threading.local()
+        # One thread looks at a time; these change under its lock only, but for ``_soon``.
+        self._looking = threading.Lock()
         self._view: _View | None = None
         self._looked = 0.0
-        self.look()
+        self._soon = True
+        self._look_where_due()
 
     @property
     def every(self) -> range:
@@ -90,10 +94,11 @@ class Asked:
 
     @property
     def view(self) -> _View:
-        """What they agreed on when it was last looked."""
-        if self._view is None:
+        """What they agreed on when it was last looked; inside a moment, when that began."""
+        view: _View | None = getattr(self._inside, "view", None) or self._view
+        if view is None:
             raise changed(self.address)
-        return self._view
+        return view
 
     def now(self) -> "Now":
         """What questions that belong together are asked by."""
@@ -102,11 +107,42 @@ class Asked:
 
     def look_soon(self) -> None:
         """Has it looked before the next moment how far the shards are."""
-        self._looked = 0.0
+        self._soon = True
 
     # -- the moment --------------------------------------------------------------------------------------
 
-    def look(self) -> None:
+    @contextmanager
+    def moment(self) -> Generator[None]:
+        """Inside, what the shards agreed on stays as it is; it is a second old at most where it begins."""
+        if getattr(self._inside, "view", None) is not None:
+            yield
+            return
+        self._look_where_due()
+        self._inside.view = self._view
+        try:
+            yield
+        finally:
+            self._inside.view = None
+
+    def _look_where_due(self) -> None:
+        """Looks how far the shards are, unless another thread just did."""
+        if not self._is_due():
+            return
+        with self._looking:
+            if not self._is_due():
+                return
+            # Whoever wants another look from here on gets one after this.
+            self._soon = False
+            try:
+                self._look()
+            finally:
+                # After a failure, too: those who search do not wait for a lost shard one after the other.
+                self._looked = time.monotonic()
+
+    def _is_due(self) -> bool:
+        return self._soon or time.monotonic() - self._looked >= _LOOK_EVERY
+
+    def _look(self) -> None:
         """Looks how far the shards are; brings them in step where they are not of one epoch.
 
         Raises:
@@ -115,41 +151,30 @@ class Asked:
         question = "seen"
         for _ in range(_TRIES):
             try:
-                found: list[Seen] = self.now().ask_all(question)
+                now = self.now()
+                found: list[Seen] = now.ask_all(question)
+                if len(set(found)) == 1 and self._agree(now, found[0]):
+                    return
             except CollectionChangedError:
-                question = "caught_up"
-                continue
-            if len(set(found)) == 1:
-                self._agree(found[0])
-                return
+                pass
             question = "caught_up"
         raise changed(self.address)
 
-    def _agree(self, seen: Seen) -> None:
+    def _agree(self, now: "Now", seen: Seen) -> bool:
+        """Takes up what all shards have seen; not where one has gone on meanwhile."""
         known = self._view
-        if known is None or known.seen != seen:
-            profile: Profile = self.now().ask("profile", {0: ()})[0]
-            generation = profile.generation
-            if known is not None:
-                # Each mirror counts by itself: here it goes up with each epoch, too.
-                same = known.seen.epoch == seen.epoch
-                generation = known.profile.generation + (not same)
-            self._view = _View(seen, replace(profile, generation=generation))
-        self._looked = time.monotonic()
-
-    @contextmanager
-    def moment(self) -> Generator[None]:
-        """Inside, what the shards agreed on stays as it is; it is a second old at most where it begins."""
-        if getattr(self._inside, "depth", 0):
-            yield
-            return
-        if time.monotonic() - self._looked >= _LOOK_EVERY:
-            self.look()
-        self._inside.depth = 1
-        try:
-            yield
-        finally:
-            self._inside.depth = 0
+        if known is not None and known.seen == seen:
+            return True
+        profile: Profile
+        of, profile = now.ask("profile", {0: ()})[0]
+        if of != seen:
+            return False
+        generation = profile.generation
+        if known is not None:
+            # Each mirror counts by itself: here it goes up with each epoch, too.
+            generation = known.profile.generation + (known.seen.epoch != seen.epoch)
+        self._view = _View(seen, replace(profile, generation=generation))
+        return True
 
     def epoch(self, generation: int | None) -> str:
         """The shards' word for a generation.
@@ -161,6 +186,11 @@ class Asked:
         if generation not in (None, view.profile.generation):
             raise changed(self.address)
         return view.seen.epoch
+
+    def epoch_now(self) -> str:
+        """The shards' word for the generation of this moment; where there is none, of one that begins."""
+        with self.moment():
+            return self.view.seen.epoch
 
 
 @dataclass(frozen=True, slots=True)

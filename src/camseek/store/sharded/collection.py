@@ -221,12 +221,12 @@ class _Vectors:
     def records(self) -> Int64[I64, " N"]:
         """The records that have descriptors, ascending."""
         now = self._asked.now()
-        return now.merged(now.ask_all("described"))
+        return now.merged(now.ask_all("described", self._asked.epoch_now()))
 
     def has(self, records: Int64[I64, " N"]) -> Bool[BOOL, " N"]:
         """Which of these records have a descriptor."""
         found = np.zeros(len(records), np.bool_)
-        for _, own, has in self._asked.now().ask_of("has", records):
+        for _, own, has in self._asked.now().ask_of("has", records, self._asked.epoch_now()):
             found[own.places] = has
         return found
 
@@ -354,11 +354,13 @@ class _Traces:
 
         Raises:
             CorruptCollectionError: One is damaged, and nobody asked which (``damaged``).
+            CollectionChangedError: The collection went over to another network meanwhile.
         """
         wanted = np.array(list(records), np.int64)
         found: dict[int, bytes] = {}
+        epoch = self._asked.epoch_now()
         for _, own, (traces, wrong) in self._asked.now().ask_of(
-            "traces", wanted, kind, ask=damaged is not None
+            "traces", wanted, epoch, kind, ask=damaged is not None
         ):
             for place, record in zip(own.places.tolist(), own.records.tolist(), strict=True):
                 name = int(wanted[place])
@@ -371,17 +373,17 @@ class _Traces:
     def damaged(self, kind: str) -> list[int]:
         """The records whose trace of this kind is lost, or not as it was written, ascending."""
         now = self._asked.now()
-        return now.merged(now.ask_all("damaged", kind)).tolist()
+        return now.merged(now.ask_all("damaged", self._asked.epoch_now(), kind)).tolist()
 
     def missing(self, kind: str) -> list[int]:
         """The records that have no trace of this kind, ascending."""
         now = self._asked.now()
-        return now.merged(now.ask_all("missing", kind)).tolist()
+        return now.merged(now.ask_all("missing", self._asked.epoch_now(), kind)).tolist()
 
     def kinds(self) -> dict[str, int]:
         """How many pictures have a trace, by its kind."""
         found: dict[str, int] = {}
-        for kinds in self._asked.now().ask_all("kinds"):
+        for kinds in self._asked.now().ask_all("kinds", self._asked.epoch_now()):
             for kind, count in kinds.items():
                 found[kind] = found.get(kind, 0) + count
         return dict(sorted(found.items()))
