@@ -3,6 +3,7 @@ import pytest
 
 from camseek.config import Settings
 from camseek.store import PictureRecord, Profile, Signature, create_collection, open_collection
+from camseek.store.milvus import sweeping
 from milvus_stand_in import Killed
 from milvus_upgrades import bring as bring_with_traces
 
@@ -111,3 +112,9 @@ def fill(picture):
 def bring(picture):
     """Brings pictures with points and sketches to a collection."""
     return lambda collection, numbers: bring_with_traces(collection, picture, numbers)
+
+
+@pytest.fixture
+def nobody_waits(monkeypatch):
+    """Nobody waits for one who was killed when he was about to write a head."""
+    monkeypatch.setattr(sweeping, "HEAD_TAKES", -1.0)

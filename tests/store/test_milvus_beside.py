@@ -210,7 +210,7 @@ class TestTwoAtOnce:
             assert faults(collection) == []
 
 
-def test_killed_at_any_write(fresh, bring, stand_in):
+def test_killed_at_any_write(fresh, bring, stand_in, nobody_waits):
     """Of an upgrade, the way back, and letting go: searchers see one of two, and any machine goes on."""
     one, two, searching = fresh(), fresh(), fresh()
     bring(one, [1, 3])

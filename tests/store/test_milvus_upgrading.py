@@ -3,12 +3,16 @@
 The server is a stand-in: no real one stops where a test wants it to.
 """
 
+import threading
+import time
+
 import pytest
 
 from camseek.errors import CollectionChangedError
-from camseek.store import SKETCH_TRACE
+from camseek.store import SKETCH_TRACE, Refit
+from camseek.store.milvus import sweeping
 from milvus_stand_in import Killed
-from milvus_upgrades import OTHER, faults, go_on, held, numbers_of, put, sketch, undo, wanted
+from milvus_upgrades import HEAD, OTHER, faults, go_on, held, numbers_of, put, sketch, undo, vector, wanted
 
 BETTER = {1: b"better 1", 2: b"better 2"}
 
@@ -78,8 +82,27 @@ def tried(what, *given):
     return []
 
 
+@pytest.fixture
+def when():
+    """Has something done once, before a collection's writer does something that meets a condition."""
+
+    def do(collection, meets, what):
+        def before(*told):
+            if meets(*told):
+                collection._server.before = None
+                what()
+
+        collection._server.before = before
+
+    return do
+
+
 class TestWrittenWhilePlacesChange:
     """Of what somebody else writes nothing is lost of which nobody is told."""
+
+    @pytest.fixture(autouse=True)
+    def at_once(self, nobody_waits):
+        pass
 
     def require(self, *collections, at):
         for collection in collections:
@@ -129,6 +152,10 @@ class TestWrittenWhilePlacesChange:
 
 class TestPicturesThatCannotBeDescribedLeave:
     """As with ``--allow-removal``: what leaves does so with the switch, or not at all."""
+
+    @pytest.fixture(autouse=True)
+    def at_once(self, nobody_waits):
+        pass
 
     @staticmethod
     def let_go(collection, steps):
@@ -188,20 +215,6 @@ class TestPicturesThatCannotBeDescribedLeave:
 class TestTracesLeave:
     """Those of what is let go, while somebody else makes the very same ones again."""
 
-    @pytest.fixture
-    def when(self):
-        """Has something done once, before a collection's writer does something that meets a condition."""
-
-        def do(collection, meets, what):
-            def before(*told):
-                if meets(*told):
-                    collection._server.before = None
-                    what()
-
-            collection._server.before = before
-
-        return do
-
     @staticmethod
     def sketches_go(what, where, told):
         return what == "delete" and where == "camseek_traces" and any("sketch" in key for key in told)
@@ -259,3 +272,142 @@ class TestTracesLeave:
         bring(three, [1])
         go_on(three)
         self.require(one, two, fresh())
+
+
+class TestHeads:
+    """Two are about to write what the collection says of itself, each after it has looked."""
+
+    @staticmethod
+    def in_a_thread(what):
+        told = []
+        thread = threading.Thread(target=lambda: told.extend(tried(what)))
+        thread.start()
+        return thread, told
+
+    @staticmethod
+    def fit(collection):
+        """Descriptors made anew for a fit, which only have to be switched to."""
+        with collection.write("fit") as writer:
+            writer.refitter.begin(Refit(asked="fit", profile=collection.profile))
+            for record, number in numbers_of(collection, writer.refitter.pending()).items():
+                writer.refitter.put(record, vector(number, 16))
+
+    @staticmethod
+    def end(collection):
+        with collection.write("fit") as writer:
+            writer.refitter.finish()
+            writer.compact()
+
+    @staticmethod
+    def begin(collection):
+        with collection.write("upgrade") as writer:
+            writer.refitter.begin(OTHER)
+
+    @pytest.mark.parametrize("moment", ["prepares", "is about to write"])
+    def test_an_upgrade_begins_while_a_fit_ends(self, fresh, bring, monkeypatch, when, moment):
+        """The fit is about to write its head; what begins has looked at the one before, or does so now."""
+        one, two = fresh(), fresh()
+        bring(one, [1, 2, 4])
+        self.fit(one)
+        ready, go = threading.Event(), threading.Event()
+        prepare, threads = two._server.prepare, []
+
+        def prepares(dimensions):
+            prepare(dimensions)
+            if moment == "prepares":
+                ready.set()
+                assert go.wait(10)
+
+        def begins():
+            threads.append(self.in_a_thread(lambda: self.begin(two)))
+            if moment == "prepares":
+                assert ready.wait(10)
+            else:
+                threads[0][0].join(0.5)
+                assert threads[0][0].is_alive()
+
+        monkeypatch.setattr(two._server, "prepare", prepares)
+        when(one, head_comes, begins)
+        # Whether the other one brought anything is not to be seen in that moment.
+        assert all("which is done" in text for text in tried(self.end, one))
+        go.set()
+        thread, told = threads[0]
+        thread.join(10)
+        assert "fitted or upgraded" in told[0]
+        for collection in (one, two, fresh()):
+            assert held(collection) == wanted("toy", [1, 2, 4])
+            assert faults(collection) == []
+            assert collection.catalogue.info().beside is None
+
+    def test_a_fit_ends_while_an_upgrade_begins(self, fresh, bring, when):
+        one, two = fresh(), fresh()
+        bring(one, [1, 2, 4])
+        self.fit(one)
+        threads = []
+
+        def ends():
+            threads.append(self.in_a_thread(lambda: self.end(one)))
+            threads[0][0].join(0.5)
+            assert threads[0][0].is_alive()
+
+        when(two, head_comes, ends)
+        self.begin(two)
+        thread, told = threads[0]
+        thread.join(10)
+        assert "something else beside" in told[0]
+        go_on(two)
+        for collection in (one, two, fresh()):
+            assert held(collection) == wanted("other", [1, 2, 4])
+            assert faults(collection) == []
+
+    def test_what_is_kept_is_said_while_an_upgrade_begins(self, fresh, bring, monkeypatch):
+        one, two = fresh(), fresh()
+        bring(one, [1])
+        prepare = two._server.prepare
+
+        def prepares(dimensions):
+            prepare(dimensions)
+            with one.write("enrich") as writer:
+                writer.keep(("points", "fine", "sketch"))
+
+        monkeypatch.setattr(two._server, "prepare", prepares)
+        self.begin(two)
+        for collection in (one, two, fresh()):
+            with collection.snapshot():
+                assert collection.profile.keeps == ("points", "fine", "sketch")
+            assert collection.catalogue.info().beside.done == 0
+
+    def test_one_who_was_killed_is_waited_for_and_not_for_good(self, fresh, bring, kill, monkeypatch):
+        monkeypatch.setattr(sweeping, "HEAD_TAKES", 0.3)
+        one, two = fresh(), fresh()
+        bring(one, [1])
+        kill(one, lambda row: row["key"] == HEAD)
+        assert tried(self.begin, one) == []
+        started = time.monotonic()
+        self.begin(two)
+        assert 0.3 <= time.monotonic() - started < 10
+        assert two.catalogue.info().beside.refit == OTHER
+
+    def test_nothing_is_swept_while_somebody_may_name_it(self, fresh, bring, when, stand_in):
+        one, two, three = fresh(), fresh(), fresh()
+        bring(one, [1, 2])
+        go_on(one)
+
+        def compact():
+            with three.write("compact") as writer:
+                writer.compact()
+
+        def forget_and_compact():
+            before = {name: dict(rows) for name, rows in stand_in.data.items() if "pictures" in name}
+            compact()
+            assert {name: rows for name, rows in stand_in.data.items() if "pictures" in name} == before
+
+        when(two, head_comes, forget_and_compact)
+        undo(two)
+        for collection in (one, two, three, fresh()):
+            assert held(collection) == wanted("toy", [1, 2])
+
+
+def head_comes(what, where, told):
+    """Whether a head is about to be written."""
+    return what == "upsert" and where == "camseek_rows" and told[0]["key"] == HEAD

@@ -86,15 +86,15 @@ class State:
         with suppress(ValueError, TypeError, KeyError, AttributeError):
             data, (epoch, beside) = json.loads(rows[_STATE]), epochs_of(rows[EPOCHS])
             known = {
-                int(session): Come(int(seq), int(gone), int(took), bool(is_open))
-                for session, (seq, gone, took, is_open) in data["known"].items()
+                int(session): Come(int(seq), int(gone), int(took), bool(is_open), bool(head))
+                for session, (seq, gone, took, is_open, head) in data["known"].items()
             }
             looked = {
                 int(session): (float(first), float(last)) for session, (first, last) in data["looked"].items()
             }
-            head = int(data["head"][0]), int(data["head"][1])
+            at = int(data["head"][0]), int(data["head"][1])
             forgot = int(data["forgot"])
-            return cls(str(data["identity"]), epoch, beside, forgot, head, known, looked)
+            return cls(str(data["identity"]), epoch, beside, forgot, at, known, looked)
         return None
 
     def rows(self) -> list[tuple[str, str]]:

@@ -486,12 +486,14 @@ class Come(NamedTuple):
         gone: The last with which something went of which no row tells.
         took: The last with which anything went, or may go.
         open: Whether the last one is not whole: it is being written, or its writer was killed.
+        head: Whether what the collection says of itself is about to be written with it.
     """
 
     seq: int = 0
     gone: int = 0
     took: int = 0
     open: bool = False
+    head: bool = False
 
     @property
     def whole(self) -> int:
@@ -501,7 +503,7 @@ class Come(NamedTuple):
 
 def session_text(come: Come) -> str:
     """The text of a writer's row; ``session_of`` reads it."""
-    return text_of({"gone": come.gone, "took": come.took, "open": come.open})
+    return text_of({"gone": come.gone, "took": come.took, "open": come.open, "head": come.head})
 
 
 def session_of(address: str, key: str, seq: int, text: Any) -> tuple[int, Come]:
@@ -512,10 +514,11 @@ def session_of(address: str, key: str, seq: int, text: Any) -> tuple[int, Come]:
     """
     try:
         data = _object(text)
-        if type(data["open"]) is not bool:
+        head = data.get("head", False)
+        if type(data["open"]) is not bool or type(head) is not bool:
             raise ValueError("nobody says whether its last commit is whole")
         gone, took = (_whole(data[name], 0, 1 << 62) for name in ("gone", "took"))
-        return int(key.rpartition("/")[2]), Come(int(seq), gone, took, data["open"])
+        return int(key.rpartition("/")[2]), Come(int(seq), gone, took, data["open"], head)
     except _WRONG as error:
         raise damaged(address, "what a writer says", error) from error
 

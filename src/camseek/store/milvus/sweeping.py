@@ -11,6 +11,8 @@ from camseek.store.milvus.server import PAGE, ROWS, TRACES, Server, pictures_of_
 DEAD = 3600.0
 """Seconds after which a commit that is not whole is nobody's any more, and a writer that has done nothing may
 be forgotten."""
+HEAD_TAKES = 90.0
+"""Seconds after which nobody waits for one who was about to write a head: a call takes 60 at most."""
 
 
 def sweep_epoch(server: Server, epoch: str) -> None:
@@ -35,9 +37,9 @@ def ended(mirror: State, now: State) -> dict[int, int]:
     return {session: come.seq if session in over else come.whole for session, come in now.known.items()}
 
 
-def idle(mirror: State, now: State) -> set[int]:
-    """The sessions of which a mirror has seen nothing new for long; arguments as for ``ended``."""
-    long_ago = time.time() - DEAD
+def idle(mirror: State, now: State, seconds: float | None = None) -> set[int]:
+    """The sessions of which a mirror has seen nothing new for long: ``DEAD``; arguments as for ``ended``."""
+    long_ago = time.time() - (DEAD if seconds is None else seconds)
     return {
         session
         for session, (first, _) in mirror.looked.items()

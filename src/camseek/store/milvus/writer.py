@@ -7,7 +7,9 @@ So each commit may be done twice, and several writers need no lock.
 
 import json
 import sqlite3
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +18,7 @@ from camseek.errors import CollectionChangedError, CollectionOvertakenError, Set
 from camseek.patterns import Patterns
 from camseek.results import Skipped
 from camseek.store.meta import Slot, slot_of
+from camseek.store.milvus import sweeping
 from camseek.store.milvus.beside import EPOCHS, epochs_of
 from camseek.store.milvus.elsewhere import (
     HELD,
@@ -58,6 +61,8 @@ from camseek.store.writer import FolderWriter
 # Pictures, or contents, that are looked at together.
 _SOME = 100
 _MOST_BEFORE = 20
+# Seconds after which it is looked again whether somebody else is about to write a head.
+_POLL = 0.1
 _SLOT = ("refit", "refit_whitening")
 _OF_HEAD = (*HEAD_KEYS, "whitening", *_SLOT)
 # What is noted: of which table and when, under which kind, and by which names. What has left already by the
@@ -227,26 +232,21 @@ class MilvusWriter(FolderWriter):
         """Commits, gives freed space of the mirror back, and takes away what was replaced on the server."""
         super().compact()
         head, now = state_of(self._server, strong=True)
-        for epoch in head.before:
-            sweep_epoch(self._server, epoch)
+        self._sweep_epochs(head.before)
         self._retired.clear()
         there = "SELECT 1 FROM pictures WHERE content = ?"
         whole = ended(self._state, now)
         stray = unheld(self._server, head.lengths, whole, lambda one: bool(self._do(there, (one,))))
         if stray:
-            self._seq += 1
-            self._took_at = self._seq
-            self._say(open=True)
-            Leaving(self._server, self._session, self._seq).pictures(stray)
-            self._know(self._say(open=False))
+            with self._apart(takes=True):
+                Leaving(self._server, self._session, self._seq).pictures(stray)
         if gone := idle(self._state, now) - {self._session}:
-            # Before they are gone: who is behind would miss what they have written.
-            self._put_head(self._state.epoch, self._state.beside, set(), forgot=1)
-            forget(self._server, gone)
-            known = {session: come for session, come in self._state.known.items() if session not in gone}
-            self._state = replace(self._state, known=known)
-            self._seq += 1
-            self._know(self._say(open=False))
+            with self._apart():
+                # Before they are gone: who is behind would miss what they have written.
+                self._put_head(self._state.epoch, self._state.beside, set(), forgot=1)
+                forget(self._server, gone)
+                known = {session: come for session, come in self._state.known.items() if session not in gone}
+                self._state = replace(self._state, known=known)
 
     def _know(self, come: Come) -> None:
         """The mirror has what this writer has done."""
@@ -281,8 +281,7 @@ class MilvusWriter(FolderWriter):
         whole = ended(self._state, self._state)
         took = any(come.took > whole.get(session, 0) for session, come in self._others(now).items())
         self._sweep_traces()
-        for epoch in self._retired:
-            sweep_epoch(self._server, epoch)
+        self._sweep_epochs(self._retired)
         self._retired.clear()
         if took:
             self._require_kept()
@@ -388,11 +387,8 @@ class MilvusWriter(FolderWriter):
                 for content, kind, held, crc in dropped
             ]
             # Who made the same ones anew meanwhile looks whether they are there.
-            self._seq += 1
-            self._took_at = self._seq
-            self._say(open=True)
-            Leaving(self._server, self._session, self._seq).traces(wanted)
-            self._know(self._say(open=False))
+            with self._apart(takes=True):
+                Leaving(self._server, self._session, self._seq).traces(wanted)
         self._do("DELETE FROM temp.dropped")
 
     # -- what a commit tells the server ------------------------------------------------------------------
@@ -473,9 +469,9 @@ class MilvusWriter(FolderWriter):
         self._know(self._say(open=False))
         self._do("DELETE FROM temp.noted")
 
-    def _say(self, *, open: bool) -> Come:
+    def _say(self, *, open: bool, head: bool = False) -> Come:
         """Says how far this writer has come."""
-        come = Come(self._seq, self._gone_at, self._took_at, open)
+        come = Come(self._seq, self._gone_at, self._took_at, open, head)
         said = row(self._names.session(self._session), session_text(come), self._session, self._seq)
         self._server.upsert(ROWS, [said])
         self._open = open
@@ -517,11 +513,11 @@ class MilvusWriter(FolderWriter):
             what, remedy = "has something else beside now, or nothing", "look: camseek upgrade --status"
         return CollectionChangedError(f"{self._address} {what} while it was being written to", remedy=remedy)
 
-    def _require_alone(self) -> Head:
+    def _require_alone(self) -> tuple[Head, State]:
         """Makes sure that nobody else has written since this writer's mirror was brought in step.
 
         Returns:
-            What the collection says of itself.
+            What the collection says of itself, and how far everybody has come.
 
         Raises:
             CollectionOvertakenError: Somebody has: what they brought has no place among other descriptors.
@@ -534,7 +530,7 @@ class MilvusWriter(FolderWriter):
                 "they are as before",
                 remedy="do it again: what was encoded is kept",
             )
-        return head
+        return head, now
 
     def _others(self, state: State) -> dict[int, Come]:
         """How far other writers have come."""
@@ -744,23 +740,23 @@ class MilvusWriter(FolderWriter):
             beside: That beside it, or empty.
             told: The rows of ``meta`` of which something is new; others are those of the server.
             forgot: How often writers are about to be forgotten.
+
+        Raises:
+            CollectionChangedError: Another one has replaced the descriptors, or what is beside.
         """
         switched, aside = epoch != self._state.epoch, not told.isdisjoint(_SLOT)
-        if switched:
-            before = self._require_alone()
-        else:
-            before, _ = self._require_same(strong=True, beside=aside)
         rows = dict(self._do("SELECT key, value FROM meta"))
-        parts, slot = before.parts, before.beside
+        slot = None
+        if aside and beside:
+            # It takes seconds, in which others may write a head: before it is looked at.
+            self._server.prepare(json.loads(rows["refit"])["dimensions"])
+            whitening = rows.get("refit_whitening")
+            new = put_whitening(self._server, beside, whitening, self._session, self._seq)
+            slot = HeadBeside(beside, new, rows["refit"])
+        before, seen = self._claim_head(switched=switched, aside=aside)
+        parts = before.parts
         if switched:
             parts = parts_of(len(rows["whitening"])) if "whitening" in rows else 0
-        if aside:
-            whitening = rows.get("refit_whitening")
-            slot = None
-            if beside:
-                self._server.prepare(json.loads(rows["refit"])["dimensions"])
-                new = put_whitening(self._server, beside, whitening, self._session, self._seq)
-                slot = HeadBeside(beside, new, rows["refit"])
         out = [old for old in (self._state.epoch, self._state.beside) if old and old not in (epoch, beside)]
         told = set(HEAD_KEYS) if switched else told
         known = {key: before.meta[key] for key in HEAD_KEYS if key in before.meta and key not in told}
@@ -770,17 +766,87 @@ class MilvusWriter(FolderWriter):
             before=(*before.before, *out)[-_MOST_BEFORE:],
             parts=parts,
             meta=known | {key: rows[key] for key in HEAD_KEYS if key in told and key in rows},
-            beside=slot,
+            beside=slot if aside else before.beside,
             forgot=before.forgot + forgot,
         )
         self._server.upsert(ROWS, [row(self._names.head, head_text(head), self._session, self._seq)])
-        self._retired += out
+        _, now = state_of(self._server, strong=True)
+        if now.head != (self._session, self._seq):
+            # One for whom nobody waited any more.
+            raise self._changed(now)
+        # Nobody can be kept from writing between that look and this: one who did saw the old epoch to the
+        # end, or is told by its own ``settle``.
         if switched:
-            # Nobody can be kept from writing between that look and this: one who did saw the old epoch to the
-            # end, or is told by its own ``settle``.
-            _, now = state_of(self._server, strong=True)
             self._overtaken = self._others(now) != self._others(self._state)
-        self._state = replace(self._state, head=(self._session, self._seq), forgot=head.forgot)
+        self._retired += out
+        # What another head said in between the mirror has not: it takes this one in when it looks next.
+        at = now.head if seen.head == self._state.head else self._state.head
+        self._state = replace(self._state, head=at, forgot=head.forgot)
+        self._say(open=True)
+
+    def _claim_head(self, *, switched: bool, aside: bool) -> tuple[Head, State]:
+        """Says that this writer is about to write a head, and waits until nobody else is.
+
+        Of two who say so, and look after that, one at least sees the other. The one whose session has the
+        greater number gives way. So nobody writes a head for what another one has replaced meanwhile, or has
+        begun to take away. Arguments and errors as for ``_put_head``.
+
+        Returns:
+            What the collection says of itself, and how far everybody has come.
+        """
+        since: dict[tuple[int, Come], float] = {}
+        self._say(open=True, head=True)
+        claimed = True
+        while True:
+            if switched:
+                head, now = self._require_alone()
+            else:
+                head, now = self._require_same(strong=True, beside=aside)
+            looked = time.time()
+            others = {
+                session
+                for session, come in self._about_to_write(now).items()
+                if looked - since.setdefault((session, come), looked) <= sweeping.HEAD_TAKES
+            }
+            if not others:
+                if claimed:
+                    return head, now
+                claimed = True
+                self._say(open=True, head=True)
+                continue
+            if claimed and self._session > min(others):
+                claimed = False
+                self._say(open=True)
+            time.sleep(_POLL)
+
+    def _about_to_write(self, now: State) -> dict[int, Come]:
+        """Other sessions that are about to write a head, but those that must have done so, or were killed."""
+        late = idle(self._state, now, sweeping.HEAD_TAKES)
+        told = self._others(now).items()
+        return {session: come for session, come in told if come.head and come.open and session not in late}
+
+    def _sweep_epochs(self, epochs: Iterable[str]) -> None:
+        """Takes descriptors away that are not in use any more, unless a head may be about to name them."""
+        for epoch in epochs:
+            head, now = state_of(self._server, strong=True)
+            if head.identity != self._state.identity or self._about_to_write(now):
+                return  # the head tells of them: whoever compacts next takes them away
+            if epoch not in head.lengths:
+                sweep_epoch(self._server, epoch)
+
+    @contextmanager
+    def _apart(self, *, takes: bool = False) -> Generator[None]:
+        """A commit in which nothing of the mirror is told; ``takes``: something goes."""
+        self._seq += 1
+        if takes:
+            self._took_at = self._seq
+        self._say(open=True)
+        try:
+            yield
+        except CollectionChangedError:
+            self._say(open=False)
+            raise
+        self._know(self._say(open=False))
 
 
 def _require_whole(relative: bool) -> None:
