@@ -189,8 +189,8 @@ def create_database(folder: Path, facts: dict[str, Any]) -> None:
             os.unlink(left)
     database = sqlite3.connect(path, isolation_level=None)
     try:
-        # Three descriptors of 1,280 dimensions a page; the default page would hold one and waste a third. Of a
-        # larger one, parts of 7 to 12 KB leave a quarter empty; of this one they fill several whole.
+        # Three descriptors of 1,280 dimensions a page; the default page would hold one and waste a third. Of
+        # a larger one, parts of 7 to 12 KB leave a quarter empty; of this one they fill several whole.
         database.execute("PRAGMA page_size = 8192")
         database.execute("PRAGMA journal_mode = MEMORY")
         database.execute("BEGIN")
