@@ -36,6 +36,7 @@ from camseek.store.milvus import mirrors
 from camseek.store.milvus import server as server_module
 from camseek.store.milvus.rows import Names
 from camseek.store.milvus.server import ROWS, TEXT, TRACES, Server
+from camseek.store.milvus.sweeping import sweep_epoch
 
 SIGNATURE = Signature(1, 2, 3)
 
@@ -375,7 +376,11 @@ class TestServer:
             connection.prepare(13)
         try:
             assert connection._client.list_indexes(name) == []
+            # It cannot be read, which keeps nobody from taking away what is elsewhere.
+            assert name not in connection.picture_collections()
+            sweep_epoch(connection, "0" * 16)
             connection.prepare(13)
+            assert name in connection.picture_collections()
             assert list(connection.walk(name, "x/", ("key",))) == []
         finally:
             connection._client.drop_collection(name)

@@ -174,7 +174,7 @@ class Server:
                     f"the Milvus collection {name} of {self.address} is not as camseek makes it",
                     remedy="use another database of the server",
                 )
-            if "Loaded" not in str(self._client.get_load_state(name, timeout=_ASKING).get("state")):
+            if not self._is_loaded(name):
                 # Who made the collection may have been killed before it had one; without, it is never loaded.
                 if not self._client.list_indexes(name, timeout=_ASKING):
                     self._client.create_index(name, self._index(), timeout=_ASKING)
@@ -187,10 +187,17 @@ class Server:
         return params
 
     def picture_collections(self) -> list[str]:
-        """The Milvus collections of pictures of any length."""
+        """The Milvus collections of pictures of any length, those that are loaded: others cannot be read.
+
+        One that is not loaded is of no collection that somebody has open.
+        """
         with self._translated():
             found: Any = self._client.list_collections(timeout=_ASKING)
-            return sorted(str(name) for name in found if str(name).startswith(_PICTURES))
+            names = sorted(str(name) for name in found if str(name).startswith(_PICTURES))
+            return [name for name in names if self._is_loaded(name)]
+
+    def _is_loaded(self, name: str) -> bool:
+        return "Loaded" in str(self._client.get_load_state(name, timeout=_ASKING).get("state"))
 
     # -- rows --------------------------------------------------------------------------------------------
 
