@@ -18,6 +18,7 @@ OF_A_COLLECTION = [
     "fit",
     "enrich",
     "upgrade",
+    "shards",
     "evaluate",
     "info",
     "check",
@@ -25,7 +26,7 @@ OF_A_COLLECTION = [
     "duplicates",
     "export",
 ]
-ALONE = ["classes", "fit", "enrich", "upgrade", "info", "check", "list", "duplicates"]
+ALONE = ["classes", "fit", "enrich", "upgrade", "shards", "info", "check", "list", "duplicates"]
 
 
 @pytest.fixture
