@@ -4,6 +4,8 @@ import importlib
 import os
 import socket
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from camseek.errors import CamseekError, ClusterError
@@ -15,6 +17,14 @@ SAME_VERSION = "install the same version on every machine of the cluster"
 """What is to be done where they differ."""
 
 _GREETING = 5.0
+# Ray reads these when it is imported, or when it joins. It says nothing to its makers of who uses it; a
+# question after the cluster was left starts none of its own; and where the cluster's head does not answer
+# it does not end this process, a service mostly, after a minute, but a day later.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "100000",
+}
 
 
 class _Connection:
@@ -23,12 +33,14 @@ class _Connection:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._address = ""
+        self._head = ""
         self._users = 0
 
     def join(self, address: str) -> Any:
         ray = _ray()
         with self._lock:
             if self._users and self._address == address:
+                greet(self._head)
                 self._users += 1
                 return ray
             greet(address)
@@ -51,7 +63,11 @@ class _Connection:
                     remedy="start one with: ray start --head",
                 ) from error
             self._address, self._users = address, 1
+            self._head = str(ray.get_runtime_context().gcs_address)
         return ray
+
+    def require_head(self) -> None:
+        greet(self._head)
 
     def leave(self) -> None:
         with self._lock:
@@ -83,9 +99,35 @@ def leave() -> None:
     _CONNECTION.leave()
 
 
+def require_head() -> None:
+    """Makes sure that the head of the cluster is there that was joined: Ray itself would wait for minutes.
+
+    Raises:
+        ClusterError: It does not answer.
+    """
+    _CONNECTION.require_head()
+
+
+@contextmanager
+def translated(ray: Any) -> Generator[None]:
+    """Inside, what Ray cannot do is an error of camseek's.
+
+    Raises:
+        ClusterError: The cluster cannot be used.
+    """
+    try:
+        yield
+    # Where the head is away Ray raises what it meets, errors that it has no name for, too.
+    except (ray.exceptions.RayError, AssertionError, RuntimeError, OSError) as error:
+        raise ClusterError(
+            f"the Ray cluster cannot be used: {text_of(error)}",
+            remedy="look with: ray status; where it was started anew, start this again, too",
+        ) from error
+
+
 def _ray() -> Any:
-    # Says nothing to its makers of who uses it; read when it is imported.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for key, value in _ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
     try:
         # Not typed in a way that a strict checker can follow, and absent from a plain install.
         return importlib.import_module("ray")
@@ -111,7 +153,7 @@ def greet(address: str) -> None:
             remedy="run camseek on a machine of the cluster, and say --ray auto",
         )
     try:
-        socket.create_connection((host, int(port)), _GREETING).close()
+        socket.create_connection((host.strip("[]"), int(port)), _GREETING).close()
     except (OSError, OverflowError) as error:
         raise ClusterError(
             f"no Ray cluster answers at {address}: {error}", remedy="start one with: ray start --head"

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from camseek.clusters import SAME_VERSION, join, leave, text_of, told
+from camseek.clusters import SAME_VERSION, join, leave, text_of, told, translated
 from camseek.errors import ClusterError, FailedPictureError
 from camseek.extraction.describer import Describer
 from camseek.images import prepare
@@ -242,7 +242,8 @@ class Cluster:
         if time.monotonic() - self._looked > _LOOK:
             if self._gpus is None:
                 self._gpus = self._asked_gpus()
-            nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+            with translated(self.ray):
+                nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
             self._room, self._looked = _Room.of(nodes, gpus=self._gpus), time.monotonic()
         return self._room
 

@@ -7,13 +7,22 @@ same ones, they outlive the commands that made them, and are there until they ar
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from camseek.address import MilvusAddress
-from camseek.clusters import NAMESPACE, SAME_VERSION, join, leave, text_of, told
+from camseek.clusters import (
+    NAMESPACE,
+    SAME_VERSION,
+    join,
+    leave,
+    require_head,
+    text_of,
+    told,
+    translated,
+)
 from camseek.errors import CamseekError, ClusterError
 from camseek.store.milvus.parts import Part
 from camseek.store.reader import changed
@@ -58,29 +67,34 @@ class Group:
         self._address = address
         self._parts = [Part(number, count) for number in range(count)]
         self._ray = join(cluster)
-        self._closed = False
+        self._closing, self._closed = threading.Lock(), False
         self._locks = [threading.Lock() for _ in self.parts]
         self._members: list[_Member | None] = [None] * count
         made: list[Any] = []
         try:
             # All of them begin at once, and then each is waited for.
-            handles = [self._handle(part, made) for part in self.parts]
-            greetings = [handle.greet.remote() for handle in handles]
-            begun = [
-                handle.begin.remote(address, part) for handle, part in zip(handles, self.parts, strict=True)
-            ]
-            for part, handle, greeting, answer in zip(self.parts, handles, greetings, begun, strict=True):
-                try:
-                    self._require_here(part, greeting, _ROOM)
-                    self._members[part.number] = self._begun(part, handle, answer, None)
-                except self._ray.exceptions.RayError:
-                    self._again(part.number, None)  # it had just ended
+            with translated(self._ray):
+                self._begin_all(made)
         except BaseException:
             # Some without the others are of no use to anybody; those that were there are others'.
             for handle in made:
                 self._ray.kill(handle)
             self.close()
             raise
+
+    def _begin_all(self, made: list[Any]) -> None:
+        """Finds or makes all shards; those that are made are put into ``made``."""
+        handles = [self._handle(part, made) for part in self.parts]
+        greetings = [handle.greet.remote() for handle in handles]
+        begun = [
+            handle.begin.remote(self.address, part) for handle, part in zip(handles, self.parts, strict=True)
+        ]
+        for part, handle, greeting, answer in zip(self.parts, handles, greetings, begun, strict=True):
+            try:
+                self._require_here(part, greeting, _ROOM)
+                self._members[part.number] = self._begun(part, handle, answer, None)
+            except self._ray.exceptions.RayError:
+                self._again(part.number, None)  # it had just ended
 
     @property
     def address(self) -> MilvusAddress:
@@ -94,9 +108,10 @@ class Group:
 
     def close(self) -> None:
         """Leaves the shards as they are, for others."""
-        if not self._closed:
-            self._closed = True
-            leave()
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                leave()
 
     def lives(self) -> list[str]:
         """The name of each shard's mirror, as they were last known."""
@@ -123,8 +138,17 @@ class Group:
             ClusterError: A shard cannot be had.
             CamseekError: As the question.
         """
+        self._require_open()
+        with translated(self._ray):
+            return self._ask(name, given, lives, more)
+
+    def _require_open(self) -> None:
         if self._closed:
             raise ClusterError(f"{self.address} was closed", remedy="open it again")
+
+    def _ask(
+        self, name: str, given: Mapping[int, Sequence[Any]], lives: Sequence[str], more: Mapping[str, Any]
+    ) -> dict[int, Any]:
         asked = {number: self._member(number) for number in given}
         if any(member.life != lives[number] for number, member in asked.items()):
             raise changed(str(self.address))
@@ -149,7 +173,13 @@ class Group:
         return self._again(number, None) if member is None else member
 
     def _answer(
-        self, number: int, member: _Member, answer: Any, name: str, given: Sequence[Any], more: Any
+        self,
+        number: int,
+        member: _Member,
+        answer: Any,
+        name: str,
+        given: Sequence[Any],
+        more: Mapping[str, Any],
     ) -> Any:
         """The answer of one shard, which may have to be made again."""
         until = time.monotonic() + _MAKING
@@ -186,8 +216,10 @@ class Group:
                 return known  # another thread was quicker
             part, until = self.parts[number], time.monotonic() + _MAKING
             while True:
-                handle = self._handle(part, [])
+                self._require_open()
+                require_head()
                 try:
+                    handle = self._handle(part, [])
                     self._require_here(part, handle.greet.remote(), _MAKING)
                     begun = self._begun(part, handle, handle.begin.remote(self.address, part), until)
                 except self._ray.exceptions.RayError as error:
@@ -274,7 +306,7 @@ class Group:
     def _is_lost(self, number: int, error: BaseException) -> ClusterError:
         return ClusterError(
             f"shard {self.parts[number]} of {self.address} was lost: {text_of(error)}",
-            remedy="look with: ray status; search again",
+            remedy="look with: ray status; search again; where it was started anew, start this again, too",
         )
 
 
@@ -291,45 +323,44 @@ def tell_shards(address: MilvusAddress, cluster: str) -> list[ShardTold]:
     """What shards a collection has, however many make it up; in the order of their names.
 
     Raises:
-        ClusterError: There is no cluster.
+        ClusterError: There is no cluster, or it cannot be asked.
     """
-    ray = join(cluster)
-    try:
+    with _running(address, cluster) as (ray, running):
         found: list[ShardTold] = []
-        for part, handle in _running(ray, address):
+        for part, handle in running:
             try:
                 host, pictures, memory = ray.get(handle.tell.remote(), timeout=_TELLING)
                 found.append(ShardTold(part, host, pictures, memory))
             except ray.exceptions.RayError:
                 found.append(ShardTold(part, "", None, 0))
         return found
-    finally:
-        leave()
 
 
 def end_shards(address: MilvusAddress, cluster: str) -> int:
     """Ends all shards of a collection; how many there were. Who searches with them makes them again.
 
     Raises:
-        ClusterError: There is no cluster.
+        ClusterError: There is no cluster, or it cannot be asked.
     """
-    ray = join(cluster)
-    try:
-        running = [handle for _, handle in _running(ray, address)]
-        for handle in running:
+    with _running(address, cluster) as (ray, running):
+        for _, handle in running:
             ray.kill(handle)
         return len(running)
+
+
+@contextmanager
+def _running(address: MilvusAddress, cluster: str) -> Generator[tuple[Any, list[tuple[str, Any]]]]:
+    """Ray, and the actors of a collection's shards with the part that each holds."""
+    beginning = _beginning(address)
+    ray = join(cluster)
+    try:
+        with translated(ray):
+            found: list[tuple[str, Any]] = []
+            for name in sorted(ray.util.list_named_actors()):
+                if name.startswith(beginning):
+                    with suppress(ValueError):  # it has just ended
+                        handle = ray.get_actor(name, namespace=NAMESPACE)
+                        found.append((name.removeprefix(beginning).replace("-", " "), handle))
+            yield ray, found
     finally:
         leave()
-
-
-def _running(ray: Any, address: MilvusAddress) -> Iterable[tuple[str, Any]]:
-    """The actors of a collection's shards, and of which part each is."""
-    beginning = _beginning(address)
-    for name in sorted(ray.util.list_named_actors()):
-        if name.startswith(beginning):
-            try:
-                handle = ray.get_actor(name, namespace=NAMESPACE)
-            except ValueError:  # it has just ended
-                continue
-            yield name.removeprefix(beginning).replace("-", " "), handle
