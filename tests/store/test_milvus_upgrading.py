@@ -10,9 +10,23 @@ import pytest
 
 from camseek.errors import CollectionChangedError
 from camseek.store import SKETCH_TRACE, Refit
+from camseek.store.milvus import collection as collection_module
 from camseek.store.milvus import sweeping
 from milvus_stand_in import Killed
-from milvus_upgrades import HEAD, OTHER, faults, go_on, held, numbers_of, put, sketch, undo, vector, wanted
+from milvus_upgrades import (
+    HEAD,
+    OTHER,
+    faults,
+    forget,
+    go_on,
+    held,
+    numbers_of,
+    put,
+    sketch,
+    undo,
+    vector,
+    wanted,
+)
 
 BETTER = {1: b"better 1", 2: b"better 2"}
 
@@ -411,3 +425,22 @@ class TestHeads:
 def head_comes(what, where, told):
     """Whether a head is about to be written."""
     return what == "upsert" and where == "camseek_rows" and told[0]["key"] == HEAD
+
+
+def test_sketches_of_what_was_let_go_are_not_called_damaged(fresh, bring, monkeypatch):
+    """A mirror that has not looked since somebody went back, and let go what it still uses."""
+    one, searching = fresh(), fresh()
+    bring(one, [1, 2])
+    go_on(one)
+    assert held(searching) == wanted("other", [1, 2])
+    records = searching.catalogue.records().tolist()
+    undo(one)
+    forget(one)
+    monkeypatch.setattr(collection_module, "_LOOK_EVERY", 60.0)
+    searching._looked = time.monotonic()
+    with pytest.raises(CollectionChangedError, match="while it was being read"):
+        searching.traces.get(SKETCH_TRACE, records)
+    searching.catch_up()
+    assert searching.traces.get(SKETCH_TRACE, records) == {
+        record: sketch("toy", number) for record, number in numbers_of(searching, records).items()
+    }

@@ -49,6 +49,12 @@ def epochs_of(text: str) -> tuple[str, str]:
     return epoch, beside
 
 
+def epoch_in_use(reader: Reader) -> str:
+    """Of which epoch the descriptors in a mirror are: all mirrors know it by the same word."""
+    rows = reader.query("SELECT value FROM meta WHERE key = ?", (EPOCHS,), (str,))
+    return epochs_of(rows[0][0])[0] if rows else ""
+
+
 class BesidePull:
     """Brings what a mirror knows of the representation beside in step with the server."""
 

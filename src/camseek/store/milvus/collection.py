@@ -18,7 +18,7 @@ from camseek.store.checking import faults
 from camseek.store.database import FORMAT_VERSION, open_database, translated
 from camseek.store.folder import BESIDE_KEYS, FolderCollection
 from camseek.store.meta import profile_of, profile_rows
-from camseek.store.milvus.beside import EPOCHS, epochs_of
+from camseek.store.milvus.beside import epoch_in_use
 from camseek.store.milvus.elsewhere import HELD, held_length, put_whitening, whitening_of
 from camseek.store.milvus.mirrors import Mirror
 from camseek.store.milvus.parts import WHOLE, Part
@@ -219,8 +219,7 @@ class MilvusCollection(FolderCollection):
 
     def epoch(self) -> str:
         """Of which epoch the descriptors are, inside ``snapshot``: all mirrors know it by the same word."""
-        rows = self._reader.query("SELECT value FROM meta WHERE key = ?", (EPOCHS,), (str,))
-        return epochs_of(rows[0][0])[0] if rows else ""
+        return epoch_in_use(self._reader)
 
     def catch_up(self) -> None:
         """Brings the mirror in step with everything that was written before, unless somebody is writing."""

@@ -3,11 +3,13 @@
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
+from camseek.errors import CorruptCollectionError
 from camseek.store.database import corrupt
-from camseek.store.milvus.beside import beside_faults
+from camseek.store.milvus.beside import beside_faults, epoch_in_use
 from camseek.store.milvus.elsewhere import MIRRORED, UNREAD, is_placeholder, length_of, read_traces
+from camseek.store.milvus.pulling import state_of
 from camseek.store.milvus.server import Server
-from camseek.store.reader import Reader
+from camseek.store.reader import Reader, changed
 from camseek.store.traces import FEATURELESS, FolderTraces, require_kind
 
 # Traces that are asked for at a time.
@@ -26,6 +28,24 @@ class MilvusTraces(FolderTraces):
     def __init__(self, reader: Reader, server: Server) -> None:
         super().__init__(reader)
         self._server = server
+
+    def get(self, kind: str, records: Sequence[int], *, damaged: set[int] | None = None) -> dict[int, bytes]:
+        """The traces of this kind of these records, as in a folder.
+
+        Raises:
+            CollectionChangedError: Some are lost, and the descriptors were replaced meanwhile: they were of
+                those before.
+            CorruptCollectionError: As in a folder.
+            StorageError: The server cannot be asked.
+        """
+        before = epoch_in_use(self._reader)
+        try:
+            return super().get(kind, records, damaged=damaged)
+        except CorruptCollectionError:
+            _, now = state_of(self._server, strong=True)
+            if now.epoch != before:
+                raise changed(self._reader.address) from None
+            raise
 
     def _read(self, kind: str, records: Sequence[int]) -> Iterable[tuple[int, bytes | None]]:
         """The traces of records that have one; None for what is lost, or not as it was written.
