@@ -557,6 +557,20 @@ class TestLost:
             Shard().ask("", "count")
         assert Shard().tell()[1] is None
 
+    def test_what_is_let_go_in_the_middle_of_a_question_is_begun_again(self, here, sharded, monkeypatch):
+        """Another thread learnt that the collection was made anew."""
+        _, answers = here.shards[0]._held
+        count = type(answers._collection.catalogue).count
+
+        def closed(catalogue):
+            here.shards[0]._let_go(answers)
+            return count(catalogue)
+
+        monkeypatch.setattr(
+            answers._collection.catalogue, "count", closed.__get__(answers._collection.catalogue)
+        )
+        assert sharded.catalogue.count() == COUNT
+
     def test_what_another_thread_learns_meanwhile_changes_no_record(self, here, sharded):
         """Records of one mirror are never taken for those of another."""
         records = records_of(sharded, range(COUNT))

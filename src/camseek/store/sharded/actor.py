@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from camseek.address import MilvusAddress
-from camseek.errors import CollectionChangedError
+from camseek.errors import CamseekError, CollectionChangedError
 from camseek.store.milvus import MilvusCollection
 from camseek.store.milvus.parts import Part
 from camseek.store.sharded.answers import Answers
@@ -81,10 +81,13 @@ class Shard:
             _, answers = self._held
         try:
             return getattr(answers, name)(*given, **more)
-        except CollectionChangedError:
-            if name == "caught_up":
+        except CamseekError as error:
+            if name == "caught_up" and isinstance(error, CollectionChangedError):
                 # A collection of this name was made anew: what is open here has no server any more.
                 self._let_go(answers)
+            elif self._let_go_of(answers):
+                # By another thread, in the middle of this question.
+                raise NotBegunError from error
             raise
 
     def tell(self) -> tuple[str, int | None, int]:
@@ -92,6 +95,10 @@ class Shard:
         with self._lock:
             held = self._held
         return socket.gethostname(), held[1].count() if held else None, _memory()
+
+    def _let_go_of(self, answers: Answers) -> bool:
+        with self._lock:
+            return self._held is None or self._held[1] is not answers
 
     def _let_go(self, answers: Answers) -> None:
         with self._lock:
