@@ -96,6 +96,8 @@ def test_what_was_stopped_is_told_and_gone_on_with(own, models, tmp_path, monkey
     beside = client.get(MUSEUM).json()["beside"]
     assert (beside["model"], beside["kept"]) == ("other", False)
     assert 3 <= beside["done"] < 7
+    # Other work, too, says so of the collection by its name.
+    assert done(client, "fit")["problem"]["detail"] == "an upgrade of museum to other is unfinished"
     monkeypatch.undo()
     monkeypatch.setenv("CAMSEEK_MODELS", str(models))
     told = done(client, "upgrade", model="other")

@@ -5,16 +5,18 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 
 from camseek.backbones import Backbone
+from camseek.errors import SettingsError
 from camseek.job import processors
 from camseek.service.dates import Dates
 from camseek.service.folders import Folders
-from camseek.service.jobs import Jobs
+from camseek.service.jobs import Job, Jobs, Work
 from camseek.service.metrics import Metrics
 from camseek.service.problems import ApiError
 from camseek.service.remote import Remote
@@ -109,7 +111,8 @@ class House:
             self.shelf, self.searches, self.remote, self.state, self.works.incoming, whole=settings.paths
         )
         upgrades = Upgrades(self.shelf, self.works.sweep_renders)
-        kinds = self.works.by_kind() | self.surveys.by_kind() | upgrades.by_kind()
+        works = self.works.by_kind() | self.surveys.by_kind() | upgrades.by_kind()
+        kinds = {kind: partial(_by_name, self.shelf, work) for kind, work in works.items()}
         keys = {hosted.name: hosted.key for hosted in self.shelf}
         self.jobs = Jobs(self.state, kinds, keys, whole=settings.paths, ended=self.works.clear)
         self.metrics = Metrics()
@@ -150,6 +153,16 @@ class House:
         self.jobs.close()
         self.shelf.close()
         self.state.close()
+
+
+def _by_name(shelf: Shelf, work: Work, job: Job) -> dict[str, Any]:
+    """Work on a collection; what is wrong with its settings is told by its name, not by its place."""
+    try:
+        return work(job)
+    except SettingsError as error:
+        hosted = shelf[job.collection]
+        message = error.message.replace(hosted.engine.collection.address, hosted.name)
+        raise SettingsError(message, remedy=error.remedy) from error
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from camseek.backbones import ModelCard
 from camseek.backbones.library import EMBEDDED, EMBEDDED_NAME, imported_models
-from camseek.errors import ModelError, SettingsError, UnreadPicturesError
+from camseek.errors import ModelError, UnreadPicturesError
 from camseek.indexing.upgrading import UpgradeReport
 from camseek.service.jobs import Job, Work
 from camseek.service.problems import ApiError
@@ -126,12 +126,9 @@ class Upgrades:
 
 @contextmanager
 def _told_as(hosted: Hosted) -> Generator[Hosted]:
-    """A collection by its name: what these errors say of places is told without them."""
+    """A collection by its name: files that stand in the way are told by theirs, not by their places."""
     try:
         yield hosted
-    except SettingsError as error:
-        message = error.message.replace(hosted.engine.collection.address, hosted.name)
-        raise SettingsError(message, remedy=error.remedy) from error
     except UnreadPicturesError as error:
         naming = hosted.naming
         names = "; ".join(naming.shown(path) for path, _ in error.files[:_TOLD_NAMES])
