@@ -51,8 +51,8 @@ CONSTANTS = {
     "own": Constant("the memory of a search beside these files, a picture", 108.0, "bytes", _LARGE),
     "first": Constant("both first stages, a million pictures", 1.556, "core seconds", _LARGE),
     "first_wall": Constant("the same, from beginning to end on two cores", 1.0, "seconds", _LARGE),
-    "verify": Constant("the rest of a verified search", 1.40, "core seconds", _SERVICE),
-    "verify_wall": Constant("the same, from beginning to end", 0.70, "seconds", _SERVICE),
+    "verify": Constant("the rest of a verified search", 1.236, "core seconds", _SERVICE),
+    "verify_wall": Constant("the same, from beginning to end", 0.618, "seconds", _SERVICE),
     "encode": Constant("a picture of 12 megapixels, read and encoded", 0.356, "core seconds", _INDEXING),
     "encode_again": Constant("the same, its descriptor alone", 0.200, "core seconds", _INDEXING),
 }

@@ -18,9 +18,9 @@ def test_a_box_is_drawn_on_a_picture_of_the_collection_and_searched_for(page):
         drawn(
             page,
             (40, 40, 300, 300),
-            size=page.evaluate(
-                "picture => [picture.naturalWidth, picture.naturalHeight]",
-                page.query_selector(".query .picture img"),
+            # Once it is there: the layer to draw on is there before.
+            size=page.locator(".query .picture img").evaluate(
+                "picture => picture.decode().then(() => [picture.naturalWidth, picture.naturalHeight])"
             ),
         )
     assert len(regions(page)) == 1
