@@ -103,6 +103,12 @@ def summary(figures: Sequence[Figure]) -> Table:
     return table
 
 
+def print_alone(report: Report) -> None:
+    """Prints what a subject gave that was run by itself."""
+    for table in (*report.tables, summary(report.figures)):
+        print(table.markdown())
+
+
 def find_data() -> Path | None:
     """The photographs with ground truth: ``CAMSEEK_TEST_DATA``, or ``../shared/data`` beside the checkout."""
     folder = Path(os.environ.get("CAMSEEK_TEST_DATA") or CHECKOUT.parent / "shared" / "data")

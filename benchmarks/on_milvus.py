@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from common import CHECKOUT, Figure, Options, Report, Table, in_turns, pictures_in, spread
+from common import CHECKOUT, Figure, Options, Report, Table, in_turns, pictures_in, print_alone, spread
 from ranking import write_synthetic
 
 from camseek import Engine, load_model
@@ -109,12 +109,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="camseek-benchmark-") as folder:
         options = Options(quick=False, size=False, folder=Path(folder), data=None)
         report = measure(options, given.pictures)
-    for table in report.tables:
-        print(table.markdown())
-    for figure in report.figures:
-        print(
-            f"{figure.name}: {figure.form.format(figure.value)}, at most {figure.form.format(figure.limit)}"
-        )
+    print_alone(report)
 
 
 if __name__ == "__main__":

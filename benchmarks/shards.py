@@ -21,7 +21,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from common import Figure, Options, Report, Table, in_turns, spread
+from common import Figure, Options, Report, Table, in_turns, print_alone, spread
 from large import Pictures
 from on_milvus import server_in
 from ranking import write_synthetic
@@ -125,12 +125,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="camseek-benchmark-") as folder:
         options = Options(quick=False, size=False, folder=Path(folder), data=None)
         report = measure(options, given.pictures, given.shards)
-    for table in report.tables:
-        print(table.markdown())
-    for figure in report.figures:
-        print(
-            f"{figure.name}: {figure.form.format(figure.value)}, at most {figure.form.format(figure.limit)}"
-        )
+    print_alone(report)
 
 
 if __name__ == "__main__":
