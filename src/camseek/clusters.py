@@ -56,7 +56,7 @@ class _Connection:
                     configure_logging=False,
                     logging_level="ERROR",
                 )
-            except Exception as error:
+            except Exception as error:  # of any kind: what Ray raises here has no common base
                 text = " ".join(str(error).split())[:300]
                 raise ClusterError(
                     f"the Ray cluster {address!r} cannot be used: {text}",
